@@ -1,0 +1,1 @@
+"""The roof: options, service makers, the launcelot command, configuration, demo."""

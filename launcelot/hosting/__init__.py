@@ -1,0 +1,1 @@
+"""What a protocol is handed: streams, endpoints, TLS, limits, deadlines and the Site."""

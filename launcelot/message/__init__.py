@@ -1,0 +1,1 @@
+"""Values of RFC 5322 and MIME: addresses, headers, structure, envelope, dates.  Imports no Twisted."""

@@ -1,0 +1,1 @@
+"""One package for each protocol; they do not know each other."""

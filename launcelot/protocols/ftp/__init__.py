@@ -1,0 +1,1 @@
+"""The ftp Protocol/Factory pair."""

@@ -1,0 +1,1 @@
+"""The imap4 Protocol/Factory pair."""

@@ -1,0 +1,1 @@
+"""The questions Protocol/Factory pair."""

@@ -1,0 +1,1 @@
+"""Accepted mail on its way: durable queue and local delivery."""

@@ -1,0 +1,1 @@
+"""The test kit: in-memory transports, a Site on a clock, dialogues as text."""

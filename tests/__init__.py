@@ -1,0 +1,1 @@
+"""The tests of Launcelot; they mirror the package."""
