@@ -1,0 +1,140 @@
+"""
+The account base: who an address is, who may log in, what they are allowed.
+
+Everything is asynchronous because a directory may be a network away; a local one may answer without ever waiting.
+Names are compared in one canonical form, :func:`launcelot.accounts.names.canonical`; passwords are never stored, only
+argon2id hashes, and hashing runs in a bounded place off the reactor thread.  Unknown and known names cost the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    One person or role.
+
+    :ivar name: canonical log-in name, such as ``"brandon"``; unique in the directory.
+    :ivar address: the primary address.
+    :ivar quota: octets of storage over mail and files; 0 for no limit.
+    :ivar enabled: whether logging in and receiving are possible.
+    """
+
+    id: AccountId
+    name: str
+    address: Address
+    quota: int = 0
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Mail for ``address`` goes to ``targets``: addresses of accounts or further aliases."""
+
+    address: Address
+    targets: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """
+    Where mail for an address goes.
+
+    :ivar account: who receives it.
+    :ivar address: the address as it was given, for Delivered-To and Sieve.
+    :ivar detail: what stood behind ``+`` in the local part; empty if nothing did.
+    """
+
+    account: Account
+    address: Address
+    detail: str = ""
+
+
+class Directory(Protocol):
+    """The account base, whatever keeps it."""
+
+    async def account(self, name: str) -> Account:
+        """
+        Look an account up by log-in name or by primary address.
+
+        :raises NotFound: there is none.
+        """
+
+    async def accounts(self) -> Sequence[Account]:
+        """All accounts, by name."""
+
+    async def resolve(self, address: Address) -> Sequence[Recipient]:
+        """
+        Expand a local address: alias chains, ``user+detail``, catch-all; each account at most once.
+
+        ``postmaster`` without a domain of ours is not resolved here; SMTP asks for the default domain's.
+
+        :raises NotFound: the domain is ours and nobody has this address; or the domain is not ours.
+        """
+
+    def is_local(self, domain: str) -> bool:
+        """Whether mail for a domain ends here; case does not matter."""
+
+    async def check_password(self, name: str, password: str) -> Account:
+        """
+        Whether the password fits; costs the same for unknown names.
+
+        :param name: log-in name or primary address.
+        :raises BadCredentials: they do not fit, or the account is disabled; which is never told.
+        :raises TryLater: too many checks are waiting, or the directory is out of reach.
+        """
+
+    async def may_send_as(self, account: Account, address: Address) -> bool:
+        """Whether an account may put an address into MAIL FROM or From: its own, its aliases, with or without detail."""
+
+    async def add(self, name: str, address: Address, password: str, quota: int = 0) -> Account:
+        """
+        Make an account; durable when it returns.
+
+        :raises Exists: the name or the address is taken (by an alias, too).
+        :raises Invalid: the name is not canonical, the domain is not ours, or the password is empty or over 1,024 octets.
+        """
+
+    async def remove(self, name: str) -> Account:
+        """
+        Remove an account and its place in aliases; its data stay in the stores until those are told.
+
+        :raises NotFound: there is none.
+        """
+
+    async def set_password(self, name: str, password: str) -> None:
+        """
+        Replace the password; durable when it returns.
+
+        :raises NotFound: there is no such account.
+        :raises Invalid: the password is empty or over 1,024 octets.
+        """
+
+    async def aliases(self) -> Sequence[Alias]:
+        """All aliases, by address."""
+
+    async def add_alias(self, address: Address, targets: Sequence[Address]) -> Alias:
+        """
+        Make an alias.
+
+        :raises Exists: the address is an account's or an alias's.
+        :raises NotFound: a target is neither an account's nor an alias's address here.
+        :raises Invalid: it would lead back to itself, or the domain is not ours.
+        """
+
+    async def remove_alias(self, address: Address) -> Alias:
+        """
+        Remove an alias.
+
+        :raises NotFound: there is none.
+        """
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of files and threads."""

@@ -1,0 +1,35 @@
+"""
+Identifiers that sort by time and never repeat.
+
+An id is 20 lower-case base-32 characters: 48 bits of milliseconds since 1970, then 52 random bits.  Ids name spooled
+mail, sessions and stored objects; they are safe in file names, header fields and log lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+"""Opaque, never reused, safe as a file name; stores keep an account's data under it, so that renaming moves nothing."""
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+TIME_BITS = 48
+RANDOM_BITS = 52
+ID_LENGTH = (TIME_BITS + RANDOM_BITS) // 5
+
+
+def encode(number: int, length: int) -> str:
+    """The low ``5 * length`` bits of ``number`` as base-32 text."""
+    return "".join(ALPHABET[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5))
+
+
+def new_id(seconds: float, random_bits: Callable[[int], int]) -> str:
+    """
+    A fresh identifier.
+
+    :param seconds: wall-clock seconds since 1970.
+    :param random_bits: gives that many random bits, such as ``secrets.randbits``.
+    """
+    milliseconds = int(seconds * 1000) & ((1 << TIME_BITS) - 1)
+    return encode(milliseconds << RANDOM_BITS | random_bits(RANDOM_BITS), ID_LENGTH)

@@ -1,0 +1,102 @@
+"""
+Counting limits: connections by source, and failures in a sliding window.
+
+Nothing here knows a clock or a protocol: times are handed in as seconds of a monotonic clock.
+Every table is bounded, so that a peer cannot fill memory by coming from many addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+
+
+def source_of(host: str) -> str:
+    """The unit in which sources are limited: an IPv4 address, an IPv6 /64, or the name as it is (Unix sockets)."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+class ConnectionCount:
+    """
+    How many connections there are, in all and from each source.
+
+    :param total: largest number of connections in all.
+    :param per_source: largest number from one source; see :func:`source_of`.
+    """
+
+    __slots__ = ("_by_source", "open", "per_source", "total")
+
+    def __init__(self, total: int, per_source: int) -> None:
+        self.total = total
+        self.per_source = per_source
+        self.open = 0
+        self._by_source: dict[str, int] = {}
+
+    def admit(self, source: str) -> bool:
+        """Count one more connection, or refuse it and count nothing."""
+        here = self._by_source.get(source, 0)
+        if self.open >= self.total or here >= self.per_source:
+            return False
+        self.open += 1
+        self._by_source[source] = here + 1
+        return True
+
+    def release(self, source: str) -> None:
+        """Count one connection less, once for each that was admitted."""
+        self.open -= 1
+        left = self._by_source[source] - 1
+        if left:
+            self._by_source[source] = left
+        else:
+            del self._by_source[source]
+
+
+class FailureWindow:
+    """
+    Failures by key in a sliding window, such as wrong passwords by (source, account).
+
+    :param limit: how many failures a key may have within the window before it is blocked.
+    :param window: length of the window in seconds.
+    :param keys: how many keys are remembered; the one longest untouched is forgotten first.
+    """
+
+    __slots__ = ("_failures", "keys", "limit", "window")
+
+    def __init__(self, limit: int, window: float, keys: int = 65_536) -> None:
+        self.limit = limit
+        self.window = window
+        self.keys = keys
+        self._failures: OrderedDict[Hashable, deque[float]] = OrderedDict()
+
+    def blocked(self, key: Hashable, now: float) -> bool:
+        """Whether the key has reached its limit within the window that ends now."""
+        times = self._failures.get(key)
+        if times is None:
+            return False
+        while times and times[0] <= now - self.window:
+            times.popleft()
+        if not times:
+            del self._failures[key]
+            return False
+        return len(times) >= self.limit
+
+    def fail(self, key: Hashable, now: float) -> None:
+        """Count one failure."""
+        times = self._failures.setdefault(key, deque(maxlen=self.limit))
+        times.append(now)
+        self._failures.move_to_end(key)
+        if len(self._failures) > self.keys:
+            self._failures.popitem(last=False)
+
+    def forget(self, key: Hashable) -> None:
+        """Drop the failures of a key, after it succeeded."""
+        self._failures.pop(key, None)

@@ -1,0 +1,196 @@
+"""
+File trees: what FTP and later SFTP and HTTP see of an account's files.
+
+A path is a tuple of names below the tree's root, already resolved against the session's working folder by
+:func:`launcelot.filestore.paths.resolve`; no name is empty, ``.``, ``..`` or holds ``/`` or NUL.  Names are ``str`` with
+undecodable octets as surrogates (PEP 383), so that they survive a round trip.  Nothing that is given here can leave the tree:
+symbolic links are not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from launcelot.core.ids import AccountId
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One file or folder.
+
+    :ivar name: the last name of its path; empty for the root.
+    :ivar size: octets; 0 for folders.
+    :ivar modified: seconds since 1970.
+    :ivar unique: stays the same while the entry exists, whatever it is called (the MLSD fact ``unique``).
+    """
+
+    name: str
+    is_folder: bool
+    size: int
+    modified: float
+    mode: int
+    unique: str
+
+
+class Reader(Protocol):
+    """A file open for reading; what it reads is one state of the file, whatever is published meanwhile."""
+
+    @property
+    def entry(self) -> Entry:
+        """The file as it was when it was opened."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Octets from ``offset``; fewer than ``length`` only at the end, none past it."""
+
+    def fileno(self) -> int | None:
+        """A descriptor for ``sendfile``, or None where there is none."""
+
+    async def close(self) -> None:
+        """Let go of it; may be called twice."""
+
+
+class Upload(Protocol):
+    """
+    A file being received: staged where no reader sees it, published whole or not at all.
+
+    :ivar offset: octets there are, counting those kept from the target when it continues.
+    """
+
+    offset: int
+
+    async def write(self, data: bytes) -> None:
+        """
+        Take octets in order.
+
+        :raises OverQuota: the account is full.
+        :raises TooLarge: the file passes the largest size allowed.
+        :raises TryLater: the disk is full or fails.
+        """
+
+    async def publish(self) -> Entry:
+        """Make it durable and put it in the target's place in one step; only then may the peer be told."""
+
+    async def abandon(self) -> None:
+        """
+        Give up: the target stays as it was.
+
+        What was received is kept aside for a stated time if the upload may be continued, see :meth:`Tree.upload`.
+        """
+
+
+class Tree(Protocol):
+    """One account's files."""
+
+    async def entry(self, path: Path) -> Entry:
+        """
+        One entry.
+
+        :raises NotFound: there is none.
+        """
+
+    def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
+        """
+        What a folder holds, in batches as the disk gives them, in no order.
+
+        :raises NotFound: there is no such folder, or it is a file.
+        """
+
+    async def read(self, path: Path) -> Reader:
+        """
+        Open a file.
+
+        :raises NotFound: there is no such file.
+        :raises NotPermitted: it is a folder.
+        """
+
+    async def upload(self, path: Path, offset: int = 0, append: bool = False, unique: bool = False) -> Upload:
+        """
+        Begin to receive a file.
+
+        :param offset: keep that many octets of what is there (of an abandoned upload to this path, else of the target).
+        :param append: keep all octets of the target.
+        :param unique: never replace: the name is made unique, see the entry that ``publish`` returns.
+        :raises NotFound: its folder does not exist.
+        :raises NotPermitted: the path is a folder, or the root.
+        :raises Invalid: there are fewer octets than ``offset``.
+        """
+
+    async def make_folder(self, path: Path) -> Entry:
+        """
+        Make a folder; durable when it returns.
+
+        :raises Exists: the name is taken.
+        :raises NotFound: its folder does not exist.
+        """
+
+    async def remove_folder(self, path: Path) -> None:
+        """
+        Remove an empty folder.
+
+        :raises NotFound: there is none.
+        :raises NotPermitted: it is a file, the root, or not empty.
+        """
+
+    async def remove(self, path: Path) -> None:
+        """
+        Remove a file.
+
+        :raises NotFound: there is none.
+        :raises NotPermitted: it is a folder.
+        """
+
+    async def rename(self, path: Path, to: Path) -> None:
+        """
+        Move a file or folder; a file may replace a file.
+
+        :raises NotFound: there is none, or the new folder does not exist.
+        :raises Exists: the new name is a folder's.
+        :raises NotPermitted: a folder would move below itself, or the root is meant.
+        """
+
+    async def set_modified(self, path: Path, seconds: float) -> Entry:
+        """
+        Set the time of last change.
+
+        :raises NotFound: there is none.
+        """
+
+    async def set_mode(self, path: Path, mode: int) -> Entry:
+        """
+        Set the permission bits of a file, masked to 0o777.
+
+        :raises NotFound: there is none.
+        """
+
+    async def usage(self) -> int:
+        """Octets stored in the tree."""
+
+
+class FileStore(Protocol):
+    """The trees of all accounts."""
+
+    async def tree(self, account: AccountId, quota: int = 0) -> Tree:
+        """
+        An account's tree, made empty at first use.
+
+        :param quota: octets it may hold; 0 for no limit.
+        """
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove an account's tree and all that is in it; an account without one is fine."""
+
+    async def reap(self, older_than: float) -> int:
+        """
+        Throw abandoned uploads away.
+
+        :param older_than: seconds since 1970; those last written before are dropped.
+        :returns: how many were dropped.
+        """
+
+    async def close(self) -> None:
+        """Let go of descriptors and threads."""

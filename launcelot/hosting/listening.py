@@ -1,0 +1,141 @@
+"""
+Listeners: endpoint strings made into ports, and what listens where told to people and programs.
+
+A TCP listener is ours (:func:`launcelot.hosting.transport.listen_tcp`), so that replies leave at the end of the read event and
+the backlog is right; every other kind of endpoint string (``unix:``, ``systemd:``, ``tls:`` ...) is Twisted's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import _parse, serverFromString  # type: ignore[attr-defined]
+from twisted.internet.error import CannotListenError
+
+from launcelot.hosting.gather import gather
+from launcelot.hosting.server import ServerFactory
+from launcelot.hosting.transport import BACKLOG, listen_tcp
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """
+    One endpoint of one service.
+
+    :ivar name: as in the table of services, such as ``"imaps"``.
+    :ivar endpoint: an endpoint string, such as ``tcp:2143:interface=127.0.0.1``; port 0 lets the system choose.
+    """
+
+    name: str
+    endpoint: str
+    factory: ServerFactory
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """
+    What listens where.
+
+    :ivar tls: ``"implicit"``, ``"starttls"`` or ``"none"``.
+    """
+
+    name: str
+    host: str
+    port: int
+    tls: str
+
+
+class CannotListen(Exception):
+    """An endpoint cannot be had; the text names cause and remedy in one line."""
+
+
+class Listeners(Service):
+    """
+    The listeners of one service: they listen when it starts; when it stops they close and sessions are drained.
+
+    :param reactor: listens.
+    """
+
+    def __init__(self, reactor: Any, listeners: Sequence[Listener]) -> None:
+        self._reactor = reactor
+        self.listeners = tuple(listeners)
+        self._ports: list[tuple[Listener, Any]] = []
+
+    async def listen(self) -> None:
+        """
+        Listen on every endpoint, or on none.
+
+        :raises CannotListen: naming the endpoint and the reason.
+        """
+        for listener in self.listeners:
+            try:
+                port = await listen(self._reactor, listener.endpoint, listener.factory)
+            except CannotListenError as error:
+                await self.unlisten()
+                raise CannotListen(explain(listener, error)) from error
+            except ValueError as error:
+                await self.unlisten()
+                raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
+            self._ports.append((listener, port))
+
+    async def unlisten(self) -> None:
+        """Close the ports; sessions go on."""
+        ports, self._ports = self._ports, []
+        for _, port in ports:
+            await _maybe(port.stopListening())
+
+    @property
+    def listening(self) -> Sequence[Listening]:
+        """What listens where, in the order of the listeners."""
+        return [describe(listener, port) for listener, port in self._ports]
+
+    def stopService(self) -> Deferred[None]:
+        """Close the ports, then let sessions finish."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self.unlisten()
+        factories = {id(listener.factory): listener.factory for listener in self.listeners}
+        await gather([factory.drain() for factory in factories.values()])
+
+
+async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
+    """An ``IListeningPort`` for an endpoint string."""
+    words, options = _parse(endpoint)
+    if words[0] in ("tcp", "tcp6") and len(words) == 2:
+        interface = options.get("interface", "" if words[0] == "tcp" else "::")
+        backlog = int(options.get("backlog", BACKLOG))
+        own = getattr(reactor, "listen_stream", None)
+        if own is not None:
+            return own(int(words[1]), factory, interface)
+        return listen_tcp(reactor, int(words[1]), factory, interface.replace("\\:", ":"), backlog)
+    return await serverFromString(reactor, endpoint).listen(factory)
+
+
+def describe(listener: Listener, port: Any) -> Listening:
+    """One row of the table of services."""
+    address = port.getHost()
+    tls = "implicit" if listener.factory.implicit_tls else "starttls" if listener.factory.offers_tls else "none"
+    host = getattr(address, "host", None) or str(getattr(address, "name", "") or "")
+    return Listening(listener.name, host, int(getattr(address, "port", 0)), tls)
+
+
+def explain(listener: Listener, error: CannotListenError) -> str:
+    """Why an endpoint cannot be had, and what to do, in one line."""
+    reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
+    where = f"{error.interface or 'any'}:{error.port}"
+    remedy = {
+        13: "ports below 1024 need CAP_NET_BIND_SERVICE or socket activation; use a port of 1024 or above",
+        98: "stop what listens there, or choose another port",
+        99: "the address is not one of this machine's; choose another interface",
+    }.get(getattr(error.socketError, "errno", 0), "choose another endpoint")
+    return f"{listener.name}: cannot listen on {where}: {reason}; {remedy}"
+
+
+async def _maybe(result: Any) -> None:
+    await (result if isinstance(result, Deferred) else succeed(result))

@@ -1,0 +1,230 @@
+"""
+The server side of every line protocol: one session coroutine for each connection, admission, draining, one log line.
+
+A protocol's ``server.py`` subclasses :class:`ServerStream` and writes ``async def serve(self)``, which reads commands
+and writes replies until it returns.  This module is the edge where bugs are caught: the peer is told "internal error" in
+the protocol's words, the failure is logged with the session's fields and counted, and the connection is closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from launcelot.core.limits import ConnectionCount, source_of
+from launcelot.core.wire import DeadlinePassed, PeerGone, Stopping, WireEnd
+from launcelot.hosting.stream import PlaintextBehindTLS, Stream
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+
+DRAIN_LIMIT = 30.0
+"""Seconds a stopping service lets sessions finish what they are doing before it aborts them."""
+
+
+def source_host(address: IAddress) -> str:
+    """The peer's host for limits and logs; ``"unix"`` where the address has none."""
+    return str(getattr(address, "host", "unix"))
+
+
+class ServerStream(Stream):
+    """
+    One peer of one service.
+
+    :ivar site: what the service was handed.
+    :ivar user: the account's name once somebody has logged in, for the log; set by the session.
+    """
+
+    log: ClassVar[Logger] = Logger(namespace="launcelot.session")
+    internal_error: ClassVar[bytes] = b""
+    """What a peer is told when we have a bug, complete with line end."""
+
+    user = ""
+    commands = 0
+    admitted_as = ""
+    """The source this connection is counted under."""
+
+    def __init__(self, factory: ServerFactory) -> None:
+        super().__init__(factory.site.clock, factory.site.deadlines)
+        self.factory: ServerFactory = factory
+        self.site = factory.site
+        self.outcome = "closed"
+        self.session_id = ""
+        self.source = ""
+        self._serving: Deferred[None] | None = None
+        self._began = 0.0
+
+    async def serve(self) -> None:
+        """Read commands and write replies until the session is over; written by the protocol."""
+        raise NotImplementedError
+
+    def connectionMade(self) -> None:
+        """Start the session, inside TLS where the listener says so."""
+        super().connectionMade()
+        self._began = self.clock.seconds()
+        self.session_id = self.site.new_id()
+        self.source = source_host(self.peer)
+        if self.factory.implicit_tls:
+            self.start_tls(self.site.server_tls())
+        self._serving = Deferred.fromCoroutine(self._run())
+        self._serving.addErrback(self._cancelled)
+
+    async def _run(self) -> None:
+        try:
+            await self.serve()
+        except PeerGone:
+            self.outcome = "peer gone"
+        except DeadlinePassed as passed:
+            self.outcome = f"deadline ({passed.kind})"
+        except Stopping:
+            self.outcome = "stopping"
+        except WireEnd as end:
+            self.outcome = str(end)
+        except PlaintextBehindTLS:
+            self.outcome = "plaintext behind the TLS command"
+            self.site.counters.add(f"{self.factory.name}.tls.injected")
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - the one edge: what is neither a refusal nor a read's end is our bug
+            self._report(Failure())
+        self.close(linger=True)
+
+    def _report(self, failure: Failure) -> None:
+        self.outcome = "internal error"
+        self.site.counters.add(f"{self.factory.name}.errors.internal")
+        self.log.failure(
+            "internal error in {service} session {session} of {user!r} from {source}",
+            failure,
+            service=self.factory.name,
+            session=self.session_id,
+            user=self.user,
+            source=self.source,
+        )
+        self.write(self.internal_error)
+
+    def _cancelled(self, failure: Failure) -> None:
+        failure.trap(CancelledError)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End the session and say so in one line."""
+        super().connectionLost(reason)
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+        if not self._closing:
+            self.outcome = "peer gone"
+        self.factory.ended(self)
+        self.log.info(
+            "{service} session {session} from {source} user={user!r} tls={tls} commands={commands} in={received}"
+            " out={sent} seconds={seconds:.3f} {outcome}",
+            service=self.factory.name,
+            session=self.session_id,
+            source=self.source,
+            user=self.user,
+            tls=self.secure,
+            commands=self.commands,
+            received=self.received,
+            sent=self.sent,
+            seconds=self.clock.seconds() - self._began,
+            outcome=self.outcome,
+        )
+
+
+class _Refused(Protocol):
+    """Says why there is no room and leaves."""
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+
+    def connectionMade(self) -> None:
+        """Say it and close."""
+        transport: Any = self.transport
+        if self._words:
+            transport.write(self._words)
+        transport.loseConnection()
+
+
+class ServerFactory(Factory):
+    """
+    Admits peers to one service, knows who is connected and drains them at the end.
+
+    :param site: what sessions are handed.
+    :param name: the service's name in logs and counters, such as ``"smtp"``.
+    :param count: the limits on connections; shared by the listeners of one service.
+    :param implicit_tls: whether TLS starts before the first octet, as on the ports 465, 993 and 995.
+    """
+
+    noisy = False
+    protocol: type[ServerStream]  # type: ignore[assignment]
+    offers_tls: ClassVar[bool] = True
+    """Whether the protocol has a command that starts TLS."""
+    refusal: ClassVar[bytes] = b""
+    """What a peer is told when there are too many connections, complete with line end."""
+
+    def __init__(self, site: Site, name: str, count: ConnectionCount, implicit_tls: bool = False) -> None:
+        self.site = site
+        self.name = name
+        self.implicit_tls = implicit_tls
+        self.sessions: set[ServerStream] = set()
+        self._count = count
+        self._stopping = False
+        self._drained: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """A session for the peer, a short refusal, or nothing while stopping."""
+        if self._stopping:
+            return None
+        source = source_of(source_host(addr)) if addr is not None else "unix"
+        if not self._count.admit(source):
+            self.site.counters.add(f"{self.name}.connections.refused")
+            return _Refused(b"" if self.implicit_tls else self.refusal)
+        self.site.counters.add(f"{self.name}.connections")
+        stream = self.make_stream()
+        stream.admitted_as = source
+        self.sessions.add(stream)
+        return stream
+
+    def make_stream(self) -> ServerStream:
+        """A new session's protocol."""
+        return self.protocol(self)
+
+    def ended(self, stream: ServerStream) -> None:
+        """Called by the session when its connection is gone."""
+        if stream in self.sessions:
+            self.sessions.discard(stream)
+            self._count.release(stream.admitted_as)
+        drained = self._drained
+        if drained is not None and not self.sessions:
+            self._drained = None
+            drained.callback(None)
+
+    def drain(self, limit: float = DRAIN_LIMIT) -> Deferred[None]:
+        """
+        Ask every session to go and wait until all have gone.
+
+        :param limit: seconds after which those that are left are aborted.
+        """
+        self._stopping = True
+        done: Deferred[None] = Deferred()
+        if not self.sessions:
+            done.callback(None)
+            return done
+        self._drained = done
+        abort = self.site.clock.callLater(limit, self._abort_all)
+        for stream in list(self.sessions):
+            stream.interrupt()
+
+        def disarm(result: None) -> None:
+            if abort.active():
+                abort.cancel()
+
+        return done.addCallback(disarm)
+
+    def _abort_all(self) -> None:
+        for stream in list(self.sessions):
+            stream.abort()

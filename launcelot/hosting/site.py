@@ -1,0 +1,76 @@
+"""
+The Site: everything one daemon hands to its protocols.
+
+Two Sites can live in one process; nothing is global.  ``clock`` is monotonic and drives timers, ``now`` is the wall clock
+and goes into messages and names.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from launcelot.accounts.interface import Directory
+from launcelot.core.counters import Counters
+from launcelot.core.ids import new_id
+from launcelot.filestore.interface import FileStore
+from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.login import Logins
+from launcelot.mailstore.interface import MailStore
+from launcelot.spool.interface import Spool
+from launcelot.workers.staging import Staging
+
+
+@dataclass
+class Site:
+    """
+    What a service is handed.
+
+    :ivar reactor: for listening and connecting; a memory network in tests.
+    :ivar hostname: our name in greetings and trace fields.
+    :ivar domain: the domain of addresses without one, such as ``postmaster``.
+    :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
+    """
+
+    reactor: Any
+    clock: IReactorTime
+    hostname: str
+    domain: str
+    accounts: Directory
+    logins: Logins
+    mail: MailStore
+    files: FileStore
+    spool: Spool
+    staging: Staging
+    tls: Callable[[], Any] | None = None
+    counters: Counters = field(default_factory=Counters)
+    wall_clock: Callable[[], float] = time.time
+    random_bits: Callable[[int], int] = secrets.randbits
+
+    def __post_init__(self) -> None:
+        self.deadlines = Deadlines(self.clock)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether there is a certificate, so that TLS can be offered."""
+        return self.tls is not None
+
+    def server_tls(self) -> Any:
+        """The context for a new server-side TLS connection; asked each time, so that a renewed certificate is used."""
+        if self.tls is None:
+            raise LookupError("this Site has no certificate")
+        return self.tls()
+
+    def new_id(self) -> str:
+        """A fresh identifier for a session, a message or a file."""
+        return new_id(self.wall_clock(), self.random_bits)
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC."""
+        return datetime.fromtimestamp(self.wall_clock(), UTC)

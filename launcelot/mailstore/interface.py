@@ -1,0 +1,329 @@
+"""
+Mailboxes and messages: what SMTP delivery, POP3 and IMAP see of an account's mail.
+
+Invariants every implementation keeps (and :mod:`tests.mailstore.contract` asks of each):
+
+- UIDs ascend, are never reused, and are unique with UIDVALIDITY for ever.  RFC 9051 section 2.3.1.1.
+- Every change of a mailbox raises its HIGHESTMODSEQ; an expunged UID is remembered with the MODSEQ of its removal.
+- What a method has returned is durable.  Each method is one transaction: all or nothing.
+- Bodies are kept octet for octet.
+- Mailbox names are ``str`` with ``/`` between levels; ``INBOX`` in any case is the one inbox.
+- Flags are ``str``: system flags with backslash in the spelling of RFC 9051, keywords as first given, compared without case.
+  ``\\Recent`` is never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from launcelot.core.ids import AccountId
+from launcelot.mailstore.query import Query
+from launcelot.workers.staging import Buffer
+
+INBOX = "INBOX"
+SEPARATOR = "/"
+SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
+MAX_KEYWORDS = 64
+"""Keywords a mailbox takes; more are refused with LimitReached."""
+
+
+class StoreMode(Enum):
+    """How given flags are combined with those a message has."""
+
+    REPLACE = "FLAGS"
+    ADD = "+FLAGS"
+    REMOVE = "-FLAGS"
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxInfo:
+    """
+    One mailbox in a listing.
+
+    :ivar id: MAILBOXID, kept through a rename.  RFC 8474 section 4.
+    :ivar selectable: False for a name that exists only because something lies below it.
+    :ivar special_use: such as ``"\\\\Sent"``, or empty.  RFC 6154.
+    """
+
+    id: str
+    name: str
+    selectable: bool = True
+    subscribed: bool = False
+    has_children: bool = False
+    special_use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStatus:
+    """
+    The numbers of a mailbox.
+
+    :ivar recent_from: messages with this UID and above have been shown to no session as recent.
+    :ivar first_unseen: lowest UID without ``\\\\Seen``; 0 if there is none.
+    :ivar size: octets of all messages together.
+    """
+
+    id: str
+    uid_validity: int
+    uid_next: int
+    highest_modseq: int
+    messages: int
+    unseen: int
+    deleted: int
+    recent_from: int
+    first_unseen: int
+    size: int
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageState:
+    """What changes of a message."""
+
+    uid: int
+    modseq: int
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    One message without its octets.
+
+    :ivar envelope: ready to send after ``ENVELOPE``; likewise ``body`` and ``body_structure``.
+    :ivar parts: offsets of all parts, for :class:`launcelot.message.sections.PartTable`.
+    :ivar header_size: octets up to and with the empty line.
+    """
+
+    uid: int
+    modseq: int
+    flags: frozenset[str]
+    internal_date: datetime
+    saved: datetime
+    size: int
+    header_size: int
+    email_id: str
+    envelope: bytes
+    body: bytes
+    body_structure: bytes
+    parts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """
+    What happened to a mailbox since a MODSEQ.
+
+    :ivar changed: messages that are new or have new flags, by UID; new ones have UIDs at or above the UIDNEXT then.
+    :ivar vanished: UIDs removed since, ascending.
+    """
+
+    highest_modseq: int
+    uid_next: int
+    changed: tuple[MessageState, ...]
+    vanished: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a message went.  RFC 4315 section 3 APPENDUID."""
+
+    uid_validity: int
+    uid: int
+    email_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Where messages went, in the order of their source UIDs.  RFC 4315 section 3 COPYUID."""
+
+    uid_validity: int
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an account's mail takes."""
+
+    octets: int
+    messages: int
+
+
+class Mailbox(Protocol):
+    """One mailbox, for as long as somebody works with it."""
+
+    @property
+    def info(self) -> MailboxInfo:
+        """Its id and its name when it was opened."""
+
+    async def status(self) -> MailboxStatus:
+        """
+        Its numbers now; constant time.
+
+        :raises Gone: (as every method below) it has been deleted.
+        """
+
+    async def states(self) -> Sequence[MessageState]:
+        """Every message's UID, MODSEQ and flags, ascending by UID."""
+
+    async def changes(self, since: int) -> Changes:
+        """What happened after MODSEQ ``since``; empty and cheap when nothing did."""
+
+    async def claim_recent(self) -> int:
+        """``recent_from`` as it was, after which nothing that exists now is recent to anybody else."""
+
+    def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
+        """Messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
+
+    async def read(self, uid: int, offset: int, length: int) -> bytes:
+        """
+        Octets of a message; fewer than ``length`` only at its end.
+
+        :raises Gone: the message is no longer there.
+        """
+
+    async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
+        """
+        Add a message; the time is now if none is given.
+
+        :raises OverQuota: the account is full.
+        :raises LimitReached: too many keywords.
+        """
+
+    async def store(
+        self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
+    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+        """
+        Change flags; MODSEQ is raised only where something changed.
+
+        :param unchanged_since: leave messages alone whose MODSEQ is above.  RFC 7162 section 3.1.3.
+        :returns: the present states of all that exist and were not left alone, and the UIDs that were left alone.
+        :raises LimitReached: too many keywords.
+        """
+
+    async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
+        """Remove messages flagged ``\\\\Deleted``, all or those among ``uids``; what was removed, ascending."""
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages whatever their flags, all in one transaction (POP3 QUIT); what was removed, ascending."""
+
+    async def copy(self, uids: Sequence[int], target: str) -> Copied:
+        """
+        Copy messages with flags and dates; those that are gone are left out.
+
+        :raises NotFound: no such target.
+        :raises OverQuota: the account is full.
+        """
+
+    async def move(self, uids: Sequence[int], target: str) -> Copied:
+        """
+        Copy and remove in one transaction.
+
+        :raises NotFound: no such target.
+        """
+
+    async def search(self, query: Query) -> Sequence[int]:
+        """UIDs that match, ascending; sequence numbers have been turned into UIDs before."""
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """
+        Have ``changed`` called after every commit that changed this mailbox, by whomever.
+
+        :returns: call it to stop.
+        """
+
+
+class AccountMail(Protocol):
+    """One account's mail."""
+
+    async def mailboxes(self) -> Sequence[MailboxInfo]:
+        """All names, INBOX first, then by name."""
+
+    async def mailbox(self, name: str) -> Mailbox:
+        """
+        Open a mailbox.
+
+        :raises NotFound: there is none, or the name cannot be selected.
+        """
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        """
+        Make a mailbox and, where they are missing, those above it.  RFC 9051 section 6.3.4.
+
+        :raises Exists: the name is taken.
+        :raises Invalid: the name is empty, over 1,000 octets, deeper than 32, or has an empty level or a control.
+        """
+
+    async def delete(self, name: str) -> None:
+        """
+        Delete a mailbox and its messages; names below it stay.  RFC 9051 section 6.3.5.
+
+        :raises NotFound: there is none.
+        :raises NotPermitted: it is INBOX, or only a name with others below it.
+        """
+
+    async def rename(self, name: str, to: str) -> None:
+        """
+        Rename a mailbox and all below it; of INBOX the messages move and it stays, empty.  RFC 9051 section 6.3.6.
+
+        :raises NotFound: there is none.
+        :raises Exists: the new name is taken.
+        :raises Invalid: the new name is impossible, or lies below the old one.
+        """
+
+    async def subscriptions(self) -> Sequence[str]:
+        """Subscribed names, whether they exist or not."""
+
+    async def subscribe(self, name: str, subscribed: bool = True) -> None:
+        """
+        Set or clear a subscription; it outlives the mailbox.  RFC 9051 section 6.3.7.
+
+        :raises Invalid: the name is impossible.
+        """
+
+    async def deliver(
+        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+    ) -> Appended | None:
+        """
+        Deliver once: in the same transaction the key is remembered and the message added.
+
+        :param delivery: names this delivery, such as spool id and recipient.
+        :returns: None if this delivery was made before.
+        :raises OverQuota: the account is full.
+        """
+
+    async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
+        """Drop keys that will not come again."""
+
+    async def usage(self) -> Usage:
+        """What the account's mail takes; constant time."""
+
+    def lock(self) -> Callable[[], None]:
+        """
+        Take the maildrop for one POP3 session.  RFC 1939 section 3.
+
+        :returns: call it to let go; it may be called twice.
+        :raises InUse: another session has it.
+        """
+
+
+class MailStore(Protocol):
+    """The mail of all accounts."""
+
+    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+        """
+        An account's mail, made with an INBOX at first use.
+
+        :param quota: octets it may hold; 0 for no limit.
+        """
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove an account's mail; an account without any is fine."""
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of files and threads."""

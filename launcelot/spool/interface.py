@@ -1,0 +1,103 @@
+"""
+Accepted mail on its way: durable before it is acknowledged, delivered exactly once to mailboxes here.
+
+The spool does not know mailboxes; it is handed a :class:`Delivery`.  Delivery is idempotent by the key it is given, so that
+a crash between delivering and forgetting doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from twisted.internet.defer import Deferred
+
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address
+from launcelot.workers.staging import Buffer, Staged
+
+SpoolId = NewType("SpoolId", str)
+"""Names one accepted message in replies, logs and Received fields; see :func:`launcelot.core.ids.new_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolRecipient:
+    """One mailbox to deliver to."""
+
+    account: AccountId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """
+    Who sends to whom.
+
+    :ivar sender: None for the empty path ``<>``.
+    :ivar user: the account's name that submitted it, or empty.
+    """
+
+    id: SpoolId
+    sender: Address | None
+    recipients: tuple[SpoolRecipient, ...]
+    user: str = ""
+
+
+class Delivery(Protocol):
+    """Puts a message into an account's inbox."""
+
+    async def __call__(self, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
+        """
+        Deliver once for each ``key``; durable when it returns.
+
+        :raises Refusal: not now (``temporary``) or never.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """
+    A message the spool has on disk.
+
+    :ivar delivered: fires with None when every recipient has it or was given up; never fails.
+    """
+
+    id: SpoolId
+    delivered: Deferred[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One recipient that still waits, for people who ask."""
+
+    id: SpoolId
+    sender: str
+    recipient: str
+    size: int
+    attempts: int
+    next_attempt: float
+    last_error: str
+    held: bool
+
+
+class Spool(Protocol):
+    """The durable queue."""
+
+    async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
+        """
+        Take a message; it is on disk when this returns, and its delivery has been started.
+
+        The body is closed by the spool when it no longer needs it.
+
+        :raises TryLater: the disk is full or fails; nothing was accepted.
+        """
+
+    async def start(self) -> None:
+        """Take up what an earlier run left, then serve."""
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """Everything that has been accepted and not yet delivered, oldest first."""
+
+    async def close(self) -> None:
+        """Let deliveries under way finish; the rest stays on disk for the next start."""

@@ -1,0 +1,63 @@
+"""
+Twins of the threads for tests: jobs run in the calling thread, at once or when the test says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from launcelot.core.errors import TryLater
+from launcelot.workers.threads import outcome_of
+
+T = TypeVar("T")
+
+
+class InlineWorkers:
+    """Runs every job where it is asked for; its Deferreds have always fired."""
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    def run(self, job: Callable[[], T]) -> Deferred[T]:
+        """Run now."""
+        if self._closed:
+            return fail(TryLater())
+        deferred: Deferred[T] = Deferred()
+        deferred.callback(outcome_of(job))
+        return deferred
+
+    def close(self) -> Deferred[None]:
+        """Refuse further jobs."""
+        self._closed = True
+        return succeed(None)
+
+
+class SteppedWorkers:
+    """Keeps jobs until the test lets one run with :meth:`perform`."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
+
+    def run(self, job: Callable[[], T]) -> Deferred[T]:
+        """Keep the job."""
+        deferred: Deferred[T] = Deferred()
+        self.waiting.append((deferred, job))
+        return deferred
+
+    def perform(self) -> bool:
+        """Run the oldest job that waits; False if there is none."""
+        if not self.waiting:
+            return False
+        deferred, job = self.waiting.popleft()
+        deferred.callback(outcome_of(job))
+        return True
+
+    def close(self) -> Deferred[None]:
+        """Run what waits."""
+        while self.perform():
+            pass
+        return succeed(None)
