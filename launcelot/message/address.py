@@ -2,9 +2,10 @@
 Mail addresses: the one parser that SMTP, accounts, headers and logs share.
 
 The grammar is ``Mailbox`` and ``Path`` of RFC 5321 section 4.1.2, read strictly: what two programs could read in two
-ways is :class:`~launcelot.core.errors.Invalid`.  Beyond the RFC's grammar these are refused: an empty local part, a local part with an
-encoded-word in it (RFC 2047 forbids them there, some programs decode them), a domain that is a bare number
-(``a@127.0.0.1``), and non-ASCII spaces, controls and bidirectional overrides.  ``%`` and ``!`` are ordinary characters.
+ways is :class:`~launcelot.core.errors.Invalid`.  Beyond the RFC's grammar these are refused: an empty local part, a
+local part with an encoded-word in it (RFC 2047 forbids them there, some programs decode them), a domain whose last
+label is a number (``a@127.0.0.1``), and non-ASCII spaces, controls and bidirectional overrides.  ``%`` and ``!`` are
+ordinary characters.
 
 RFC 6531 addresses are accepted as ``str``; whether the peer may use them is for the protocol to say
 (:attr:`Address.is_ascii`).  Left out: comments, folding and domain-less addresses, which only exist in message headers
