@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import _parse, serverFromString  # type: ignore[attr-defined]
+from twisted.internet.endpoints import _parse, serverFromString
 from twisted.internet.error import CannotListenError
 
 from launcelot.hosting.gather import gather
@@ -95,7 +95,7 @@ class Listeners(Service):
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, then let sessions finish."""
-        super().stopService()
+        Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

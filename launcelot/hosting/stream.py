@@ -29,7 +29,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -370,10 +370,10 @@ class Stream(Protocol):
         self._release()
         below = self.wire_transport
         below.unregisterProducer()
-        factory = TLSMemoryBIOFactory(context, client, None, self.clock)  # type: ignore[arg-type]
-        layer = TLSMemoryBIOProtocol(factory, self, False)
+        factory = TLSMemoryBIOFactory(context, client, Factory(), self.clock)
+        layer: Any = TLSMemoryBIOProtocol(factory, self, False)
         self._choked = False
-        self.transport = layer  # type: ignore[assignment]
+        self.transport = layer
         below.protocol = layer
         layer.makeConnection(below)
         layer.registerProducer(self, True)

@@ -9,6 +9,8 @@ in through ``tcp.Port.transport``, which Twisted documents for that purpose.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet import tcp
 from twisted.internet.interfaces import IProtocolFactory, IReactorTCP
 from twisted.python.failure import Failure
@@ -30,19 +32,19 @@ class EagerServer(tcp.Server):
             self._wants_write = True
         elif not self._registered:
             self._registered = True
-            super().startWriting()
+            tcp.Server.startWriting(self)
 
     def stopWriting(self) -> None:
         """Withdraw from the reactor if we are there."""
         if self._registered:
             self._registered = False
-            super().stopWriting()
+            tcp.Server.stopWriting(self)
 
-    def doRead(self) -> Failure | Exception | None:
+    def doRead(self) -> Any:
         """Handle one read event, then send what it made us write."""
         self._reading = True
         try:
-            why: Failure | Exception | None = super().doRead()
+            why = tcp.Server.doRead(self)
         finally:
             self._reading = False
         if not self._wants_write:
@@ -51,7 +53,7 @@ class EagerServer(tcp.Server):
         if why is not None or self._registered:
             self.startWriting()
             return why
-        failed = self.doWrite()
+        failed = tcp.Server.doWrite(self)
         if failed is not None:
             # Not a finding of the read: returned as one, a clean close would pass for the peer's half-close.
             self._wants_write = False
