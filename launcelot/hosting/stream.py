@@ -150,10 +150,10 @@ class Stream(Protocol):
         self._wake_writer()
 
     def pauseProducing(self) -> None:
-        """The send buffer is full."""
+        """The send buffer is full, or a TLS handshake has to end before anything can be sent."""
         self._choked = True
         if not self._closing:
-            self._watch("stall", self.clock.seconds() + STALL_LIMIT)
+            self._watch("stall", min(self.clock.seconds() + STALL_LIMIT, self._total))
 
     def resumeProducing(self) -> None:
         """The send buffer has room."""

@@ -67,14 +67,14 @@ class SocketConformanceTests(_SocketConformance):
     """On Twisted's own sockets, the authority."""
 
     def listen(self, factory: Factory) -> Any:
-        return reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
+        return reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[arg-type]
 
 
 class EagerConformanceTests(_SocketConformance):
     """On our port, whose connections send at the end of the read event."""
 
     def listen(self, factory: Factory) -> Any:
-        return listen_tcp(reactor, 0, factory, "127.0.0.1")  # type: ignore[arg-type]
+        return listen_tcp(reactor, 0, factory, "127.0.0.1")
 
     async def joined(self, client: Recorder, server: Recorder) -> None:
         await super().joined(client, server)
