@@ -1,0 +1,188 @@
+"""
+TLS contexts: one policy for every server and client.
+
+TLS 1.2 and 1.3; in 1.2 only ECDHE with AES-GCM or ChaCha20-Poly1305; no compression, no renegotiation; sessions are resumed from
+tickets whose keys live as long as the context.  A server's pair is read again when its files change; a pair that cannot be
+used is logged and the old one stays.
+
+Left out: client certificates, and certificates by server name (SNI): one certificate holds all names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import (
+    AcceptableCiphers,
+    Certificate,
+    CertificateOptions,
+    TLSVersion,
+    optionsForClientTLS,
+    platformTrust,
+    trustRootFromCertificates,
+)
+from twisted.logger import Logger
+
+CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
+"""Of TLS 1.2; the suites of TLS 1.3 are always there."""
+
+
+log = Logger(namespace="launcelot.tls")
+
+
+class BadCertificate(Exception):
+    """A certificate or key that cannot be used; the text names file, cause and remedy in one line."""
+
+
+def server_options(certificate: bytes, key: bytes, minimum: str = "1.2") -> CertificateOptions:
+    """
+    What ``TLSMemoryBIOFactory`` takes for a server.
+
+    :param certificate: PEM, the server's certificate first, then those that lead to an authority.
+    :param key: PEM, not encrypted.
+    :param minimum: the oldest TLS version spoken, ``"1.2"`` or ``"1.3"``.
+    :raises ValueError: one of them is not what it should be, or they do not belong together.
+    """
+    # pyOpenSSL deprecates its own wrappers in favour of cryptography's objects; Twisted's types have not followed yet.
+    chain: Any = x509.load_pem_x509_certificates(certificate)
+    options = CertificateOptions(
+        privateKey=_private_key(key),
+        certificate=chain[0],
+        extraCertChain=chain[1:],
+        acceptableCiphers=CIPHERS,
+        insecurelyLowerMinimumTo={"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}[minimum],
+        enableSessions=True,
+        enableSessionTickets=True,
+    )
+    try:
+        options.getContext().set_options(SSL.OP_NO_RENEGOTIATION)
+    except SSL.Error:
+        raise ValueError("certificate and key do not belong together") from None
+    return options
+
+
+def _private_key(pem: bytes) -> Any:
+    try:
+        return serialization.load_pem_private_key(pem, None)
+    except TypeError:
+        raise ValueError("the key is encrypted") from None
+
+
+class ServerTls:
+    """
+    The server's context, from two files; call it for every new connection.
+
+    :param certificate: PEM with the chain; :param key: PEM, not encrypted; the two may be one file.
+    :param now: aware wall-clock time, for expiry.
+    :raises BadCertificate: they cannot be used.
+    """
+
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        minimum: str = "1.2",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.certificate = certificate
+        self.key = key
+        self._minimum = minimum
+        self._now = now
+        self._seen = self._signature()
+        self._options = self._load()
+
+    def __call__(self) -> CertificateOptions:
+        """The context, read anew if a file has changed since."""
+        signature = self._signature()
+        if signature != self._seen:
+            self._seen = signature
+            try:
+                self._options = self._load()
+            except BadCertificate as bad:
+                log.error("keeping the old certificate: {reason}", reason=str(bad))
+            else:
+                log.info("new certificate read from {path}", path=str(self.certificate))
+        return self._options
+
+    @property
+    def expires(self) -> datetime:
+        """When the certificate that is used ends."""
+        return self._expires
+
+    def _signature(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(_stamp(path) for path in (self.certificate, self.key))
+
+    def _load(self) -> CertificateOptions:
+        chain = _read(self.certificate, "certificate")
+        key = _read(self.key, "key")
+        expires = self._check_dates(chain)
+        try:
+            options = server_options(chain, key, self._minimum)
+        except ValueError as error:
+            raise BadCertificate(f"{self.key}: {_why(error)}; {_REMEDY}") from error
+        self._expires = expires
+        return options
+
+    def _check_dates(self, chain: bytes) -> datetime:
+        try:
+            certificate = x509.load_pem_x509_certificates(chain)[0]
+        except ValueError as error:
+            raise BadCertificate(f"{self.certificate}: not a PEM certificate; {_REMEDY}") from error
+        now = self._now()
+        if certificate.not_valid_after_utc <= now:
+            ended = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            raise BadCertificate(f"{self.certificate}: expired on {ended}; renew it")
+        if certificate.not_valid_before_utc > now:
+            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            raise BadCertificate(f"{self.certificate}: not valid before {begins}; check this machine's clock")
+        return certificate.not_valid_after_utc
+
+
+_REMEDY = "give a PEM certificate with its chain and its unencrypted PEM key, or remove both settings to have one made"
+
+
+def _why(error: ValueError) -> str:
+    known = ("certificate and key do not belong together", "the key is encrypted")
+    return str(error) if str(error) in known else "not a PEM private key"
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadCertificate(f"{path}: cannot read the {what}: {error.strerror}; check path and permissions") from error
+
+
+def client_tls(hostname: str, ca_file: Path | None = None) -> IOpenSSLClientConnectionCreator:
+    """
+    What ``TLSMemoryBIOFactory`` takes for a client: it verifies the peer's certificate and name.
+
+    :param hostname: name or numeric address the certificate must hold.
+    :param ca_file: PEM of the authorities to trust; None for those of the system.
+    :raises BadCertificate: the file cannot be read or holds no certificate.
+    """
+    trust: Any = platformTrust()
+    if ca_file is not None:
+        try:
+            authorities = x509.load_pem_x509_certificates(_read(ca_file, "authority's certificate"))
+        except ValueError as error:
+            raise BadCertificate(f"{ca_file}: not a PEM certificate; give the ca.pem of the server") from error
+        trust = trustRootFromCertificates([Certificate(X509.from_cryptography(one)) for one in authorities])
+    return optionsForClientTLS(hostname, trustRoot=trust, extraCertificateOptions={"acceptableCiphers": CIPHERS})
