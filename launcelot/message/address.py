@@ -61,7 +61,8 @@ class Address:
     One mailbox address.
 
     :param local: the local part without quotes, in the case it was written in.
-    :param domain: lower-case domain, or an address literal with its brackets; empty only for the domain-less ``postmaster``.
+    :param domain: lower-case domain, or an address literal with its brackets; empty only for the domain-less
+        ``postmaster``.
     :raises Invalid: either part has a control character.
     """
 

@@ -38,10 +38,11 @@ class Analysis:
     :param subject: decoded.
     :param base_subject: RFC 5256 section 2.1, case-folded for comparing.
     :param from_key: decoded and case-folded ``From``, to be searched in; the same for the other three.
-    :param sort_from: case-folded addr-mailbox of the first ``From`` address (RFC 5256 section 3), empty without one; the
-        same for the other two.
+    :param sort_from: case-folded addr-mailbox of the first ``From`` address (RFC 5256 section 3), empty without one;
+        the same for the other two.
     :param message_id: with its angle brackets.
-    :param references: ids of ``References``, or the first of ``In-Reply-To`` without any (RFC 5256 section 3), with brackets.
+    :param references: ids of ``References``, or the first of ``In-Reply-To`` without any (RFC 5256 section 3), with
+        brackets.
     """
 
     envelope: bytes
@@ -96,7 +97,7 @@ def analyse(buffer: Buffer) -> Analysis:
 
 
 def header_text(buffer: Buffer, part: Part) -> str:
-    """The header section of a part (a message, say) as text for SEARCH: unfolded, encoded-words decoded, one field a line."""
+    """The header section of a part as text for SEARCH: unfolded, encoded-words decoded, one field a line."""
     raw = buffer[part.header_start : min(part.body_start, part.header_start + MAX_HEADER)]
     lines = raw.replace(b"\r\n", b"\n").replace(b"\n ", b" ").replace(b"\n\t", b" ").split(b"\n")
     return "\n".join([decode_words(line) for line in lines if line])

@@ -70,7 +70,7 @@ def plain_message(
 
 def unstructured(text: str) -> list[str]:
     """
-    Text for an unstructured field in pieces to fold between: its words, or encoded-words when it cannot be sent as it is.
+    Text for an unstructured field in pieces to fold between: its words, or encoded-words when it cannot go as it is.
 
     :raises Invalid: it has a control character other than a tab.
     """

@@ -15,6 +15,9 @@ from launcelot.core.errors import Invalid
 MAX_DATE = 200
 """Octets of a ``Date`` field that are looked at."""
 
+FIRST_YEAR, LAST_YEAR = 1900, 9998
+"""Years that are read (RFC 5322 section 3.3); at the edges of ``datetime`` a change of zone would overflow."""
+
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NUMBERS = {name.lower().encode(): number for number, name in enumerate(MONTHS, 1)}
@@ -25,13 +28,15 @@ _ZONES = {
 }  # fmt: skip
 
 _DATE_TIME = re.compile(
-    rb"\s*(?:[A-Za-z]{1,12}\s*+[,.]?\s*+)?(?P<day>\d{1,2})[\s-]*+(?P<month>[A-Za-z]{3})[A-Za-z]{0,6}[\s-]*+(?P<year>\d{2,4})"
+    rb"\s*(?:[A-Za-z]{1,12}\s*+[,.]?\s*+)?(?P<day>\d{1,2})"
+    rb"[\s-]*+(?P<month>[A-Za-z]{3})[A-Za-z]{0,6}[\s-]*+(?P<year>\d{2,4})"
     rb"(?:[\s,]*+(?P<hour>\d{1,2})\s*+[:.]\s*+(?P<minute>\d{1,2})(?:\s*+[:.]\s*+(?P<second>\d{1,2})(?:\.\d{1,9})?)?)?"
     rb"(?:\s*+(?P<sign>[+-])(?P<offset>\d{4})|\s*+(?P<zone>[A-Za-z]{1,5}))?"
 )
 """``date-time`` of RFC 5322 sections 3.3 and 4.3, with the spellings real mail has."""
 _ASCTIME = re.compile(
-    rb"\s*[A-Za-z]{3}\s++(?P<month>[A-Za-z]{3})\s++(?P<day>\d{1,2})\s++(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
+    rb"\s*[A-Za-z]{3}\s++(?P<month>[A-Za-z]{3})\s++(?P<day>\d{1,2})"
+    rb"\s++(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
     rb"(?:\s++(?P<zone>[A-Za-z]{1,5}))?\s++(?P<year>\d{4})(?:\s++(?P<sign>[+-])(?P<offset>\d{4}))?"
 )
 """The order of C's ``asctime``, which some programs put into ``Date``."""
@@ -65,6 +70,8 @@ def parse_date(value: bytes) -> datetime | None:
         years += 2000 if years < 50 else 1900
     elif len(year) == 3:
         years += 1900
+    if not FIRST_YEAR <= years <= LAST_YEAR:
+        return None
     info = _zone(sign, offset, zone)
     try:
         return datetime(
@@ -111,10 +118,12 @@ def parse_internal(value: bytes) -> datetime:
     if found is None or number is None:
         raise Invalid("malformed date-time")
     minutes = int(found[8]) * 60 + int(found[9])
-    if minutes >= 24 * 60:
+    if minutes >= 24 * 60 or int(found[9]) > 59:
         raise Invalid("no such time zone")
+    if not FIRST_YEAR <= int(found[3]) <= LAST_YEAR:
+        raise Invalid("no such year")
     zone = _fixed(-minutes if found[7] == b"-" else minutes)
-    second = min(int(found[6]), 59) if int(found[6]) <= 60 else 61
+    second = 59 if found[6] == b"60" else int(found[6])
     try:
         return datetime(int(found[3]), number, int(found[1]), int(found[4]), int(found[5]), second, tzinfo=zone)
     except ValueError:

@@ -1,8 +1,8 @@
 """
 Header sections as octets: where they end, their fields, and the values other rooms ask for.
 
-Every function takes what a peer sent, raises on none of it, and is linear.  Lines may end in CRLF or LF.  A field is cut at
-no limit here; :func:`collect` reads no more than :data:`MAX_HEADER` octets of one header section.
+Every function takes what a peer sent, raises on none of it, and is linear.  Lines may end in CRLF or LF.  Offsets are
+exact however large a header is; :func:`collect` reads no more than :data:`MAX_HEADER` octets of one header section.
 
 The value parsers live in modules of their own (:mod:`~launcelot.message.words`, :mod:`~launcelot.message.lists`,
 :mod:`~launcelot.message.parameters`) and are published here.

@@ -2,8 +2,9 @@
 Values with parameters: ``Content-Type`` and ``Content-Disposition``.  RFC 2045 section 5.1, RFC 2183, RFC 2231.
 
 Two views: :func:`scan_parameters` keeps what was sent (segments of RFC 2231 joined, charsets untouched), as IMAP's
-BODYSTRUCTURE wants it; :func:`parse_parameters` decodes to text, as programs that use a file name want it.  Reading is lenient
-(missing semicolons, blanks in unquoted values, comments), never raises, and is linear in input cut at :data:`MAX_VALUE`.
+BODYSTRUCTURE wants it; :func:`parse_parameters` decodes to text, as programs that use a file name want it.  Reading is
+lenient (missing semicolons, blanks in unquoted values, comments), never raises, and is linear in input cut at
+:data:`MAX_VALUE`.
 """
 
 from __future__ import annotations

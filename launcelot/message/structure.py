@@ -1,10 +1,10 @@
 """
 The MIME tree of a message, by offsets into its octets.  RFC 2045, RFC 2046, RFC 2183.
 
-One forward pass with an explicit stack: delimiters are found with ``find`` on what the open boundaries have in common, no line is
-looked at that cannot be one, nothing is copied but headers.  Time is linear in the message whatever it holds.  Every
-octet sequence has a tree; past a limit (:data:`MAX_DEPTH`, :data:`MAX_PARTS`, :data:`MAX_WORK`) the rest is one opaque
-part.  Line ends are CRLF; LF alone is understood everywhere.
+One forward pass with an explicit stack: delimiters are found with ``find`` on what the open boundaries have in common,
+no line is looked at that cannot be one, nothing is copied but headers.  Time is linear in the message whatever it
+holds.  Every octet sequence has a tree; past a limit (:data:`MAX_DEPTH`, :data:`MAX_PARTS`, :data:`MAX_WORK`) the rest
+is one opaque part.  Line ends are CRLF; LF alone is understood everywhere.
 
 Choices where the standards leave them: a delimiter line matches the longest open boundary it begins with, an exact
 match first (RFC 2046 section 5.1.1); a multipart in which no delimiter is found has one empty-headed text part that
@@ -117,7 +117,19 @@ class _Scanner:
     ``boundaries`` maps each open boundary to the indexes in ``open`` of the multiparts that use it, innermost last.
     """
 
-    __slots__ = ("boundaries", "buffer", "count", "counted", "empty_line", "end", "lengths", "needle", "open", "position", "work")
+    __slots__ = (
+        "boundaries",
+        "buffer",
+        "count",
+        "counted",
+        "empty_line",
+        "end",
+        "lengths",
+        "needle",
+        "open",
+        "position",
+        "work",
+    )
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
@@ -193,7 +205,7 @@ class _Scanner:
         if self.boundaries:
             found = self.delimiter(max(start - 1, 0), end)
             if found is not None:
-                return max(self.content_end(found[0]), start), True
+                return max(found[0] + 1, start), True
         return end, False
 
     def delimiter(self, position: int, stop: int) -> tuple[int, int, bool, int] | None:

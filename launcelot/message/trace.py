@@ -1,8 +1,8 @@
 """
 Trace fields: what a server writes on top of mail that passes through it.  RFC 5321 section 4.4.
 
-What the peer said about itself is written down with every octet that could end a line, a comment or a clause replaced by
-``?``, so no HELO can forge a field.
+What the peer said about itself is written down with every character that could end a line, a comment or a clause, and
+all that is not ASCII, replaced by ``?``, so no HELO can forge a field.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_WORD = 255
 """Octets of one peer-supplied word that are written."""
 
 _RECEIVED = re.compile(rb"^received[ \t]*+:", re.MULTILINE | re.IGNORECASE)
-_FOREIGN = re.compile(r"[^A-Za-z0-9.:_\[\]\x80-\U0010ffff-]")
+_FOREIGN = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _FOREIGN_COMMENT = re.compile(r"[^ A-Za-z0-9.:_/,=+@-]")
 
 
@@ -51,7 +51,8 @@ def received(
     :param tls: version and cipher, written as a comment.
     """
     name = f"{_word(source_name)} " if source_name else ""
-    pieces = [f"from {_word(helo) or 'unknown'}", f"({name}{_literal(source)})", f"by {_word(by)}", f"with {_word(protocol)}"]
+    pieces = [f"from {_word(helo) or 'unknown'}", f"({name}{_literal(source)})"]
+    pieces += [f"by {_word(by)}", f"with {_word(protocol)}"]
     if tls:
         pieces.append(f"({_FOREIGN_COMMENT.sub('?', tls)[:MAX_WORD]})")
     pieces.append(f"id {_word(identifier)}")
@@ -77,17 +78,18 @@ def fold(name: str, pieces: list[str]) -> bytes:
     A field of pieces that stay whole, with CRLF; lines are kept under :data:`LINE` octets where the pieces allow.
 
     :param pieces: without CR and LF.
-    :raises ValueError: a piece has one.
+    :raises ValueError: a piece or the name has one.
     """
-    lines = [name.encode("utf-8")]
+    head = name.encode("ascii")
+    lines = [head]
     for piece in pieces:
         data = piece.encode("utf-8", "replace")
-        if b"\r" in data or b"\n" in data:
-            raise ValueError("line break in a header field")
-        if len(lines[-1]) + 1 + len(data) > LINE and lines[-1] != name.encode("utf-8"):
+        if len(lines[-1]) + 1 + len(data) > LINE and lines[-1] != head:
             lines.append(b"\t" + data)
         else:
             lines[-1] += b" " + data
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise ValueError("line break in a header field")
     return b"\r\n".join(lines) + b"\r\n"
 
 

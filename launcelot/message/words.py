@@ -21,7 +21,7 @@ _LINE_BREAKS = re.compile(r"[\r\n\x00]+")
 
 _NOT_TEXT = frozenset({
     "base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec", "mbcs", "oem",
-    "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined",
+    "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "tactis",
 })  # fmt: skip
 _CODECS = {
     **{name: codec for name, codec in aliases.items() if codec not in _NOT_TEXT},
