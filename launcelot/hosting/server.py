@@ -71,8 +71,16 @@ class ServerStream(Stream):
         self.source = source_host(self.peer)
         if self.factory.implicit_tls:
             self.start_tls(self.site.server_tls())
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the session; :class:`launcelot.hosting.prompt.PromptServer` has none to start."""
         self._serving = Deferred.fromCoroutine(self._run())
         self._serving.addErrback(self._cancelled)
+
+    def parting(self) -> str:
+        """What the log says of a peer that left without our having closed."""
+        return "peer gone"
 
     async def _run(self) -> None:
         try:
@@ -112,12 +120,13 @@ class ServerStream(Stream):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session and say so in one line."""
+        parting = "" if self._closing else self.parting()
         super().connectionLost(reason)
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.cancel()
-        if not self._closing:
-            self.outcome = "peer gone"
+        if parting:
+            self.outcome = parting
         self.factory.ended(self)
         self.log.info(
             "{service} session {session} from {source} user={user!r} tls={tls} commands={commands} in={received}"

@@ -1,0 +1,239 @@
+"""
+Asks questions: any number at once, each answered in order, each ending exactly once whatever becomes of the connection.
+
+>>> client = await connect(endpoint, QuestionsClientFactory(reactor))      # doctest: +SKIP
+>>> await client.ask(b"What is your name?")                                # doctest: +SKIP
+b'My name is Sir Lancelot of Camelot.'
+
+For TLS the caller wraps the endpoint: ``wrapClientTLS(optionsForClientTLS(hostname), endpoint)`` verifies certificate and name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+
+from launcelot.core.wire import DeadlinePassed, PeerGone, WireEnd
+from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.stream import Stream
+from launcelot.protocols.questions.grammar import (
+    FULL_STOP,
+    MAX_ANSWER,
+    QUESTION_MARK,
+    SentenceTooLong,
+    sentence,
+    sentences,
+)
+
+TIMEOUT = 30.0
+"""Seconds to wait for the next answer, by default."""
+
+WINDOW = 16_384
+"""Octets of questions under way; more wait here, so that neither side ever waits for the other to read."""
+
+
+class AskError(Exception):
+    """A question that got no answer."""
+
+
+class Refused(AskError):
+    """Nobody listens there."""
+
+
+class Unreachable(AskError):
+    """The connection could not be made."""
+
+
+class TimedOut(AskError):
+    """No connection, or no answer, in time."""
+
+
+class Reset(AskError):
+    """The connection was reset."""
+
+
+class Closed(AskError):
+    """The connection was closed before the answer began."""
+
+
+class Truncated(AskError):
+    """
+    The connection was closed in the middle of the answer.
+
+    :ivar received: what came of it.
+    """
+
+    def __init__(self, received: bytes) -> None:
+        super().__init__(f"the answer broke off after {len(received)} octets")
+        self.received = received
+
+
+class Untrusted(AskError):
+    """TLS failed: the certificate is not trusted, is another host's, or the peer does not speak TLS."""
+
+
+class Confused(AskError):
+    """The peer answered what nobody asked, or with an answer that does not end."""
+
+
+class QuestionsClient(Stream):
+    """
+    One connection to somebody who answers.
+
+    :param timeout: seconds to wait for the next answer.
+    """
+
+    def __init__(self, clock: IReactorTime, deadlines: Deadlines, timeout: float = TIMEOUT) -> None:
+        super().__init__(clock, deadlines)
+        self.limit_idle(timeout)
+        self._waiting: deque[tuple[bytes, Deferred[bytes]]] = deque()
+        self._asked: deque[tuple[bytes, Deferred[bytes]]] = deque()
+        self._under_way = 0
+        self._heard = b""
+        self._hearing: Deferred[None] | None = None
+        self._failed: AskError | None = None
+        self._lost_because: Failure | None = None
+
+    def ask(self, question: bytes) -> Deferred[bytes]:
+        """
+        Ask one question; the result is its answer, with its full stop.
+
+        Errors are of :class:`AskError`.  A cancelled question is still answered, to nobody.
+
+        :param question: with its ``?``.
+        :raises NotASentence: it is not exactly one question.
+        """
+        answer: Deferred[bytes] = Deferred()
+        self._waiting.append((sentence(question, QUESTION_MARK), answer))
+        if self._failed is None and self.pending:
+            self._break_off(Confused("the peer spoke before it was asked"))
+        elif self._failed is not None:
+            self._fail(self._failed)
+        else:
+            self._send()
+            if self._hearing is None:
+                self._hearing = Deferred.fromCoroutine(self._hear())
+                self._hearing.addBoth(self._heard_all)
+        return answer
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Fail what is still to be answered."""
+        self._lost_because = reason
+        super().connectionLost(reason)
+        self._fail(self._failed or self._why(None))
+
+    def _send(self) -> None:
+        while self._waiting and self._under_way < WINDOW:
+            question, answer = self._waiting.popleft()
+            self._asked.append((question, answer))
+            self._under_way += len(question)
+            self.write(question)
+        self.flush()
+
+    async def _hear(self) -> None:
+        while self._asked:
+            self._heard += await self.chunk()
+            found = sentences(self._heard, FULL_STOP, MAX_ANSWER)
+            self._heard = self._heard[sum(map(len, found)) :]
+            for answer in found:
+                self._settle(answer)
+            self._send()
+        if self._heard or self.pending:
+            raise Confused("the peer said what nobody asked for")
+
+    def _settle(self, answer: bytes) -> None:
+        if not self._asked:
+            raise Confused("more answers than questions")
+        question, asked = self._asked.popleft()
+        self._under_way -= len(question)
+        asked.callback(answer)
+
+    def _heard_all(self, result: Failure | None) -> None:
+        self._hearing = None
+        if not isinstance(result, Failure):
+            return
+        result.trap(WireEnd, SentenceTooLong, Confused)
+        if result.check(PeerGone):
+            self._fail(self._failed or self._why(result))
+            self.close()
+        else:
+            self._break_off(self._why(result))
+
+    def _break_off(self, error: AskError) -> None:
+        self._fail(error)
+        self.abort()
+
+    def _why(self, result: Failure | None) -> AskError:
+        if result is not None and result.check(Confused):
+            return Confused(str(result.value))
+        if result is not None and result.check(SentenceTooLong):
+            return Confused("the answer does not end")
+        if result is not None and result.check(DeadlinePassed):
+            return TimedOut("no answer in time")
+        lost = self._lost_because
+        if lost is not None and lost.check(ConnectionLost, ConnectionAborted):
+            return Reset("the connection was reset")
+        if lost is not None and not lost.check(ConnectionDone):
+            return Untrusted(str(lost.value) or type(lost.value).__name__)
+        return Truncated(self._heard) if self._heard else Closed("closed before the answer")
+
+    def _fail(self, error: AskError) -> None:
+        self._failed = error
+        left = [*self._asked, *self._waiting]
+        self._asked.clear()
+        self._waiting.clear()
+        for _, answer in left:
+            answer.errback(error)
+
+
+class QuestionsClientFactory(Factory):
+    """
+    Makes clients.
+
+    :param clock: the reactor, or a ``task.Clock``.
+    :param timeout: seconds to wait for the next answer.
+    """
+
+    noisy = False
+
+    def __init__(self, clock: IReactorTime, timeout: float = TIMEOUT) -> None:
+        self._clock = clock
+        self._deadlines = Deadlines(clock)
+        self._timeout = timeout
+
+    def buildProtocol(self, addr: IAddress | None) -> QuestionsClient:
+        """A client for one connection."""
+        return QuestionsClient(self._clock, self._deadlines, self._timeout)
+
+
+async def connect(endpoint: IStreamClientEndpoint, factory: QuestionsClientFactory) -> QuestionsClient:
+    """
+    Connect.
+
+    :raises Refused: nobody listens there.
+    :raises TimedOut: no connection in time.
+    :raises Unreachable: any other reason.
+    """
+    try:
+        return cast(QuestionsClient, await endpoint.connect(factory))
+    except ConnectError as error:
+        raise _unconnected(error) from error
+
+
+def _unconnected(error: ConnectError) -> AskError:
+    kinds: dict[type[ConnectError], type[AskError]] = {ConnectionRefusedError: Refused, TimeoutError: TimedOut}
+    kind = next((kinds[one] for one in type(error).__mro__ if one in kinds), Unreachable)
+    return kind(str(error))

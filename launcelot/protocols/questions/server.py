@@ -1,0 +1,97 @@
+"""
+Sir Launcelot: answers questions inside the read event that brought them, in order, one write for each read.
+
+Pipelined and fragmented questions are answered right; see :mod:`launcelot.hosting.prompt` for flow control, half-close and
+deadlines.  A question that is too long is told so and the connection is closed: where the next one begins is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from launcelot.core.errors import Refusal
+from launcelot.core.limits import ConnectionCount
+from launcelot.hosting.prompt import PromptServer
+from launcelot.hosting.server import ServerFactory
+from launcelot.protocols.questions.answers import Answering
+from launcelot.protocols.questions.grammar import QUESTION_MARK, SentenceTooLong, sentences
+from launcelot.protocols.questions.session import INTERNAL, TOO_LONG, TOO_MANY, reply_for, settle
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+    from launcelot.protocols.questions.service import Settings
+
+
+class QuestionsServer(PromptServer):
+    """One peer who asks."""
+
+    internal_error = INTERNAL
+
+    def __init__(self, factory: QuestionsFactory) -> None:
+        super().__init__(factory)
+        self._answer = factory.answers.answer
+        self._longest = factory.settings.max_question
+        self.limit_idle(factory.settings.idle_timeout)
+
+    def take(self, data: bytes) -> tuple[int, Awaitable[bytes] | None]:
+        """Answer the whole questions in ``data``, up to the first whose answer must be waited for."""
+        try:
+            questions = sentences(data, QUESTION_MARK, self._longest)
+        except SentenceTooLong:
+            return self._refuse()
+        answers: list[bytes] = []
+        taken = 0
+        waiting = None
+        for question in questions:
+            taken += len(question)
+            answer = self._answer_to(question)
+            if not isinstance(answer, bytes):
+                waiting = settle(answer)
+                break
+            answers.append(answer)
+        self.commands += len(questions)
+        if answers:
+            self.reply(b"".join(answers))
+        return taken, waiting
+
+    def _answer_to(self, question: bytes) -> bytes | Awaitable[bytes]:
+        try:
+            return self._answer(question)
+        except Refusal as refusal:
+            return reply_for(refusal)
+
+    def _refuse(self) -> tuple[int, None]:
+        self.outcome = "question too long"
+        self.reply(TOO_LONG)
+        self.close(linger=True)
+        return 0, None
+
+
+class QuestionsFactory(ServerFactory):
+    """
+    Admits peers to the questions.
+
+    :param answers: who answers; one object for all peers.
+    """
+
+    protocol = QuestionsServer
+    offers_tls = False
+    refusal = TOO_MANY
+
+    def __init__(
+        self,
+        site: Site,
+        name: str,
+        count: ConnectionCount,
+        settings: Settings,
+        answers: Answering,
+        implicit_tls: bool = False,
+    ) -> None:
+        super().__init__(site, name, count, implicit_tls)
+        self.settings = settings
+        self.answers = answers
+
+    def make_stream(self) -> QuestionsServer:
+        """A new peer's protocol."""
+        return QuestionsServer(self)
