@@ -1,0 +1,225 @@
+"""
+Mail in memory: complete, with change log, expunge log and watchers; for tests, demos and throw-away accounts.
+
+What it holds is gone with the process; all else is as :mod:`launcelot.mailstore.interface` says.  Nothing here ever waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from launcelot.core.errors import Gone, InUse, NotFound, OverQuota
+from launcelot.core.ids import AccountId
+from launcelot.mailstore import tree
+from launcelot.mailstore.flags import sort_out
+from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
+from launcelot.mailstore.names import canonical, known, order
+from launcelot.mailstore.watchers import Watchers
+from launcelot.workers.staging import Buffer
+
+
+class Holdings:
+    """Everything one account has."""
+
+    def __init__(self) -> None:
+        self.shelves: dict[str, Shelf] = {}
+        self.subscriptions: set[str] = set()
+        self.deliveries: set[str] = set()
+        self.watchers = Watchers()
+        self.locked = False
+        self.removed = False
+        self.made = 0
+        self.uid_validity = 0
+
+
+class MemoryMailStore:
+    """
+    The mail of all accounts, in memory.
+
+    :param now: the wall clock, aware.
+    :param ids: gives a fresh identifier each time.
+    """
+
+    def __init__(self, now: Callable[[], datetime], ids: Callable[[], str]) -> None:
+        self._now = now
+        self._ids = ids
+        self._accounts: dict[AccountId, Holdings] = {}
+
+    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+        """An account's mail, made with an INBOX at first use."""
+        holdings = self._accounts.get(account)
+        if holdings is None:
+            holdings = self._accounts[account] = Holdings()
+            mail = MemoryAccountMail(holdings, quota, self._now, self._ids)
+            mail.add_shelf(INBOX, "")
+            return mail
+        return MemoryAccountMail(holdings, quota, self._now, self._ids)
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove an account's mail."""
+        holdings = self._accounts.pop(account, None)
+        if holdings is not None:
+            holdings.removed = True
+            for shelf in holdings.shelves.values():
+                shelf.gone = True
+            holdings.watchers.notify([shelf.number for shelf in holdings.shelves.values()])
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class MemoryAccountMail:
+    """
+    One account's mail.
+
+    :param quota: octets it may hold; 0 for no limit.
+    """
+
+    def __init__(self, holdings: Holdings, quota: int, now: Callable[[], datetime], ids: Callable[[], str]) -> None:
+        self._kept = holdings
+        self._quota = quota
+        self.now = now
+        self.new_id = ids
+        self.watchers = holdings.watchers
+
+    @property
+    def _holdings(self) -> Holdings:
+        if self._kept.removed:
+            raise Gone("the account's mail has been removed")
+        return self._kept
+
+    # -- for its mailboxes ---------------------------------------------------------------------------------------
+
+    def shelf(self, name: str) -> Shelf:
+        """A mailbox by name; see :class:`launcelot.mailstore.memorymailbox.Account`."""
+        shelf = self._holdings.shelves.get(known(name) or "")
+        if shelf is None:
+            raise NotFound("no such mailbox")
+        return shelf
+
+    def make_room(self, octets: int) -> None:
+        """Refuse what the quota does not allow."""
+        if self._quota and self._octets() + octets > self._quota:
+            raise OverQuota
+
+    def add_shelf(self, name: str, special_use: str) -> Shelf:
+        """Make an empty mailbox with a UIDVALIDITY no other has had."""
+        holdings = self._kept
+        holdings.uid_validity = max(holdings.uid_validity + 1, int(self.now().timestamp()))
+        holdings.made += 1
+        shelf = Shelf(holdings.made, "F" + self.new_id(), name, holdings.uid_validity, special_use)
+        holdings.shelves[name] = shelf
+        return shelf
+
+    def _octets(self) -> int:
+        return sum(shelf.size for shelf in self._kept.shelves.values())
+
+    # -- mailboxes -----------------------------------------------------------------------------------------------
+
+    async def mailboxes(self) -> Sequence[MailboxInfo]:
+        """All names, INBOX first, then by name."""
+        return self._listing()
+
+    def _listing(self) -> Sequence[MailboxInfo]:
+        holdings = self._holdings
+        kept = [tree.Kept(shelf.id, shelf.name, shelf.special_use) for shelf in holdings.shelves.values()]
+        return tree.listing(kept, holdings.subscriptions)
+
+    def _info(self, name: str) -> MailboxInfo:
+        return next(info for info in self._listing() if info.name == name)
+
+    async def mailbox(self, name: str) -> Mailbox:
+        """Open a mailbox."""
+        shelf = self.shelf(name)
+        return MemoryMailbox(self, shelf, self._info(shelf.name))
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        """Make a mailbox and those missing above it."""
+        *above, last = tree.to_create(self._holdings.shelves, name)
+        for parent in above:
+            self.add_shelf(parent, "")
+        self.add_shelf(last, special_use)
+        return self._info(last)
+
+    async def delete(self, name: str) -> None:
+        """Delete a mailbox and its messages."""
+        holdings = self._holdings
+        shelf = holdings.shelves.pop(tree.to_delete(holdings.shelves, name))
+        shelf.gone = True
+        self.watchers.notify([shelf.number])
+
+    async def rename(self, name: str, to: str) -> None:
+        """Rename a mailbox and all below it; of INBOX the messages move."""
+        shelves = self._holdings.shelves
+        renames = tree.to_rename(shelves, name, to)
+        *above, target = tree.to_create([other for other in shelves if other not in renames], to)
+        for parent in above:
+            self.add_shelf(parent, "")
+        if INBOX in renames:
+            self._empty_inbox(self.add_shelf(target, ""))
+            return
+        for shelf in [shelves.pop(old) for old in renames]:
+            shelf.name = renames[shelf.name]
+            shelves[shelf.name] = shelf
+
+    def _empty_inbox(self, to: Shelf) -> None:
+        inbox = self._kept.shelves[INBOX]
+        moved = copy_entries(inbox, inbox.present(inbox.entries), to, self.now())
+        if inbox.take(moved.source):
+            self.watchers.notify([inbox.number])
+
+    # -- subscriptions -------------------------------------------------------------------------------------------
+
+    async def subscriptions(self) -> Sequence[str]:
+        """Subscribed names."""
+        return sorted(self._holdings.subscriptions, key=order)
+
+    async def subscribe(self, name: str, subscribed: bool = True) -> None:
+        """Set or clear a subscription."""
+        subscriptions = self._holdings.subscriptions
+        name = canonical(name)
+        if subscribed:
+            tree.may_subscribe(len(subscriptions - {name}))
+            subscriptions.add(name)
+        else:
+            subscriptions.discard(name)
+
+    # -- delivery ------------------------------------------------------------------------------------------------
+
+    async def deliver(
+        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+    ) -> Appended | None:
+        """Deliver once."""
+        holdings = self._holdings
+        if delivery in holdings.deliveries:
+            return None
+        shelf = self.shelf(mailbox)
+        appended = add_message(self, shelf, body, sort_out(flags), None)
+        holdings.deliveries.add(delivery)
+        self.watchers.notify([shelf.number])
+        return appended
+
+    async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
+        """Drop keys that will not come again."""
+        self._holdings.deliveries.difference_update(deliveries)
+
+    async def usage(self) -> Usage:
+        """What the account's mail takes."""
+        shelves = self._holdings.shelves.values()
+        return Usage(self._octets(), sum(len(shelf.entries) for shelf in shelves))
+
+    def lock(self) -> Callable[[], None]:
+        """Take the maildrop for one POP3 session."""
+        holdings = self._holdings
+        if holdings.locked:
+            raise InUse("another session has the mailbox open")
+        holdings.locked = True
+        taken = [holdings]
+
+        def release() -> None:
+            while taken:
+                taken.pop().locked = False
+
+        return release

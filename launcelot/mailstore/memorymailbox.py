@@ -1,0 +1,432 @@
+"""
+One mailbox of the memory store.
+
+A :class:`Shelf` is what is kept of a mailbox and how it changes, each method all or nothing; a :class:`MemoryMailbox` is
+somebody's view of it.  A message's :class:`Body` is shared by its copies.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from heapq import heappop, heappush
+from typing import Protocol
+
+from launcelot.core.errors import Gone
+from launcelot.mailstore import search
+from launcelot.mailstore.dates import whole
+from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate
+from launcelot.mailstore.interface import (
+    Appended,
+    Changes,
+    Copied,
+    MailboxInfo,
+    MailboxStatus,
+    Message,
+    MessageState,
+    StoreMode,
+)
+from launcelot.mailstore.query import Field, Query
+from launcelot.mailstore.watchers import Watchers
+from launcelot.message.analysis import Analysis, analyse
+from launcelot.workers.staging import Buffer
+
+BATCH = 500
+"""Messages handed out at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What never changes of a message."""
+
+    octets: bytes
+    email_id: str
+    analysis: Analysis
+
+
+def body_from(buffer: Buffer, email_id: str) -> Body:
+    """A copy of the octets, and what is computed from them once."""
+    return Body(buffer[:], email_id, analyse(buffer))
+
+
+@dataclass(slots=True)
+class Entry:
+    """One message in one mailbox."""
+
+    uid: int
+    modseq: int
+    mask: int
+    internal_date: datetime
+    saved: datetime
+    body: Body
+
+
+class Shelf:
+    """
+    What is kept of a mailbox.
+
+    :param number: names it among the account's watchers.
+    """
+
+    def __init__(self, number: int, id: str, name: str, uid_validity: int, special_use: str) -> None:
+        self.number = number
+        self.id = id
+        self.name = name
+        self.uid_validity = uid_validity
+        self.special_use = special_use
+        self.gone = False
+        self.entries: dict[int, Entry] = {}
+        self.keywords = Keywords({})
+        self.expunged: list[tuple[int, int]] = []
+        self.uid_next = 1
+        self.modseq = 1
+        self.recent_from = 1
+        self.size = 0
+        self.unseen = 0
+        self.deleted = 0
+        self._unseen_uids: list[int] = []
+
+    def present(self, uids: Iterable[int]) -> list[Entry]:
+        """The messages among ``uids`` that are here, ascending, each once."""
+        return [self.entries[uid] for uid in sorted(set(uids)) if uid in self.entries]
+
+    def masks(self) -> int:
+        """All flags anybody has."""
+        mask = 0
+        for entry in self.entries.values():
+            mask |= entry.mask
+        return mask
+
+    def add(self, entries: Iterable[Entry]) -> list[int]:
+        """Put messages at the end, with new UIDs and one new MODSEQ; their UIDs."""
+        uids: list[int] = []
+        for entry in entries:
+            if not uids:
+                self.modseq += 1
+            new = replace(entry, uid=self.uid_next, modseq=self.modseq)
+            self.entries[new.uid] = new
+            self.uid_next += 1
+            self.size += new.body.analysis.size
+            self._count(_ABSENT, new.mask, new.uid)
+            uids.append(new.uid)
+        return uids
+
+    def take(self, uids: Iterable[int]) -> list[int]:
+        """Remove messages and remember that they were here; their UIDs, ascending."""
+        entries = self.present(uids)
+        if entries:
+            self.modseq += 1
+        for entry in entries:
+            del self.entries[entry.uid]
+            self.size -= entry.body.analysis.size
+            self._count(entry.mask, _ABSENT, entry.uid)
+            self.expunged.append((self.modseq, entry.uid))
+        return [entry.uid for entry in entries]
+
+    def flag(self, entries: Iterable[Entry], mode: StoreMode, given: int) -> bool:
+        """Apply flags with one new MODSEQ where something changes; whether anything did."""
+        modseq = self.modseq + 1
+        for entry in entries:
+            mask = combine(entry.mask, mode, given)
+            if mask != entry.mask:
+                self._count(entry.mask, mask, entry.uid)
+                entry.mask = mask
+                entry.modseq = self.modseq = modseq
+        return self.modseq == modseq
+
+    def _count(self, old: int, new: int, uid: int) -> None:
+        self.unseen += (not new & SEEN) - (not old & SEEN)
+        self.deleted += bool(new & DELETED) - bool(old & DELETED)
+        if old & SEEN and not new & SEEN:
+            heappush(self._unseen_uids, uid)
+            if len(self._unseen_uids) > 2 * len(self.entries) + 64:
+                self._unseen_uids = [entry.uid for entry in self.entries.values() if not entry.mask & SEEN]
+
+    def first_unseen(self) -> int:
+        """Lowest UID without ``\\Seen``; 0 if there is none."""
+        waiting = self._unseen_uids
+        while waiting:
+            entry = self.entries.get(waiting[0])
+            if entry is not None and not entry.mask & SEEN:
+                return entry.uid
+            heappop(waiting)
+        return 0
+
+    def status(self) -> MailboxStatus:
+        """Its numbers."""
+        return MailboxStatus(
+            id=self.id,
+            uid_validity=self.uid_validity,
+            uid_next=self.uid_next,
+            highest_modseq=self.modseq,
+            messages=len(self.entries),
+            unseen=self.unseen,
+            deleted=self.deleted,
+            recent_from=self.recent_from,
+            first_unseen=self.first_unseen(),
+            size=self.size,
+            keywords=self.keywords.names,
+        )
+
+    def state(self, entry: Entry) -> MessageState:
+        """What changes of a message."""
+        return MessageState(entry.uid, entry.modseq, self.keywords.flags(entry.mask))
+
+    def message(self, entry: Entry) -> Message:
+        """A message without its octets."""
+        analysis = entry.body.analysis
+        return Message(
+            uid=entry.uid,
+            modseq=entry.modseq,
+            flags=self.keywords.flags(entry.mask),
+            internal_date=entry.internal_date,
+            saved=entry.saved,
+            size=analysis.size,
+            header_size=analysis.header_size,
+            email_id=entry.body.email_id,
+            envelope=analysis.envelope,
+            body=analysis.body,
+            body_structure=analysis.body_structure,
+            parts=analysis.parts,
+        )
+
+
+class Account(Protocol):
+    """What a mailbox asks of the account it belongs to."""
+
+    watchers: Watchers
+
+    def now(self) -> datetime:
+        """The wall clock."""
+
+    def new_id(self) -> str:
+        """A fresh identifier."""
+
+    def shelf(self, name: str) -> Shelf:
+        """
+        A mailbox by name.
+
+        :raises NotFound: there is none.
+        """
+
+    def make_room(self, octets: int) -> None:
+        """
+        Refuse what the quota does not allow.
+
+        :raises OverQuota: the account is full.
+        """
+
+
+class MemoryMailbox:
+    """One mailbox; see :class:`launcelot.mailstore.interface.Mailbox`."""
+
+    def __init__(self, account: Account, shelf: Shelf, info: MailboxInfo) -> None:
+        self._account = account
+        self._kept = shelf
+        self._info = info
+
+    @property
+    def info(self) -> MailboxInfo:
+        """Its id and its name when it was opened."""
+        return self._info
+
+    @property
+    def _shelf(self) -> Shelf:
+        if self._kept.gone:
+            raise Gone("the mailbox has been deleted")
+        return self._kept
+
+    async def status(self) -> MailboxStatus:
+        """Its numbers now."""
+        return self._shelf.status()
+
+    async def states(self) -> Sequence[MessageState]:
+        """Every message's UID, MODSEQ and flags, ascending by UID."""
+        shelf = self._shelf
+        return [shelf.state(entry) for entry in shelf.entries.values()]
+
+    async def changes(self, since: int) -> Changes:
+        """What happened after MODSEQ ``since``."""
+        shelf = self._shelf
+        changed: tuple[MessageState, ...] = ()
+        vanished: tuple[int, ...] = ()
+        if shelf.modseq > since:
+            changed = tuple(shelf.state(entry) for entry in shelf.entries.values() if entry.modseq > since)
+            first = bisect_right(shelf.expunged, since, key=lambda pair: pair[0])
+            vanished = tuple(sorted(uid for _, uid in shelf.expunged[first:]))
+        return Changes(shelf.modseq, shelf.uid_next, changed, vanished)
+
+    async def claim_recent(self) -> int:
+        """``recent_from`` as it was; nothing that exists now is recent to anybody else."""
+        shelf = self._shelf
+        recent_from, shelf.recent_from = shelf.recent_from, shelf.uid_next
+        return recent_from
+
+    async def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
+        """Messages in batches; those that are gone are left out."""
+        for start in range(0, len(uids), BATCH):
+            shelf = self._shelf
+            batch = [shelf.message(entry) for entry in shelf.present(uids[start : start + BATCH])]
+            if batch:
+                yield batch
+
+    async def read(self, uid: int, offset: int, length: int) -> bytes:
+        """Octets of a message."""
+        entry = self._shelf.entries.get(uid)
+        if entry is None:
+            raise Gone("the message has been removed")
+        return entry.body.octets[max(offset, 0) : max(offset, 0) + max(length, 0)]
+
+    async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
+        """Add a message."""
+        shelf = self._shelf
+        appended = add_message(self._account, shelf, body, sort_out(flags), internal_date)
+        self._account.watchers.notify([shelf.number])
+        return appended
+
+    async def store(
+        self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
+    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+        """Change flags."""
+        shelf = self._shelf
+        given = sort_out(flags)
+        entries = shelf.present(uids)
+        left_alone = [entry for entry in entries if unchanged_since is not None and entry.modseq > unchanged_since]
+        if left_alone:
+            alone = {entry.uid for entry in left_alone}
+            entries = [entry for entry in entries if entry.uid not in alone]
+        if entries:
+            mask = shelf.keywords.mask(given)
+            if mode is not StoreMode.REMOVE:
+                mask = shelf.keywords.admit(given, shelf.masks)
+            if shelf.flag(entries, mode, mask):
+                self._account.watchers.notify([shelf.number])
+        return [shelf.state(entry) for entry in entries], [entry.uid for entry in left_alone]
+
+    async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
+        """Remove messages flagged ``\\Deleted``."""
+        shelf = self._shelf
+        entries = shelf.entries.values() if uids is None else shelf.present(uids)
+        return self._take([entry.uid for entry in entries if entry.mask & DELETED])
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages whatever their flags."""
+        return self._take(uids)
+
+    def _take(self, uids: Iterable[int]) -> Sequence[int]:
+        shelf = self._shelf
+        taken = shelf.take(uids)
+        if taken:
+            self._account.watchers.notify([shelf.number])
+        return taken
+
+    async def copy(self, uids: Sequence[int], target: str) -> Copied:
+        """Copy messages."""
+        shelf = self._shelf
+        entries = shelf.present(uids)
+        to = self._account.shelf(target)
+        self._account.make_room(sum(entry.body.analysis.size for entry in entries))
+        copied = copy_entries(shelf, entries, to, self._account.now())
+        if entries:
+            self._account.watchers.notify([to.number])
+        return copied
+
+    async def move(self, uids: Sequence[int], target: str) -> Copied:
+        """Copy and remove in one."""
+        shelf = self._shelf
+        entries = shelf.present(uids)
+        to = self._account.shelf(target)
+        copied = copy_entries(shelf, entries, to, self._account.now())
+        shelf.take(copied.source)
+        if entries:
+            self._account.watchers.notify(sorted({shelf.number, to.number}))
+        return copied
+
+    async def search(self, query: Query) -> Sequence[int]:
+        """UIDs that match, ascending."""
+        shelf = self._shelf
+        search.check(query)
+        return [entry.uid for entry in shelf.entries.values() if search.matches(query, Found(shelf, entry))]
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have ``changed`` called after every change."""
+        return self._account.watchers.watch(self._kept.number, changed)
+
+
+def add_message(account: Account, shelf: Shelf, body: Buffer, flags: Flags, internal_date: datetime | None) -> Appended:
+    """Put a new message on a shelf; its watchers are still to be told."""
+    account.make_room(len(body))
+    mask = shelf.keywords.admit(flags, shelf.masks)
+    now = whole(account.now())
+    kept = body_from(body, "M" + account.new_id())
+    (uid,) = shelf.add([Entry(0, 0, mask, whole(internal_date) if internal_date else now, now, kept)])
+    return Appended(shelf.uid_validity, uid, kept.email_id)
+
+
+def copy_entries(shelf: Shelf, entries: Sequence[Entry], to: Shelf, now: datetime) -> Copied:
+    """Put copies on a shelf, which may be the same one."""
+    masks = translate(shelf.keywords, to.keywords, {entry.mask for entry in entries}, to.masks)
+    saved = whole(now)
+    uids = to.add([replace(entry, mask=masks[entry.mask], saved=saved) for entry in entries])
+    return Copied(to.uid_validity, tuple(entry.uid for entry in entries), tuple(uids))
+
+
+class Found:
+    """A message that is searched; see :class:`launcelot.mailstore.search.Subject`."""
+
+    __slots__ = ("_entry", "_shelf", "_text")
+
+    def __init__(self, shelf: Shelf, entry: Entry) -> None:
+        self._shelf = shelf
+        self._entry = entry
+        self._text: search.Text | None = None
+
+    @property
+    def uid(self) -> int:
+        """Its UID."""
+        return self._entry.uid
+
+    @property
+    def modseq(self) -> int:
+        """Its MODSEQ."""
+        return self._entry.modseq
+
+    @property
+    def size(self) -> int:
+        """Its octets."""
+        return self._entry.body.analysis.size
+
+    @property
+    def internal_day(self) -> date:
+        """The day it arrived."""
+        return self._entry.internal_date.date()
+
+    @property
+    def sent_day(self) -> date | None:
+        """The day in its Date field."""
+        sent = self._entry.body.analysis.sent
+        return sent.date() if sent else None
+
+    @property
+    def text(self) -> search.Text:
+        """Its octets, decoded."""
+        if self._text is None:
+            self._text = search.Text(lambda: self._entry.body.octets)
+        return self._text
+
+    def has(self, flag: str) -> bool:
+        """Whether it has a flag."""
+        return bool(self._entry.mask & self._shelf.keywords.bit(flag))
+
+    def place(self, field: Field) -> str:
+        """The folded text of a header field."""
+        analysis = self._entry.body.analysis
+        return search.place(
+            field, analysis.subject, analysis.from_key, analysis.to_key, analysis.cc_key, analysis.bcc_key
+        )
+
+
+_ABSENT = SEEN
+"""What counts for no unseen and no deleted message."""

@@ -1,0 +1,187 @@
+"""
+Whether a message matches a :data:`~launcelot.mailstore.query.Query`, for the memory store and for what SQL cannot say.
+
+Strings are folded with :meth:`str.casefold` on both sides.  Text is asked of the message only when a query gets that far, so
+that cheap conditions spare it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Protocol
+
+from launcelot.core.errors import Invalid
+from launcelot.mailstore.query import (
+    All,
+    And,
+    Compare,
+    Contains,
+    Field,
+    Flagged,
+    Header,
+    InternalDate,
+    ModSeq,
+    Not,
+    Or,
+    Query,
+    SentDate,
+    Size,
+    Uids,
+)
+from launcelot.message.analysis import body_text, header_text
+from launcelot.message.headers import Buffer
+from launcelot.message.structure import Part, parse
+
+MAX_DEPTH = 100
+"""Levels of a query inside each other."""
+
+
+class Subject(Protocol):
+    """A message that is looked at; its attributes may be computed when they are asked for."""
+
+    @property
+    def uid(self) -> int: ...
+    @property
+    def modseq(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def internal_day(self) -> date: ...
+    @property
+    def sent_day(self) -> date | None: ...
+    @property
+    def text(self) -> Text:
+        """Its octets, decoded."""
+
+    def has(self, flag: str) -> bool:
+        """Whether it has a flag, without regard to case."""
+
+    def place(self, field: Field) -> str:
+        """The folded text of a well-known header field, empty without it."""
+
+
+class Text:
+    """
+    The decoded text of a message, each piece when it is asked for first.
+
+    :param octets: gives the whole message.
+    """
+
+    def __init__(self, octets: Callable[[], Buffer]) -> None:
+        self._octets = octets
+        self._buffer: Buffer = b""
+        self._part: Part | None = None
+        self._header: str | None = None
+        self._body: str | None = None
+
+    def _parsed(self) -> Part:
+        if self._part is None:
+            self._buffer = self._octets()
+            self._part = parse(self._buffer)
+        return self._part
+
+    @property
+    def header(self) -> str:
+        """The header, folded, a field on each line."""
+        if self._header is None:
+            part = self._parsed()
+            self._header = header_text(self._buffer, part).casefold()
+        return self._header
+
+    @property
+    def body(self) -> str:
+        """All text below the header, folded; parts are kept apart."""
+        if self._body is None:
+            part = self._parsed()
+            self._body = "\n".join(body_text(self._buffer, part)).casefold()
+        return self._body
+
+    def has_field(self, name: str, text: str) -> bool:
+        """Whether there is a field of that name whose value contains ``text``; both are folded."""
+        for line in self.header.split("\n"):
+            key, colon, value = line.partition(":")
+            if colon and key.rstrip() == name and text in value:
+                return True
+        return False
+
+
+def check(query: Query) -> None:
+    """
+    Refuse what is too deep to be looked at.
+
+    :raises Invalid: it has more than :data:`MAX_DEPTH` levels.
+    """
+    level: list[Query] = [query]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in children(outer)]
+        if not level:
+            return
+    raise Invalid("the search is nested too deeply")
+
+
+def children(query: Query) -> tuple[Query, ...]:
+    """The queries directly inside a query."""
+    if isinstance(query, Not):
+        return (query.query,)
+    if isinstance(query, And | Or):
+        return query.queries
+    return ()
+
+
+def compare(value: Any, how: Compare, limit: Any) -> bool:
+    """Whether two numbers or two days are as asked for."""
+    if how is Compare.BELOW:
+        return bool(value < limit)
+    if how is Compare.EQUAL:
+        return bool(value == limit)
+    if how is Compare.FROM:
+        return bool(value >= limit)
+    return bool(value > limit)
+
+
+def matches(query: Query, message: Subject) -> bool:
+    """Whether a message matches; the query has passed :func:`check`."""
+    return _MATCHERS[type(query)](query, message)
+
+
+def place(field: Field, subject: str, sender: str, to: str, cc: str, bcc: str) -> str:
+    """The folded text of a header field among those every store keeps; only the subject is not folded yet."""
+    if field is Field.SUBJECT:
+        return subject.casefold()
+    return {Field.FROM: sender, Field.TO: to, Field.CC: cc, Field.BCC: bcc}[field]
+
+
+def _uids(query: Uids, message: Subject) -> bool:
+    uid = message.uid
+    return any(low <= uid <= high for low, high in query.ranges)
+
+
+def _sent(query: SentDate, message: Subject) -> bool:
+    day = message.sent_day
+    return day is not None and compare(day, query.compare, query.day)
+
+
+def _contains(query: Contains, message: Subject) -> bool:
+    text = query.text.casefold()
+    if query.field is Field.BODY:
+        return text in message.text.body
+    if query.field is Field.TEXT:
+        return text in message.text.header or text in message.text.body
+    return text in message.place(query.field)
+
+
+_MATCHERS: dict[type, Callable[[Any, Subject], bool]] = {
+    All: lambda query, message: True,
+    Flagged: lambda query, message: message.has(query.flag),
+    Uids: _uids,
+    Size: lambda query, message: compare(message.size, query.compare, query.octets),
+    InternalDate: lambda query, message: compare(message.internal_day, query.compare, query.day),
+    SentDate: _sent,
+    Contains: _contains,
+    Header: lambda query, message: message.text.has_field(query.name.casefold(), query.text.casefold()),
+    ModSeq: lambda query, message: message.modseq >= query.lowest,
+    Not: lambda query, message: not matches(query.query, message),
+    And: lambda query, message: all(matches(inner, message) for inner in query.queries),
+    Or: lambda query, message: any(matches(inner, message) for inner in query.queries),
+}
