@@ -59,9 +59,11 @@ class Upload(Protocol):
     A file being received: staged where no reader sees it, published whole or not at all.
 
     :ivar offset: octets there are, counting those kept from the target when it continues.
+    :ivar name: the name it is meant to be published under; see ``unique`` of :meth:`Tree.upload`.
     """
 
     offset: int
+    name: str
 
     async def write(self, data: bytes) -> None:
         """
@@ -114,7 +116,8 @@ class Tree(Protocol):
 
         :param offset: keep that many octets of what is there (of an abandoned upload to this path, else of the target).
         :param append: keep all octets of the target.
-        :param unique: never replace: the name is made unique, see the entry that ``publish`` returns.
+        :param unique: never replace: the name is made unique when it is taken.  ``Upload.name`` says the name before the
+            first octet; the entry that ``publish`` returns has another one only if somebody else took it meanwhile.
         :raises NotFound: its folder does not exist.
         :raises NotPermitted: the path is a folder, or the root.
         :raises Invalid: there are fewer octets than ``offset``.
@@ -169,6 +172,9 @@ class Tree(Protocol):
 
     async def usage(self) -> int:
         """Octets stored in the tree."""
+
+    async def available(self) -> int | None:
+        """Octets that may still be stored, by quota and by the disk; None where neither sets a bound."""
 
 
 class FileStore(Protocol):
