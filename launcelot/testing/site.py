@@ -1,0 +1,142 @@
+"""
+A whole Site in memory, on a virtual clock.
+
+>>> world = memory_site()
+>>> ann = world.add_user("ann", "pw")
+>>> str(ann.address)
+'ann@test'
+
+Everything is real but the places: stores keep their data in memory, hashing is cheap and inline, time moves when the test
+says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from launcelot.accounts.interface import Account
+from launcelot.accounts.memory import MemoryDirectory
+from launcelot.accounts.passwords import CHEAPEST, Hasher
+from launcelot.core.counters import Counters
+from launcelot.core.ids import new_id
+from launcelot.filestore.memory import MemoryFileStore
+from launcelot.hosting.login import Logins
+from launcelot.hosting.site import Site
+from launcelot.mailstore.memory import MemoryMailStore
+from launcelot.message.address import Address
+from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.memory import MemorySpool
+from launcelot.testing.certificates import Certificates
+from launcelot.testing.link import Link, connect
+from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.workers.memory import InlineWorkers
+from launcelot.workers.staging import Staging
+
+T = TypeVar("T")
+
+STARTS_AT = 1_700_000_000.0
+"""The wall clock of a world when it begins: 2023-11-14 22:13:20 UTC."""
+
+
+class NotYet(Exception):
+    """Something that a test took for done still waits."""
+
+
+@dataclass
+class World:
+    """
+    A Site and what moves it.
+
+    :ivar tls: the certificate's contexts, or None for a Site without TLS.
+    """
+
+    clock: Clock
+    network: MemoryNetwork
+    site: Site
+    tls: Certificates | None
+
+    def add_user(self, name: str, password: str = "pw", quota: int = 0) -> Account:
+        """Make an account ``name@<the Site's domain>``."""
+        return self.result(self.site.accounts.add(name, Address(name, self.site.domain), password, quota))
+
+    def result(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """
+        What a coroutine returns; the network moves meanwhile, the clock does not.
+
+        :raises NotYet: it waits for time to pass or for something that never comes.
+        """
+        found: list[Any] = []
+        deferred = Deferred.fromCoroutine(waiting)
+        deferred.addBoth(found.append)
+        self.network.pump()
+        if not found:
+            raise NotYet(waiting)
+        outcome = found[0]
+        if hasattr(outcome, "raiseException"):
+            outcome.raiseException()
+        return outcome  # type: ignore[no-any-return]
+
+    def connect(self, factory: Any, source: str = "127.0.0.1") -> Link:
+        """Connect a raw peer to a server's factory, in this world's network."""
+        return connect(factory, self.clock, source, self.network)
+
+    def advance(self, seconds: float, step: float = 1.0) -> None:
+        """Let time pass in steps, and everything happen that follows from each."""
+        while seconds > 0:
+            self.clock.advance(min(step, seconds))
+            self.network.pump()
+            seconds -= step
+
+
+def memory_site(
+    tls: bool | Certificates = False,
+    domain: str = "test",
+    hostname: str = "here.test",
+    seed: int = 1,
+) -> World:
+    """
+    A new world.
+
+    :param tls: True for a fresh certificate for ``hostname`` and ``localhost``, or one made before.
+    :param seed: of everything random.
+    """
+    clock = Clock()
+    network = MemoryNetwork(clock)
+    random = Random(seed)
+    counters = Counters()
+
+    def wall_clock() -> float:
+        return STARTS_AT + clock.seconds()
+
+    def fresh_id() -> str:
+        return new_id(wall_clock(), random.getrandbits)
+
+    hasher = Hasher(InlineWorkers(), CHEAPEST, clock.seconds, random.randbytes)
+    accounts = MemoryDirectory([domain], hasher, fresh_id)
+    staging = Staging(None, InlineWorkers())
+    certificates = Certificates(hostname, "localhost") if tls is True else tls or None
+    mail = MemoryMailStore(lambda: site.now(), fresh_id)
+    delivery = MailboxDelivery(mail, accounts, staging)
+    site = Site(
+        reactor=MemoryReactor(clock, network),
+        clock=clock,
+        hostname=hostname,
+        domain=domain,
+        accounts=accounts,
+        logins=Logins(accounts, counters, clock.seconds),
+        mail=mail,
+        files=MemoryFileStore(wall_clock, fresh_id),
+        spool=MemorySpool(delivery, clock, wall_clock, counters, delivery.forget),
+        staging=staging,
+        tls=(lambda: certificates.server) if certificates else None,
+        counters=counters,
+        wall_clock=wall_clock,
+        random_bits=random.getrandbits,
+    )
+    return World(clock, network, site, certificates)
