@@ -47,11 +47,24 @@ class Envelope:
 class Delivery(Protocol):
     """Puts a message into an account's inbox."""
 
-    async def __call__(self, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
+    async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
         """
         Deliver once for each ``key``; durable when it returns.
 
+        :param envelope: whose mail it is; it may name recipients that have theirs already.
+        :param body: valid until this returns.
         :raises Refusal: not now (``temporary``) or never.
+        """
+
+
+class Forget(Protocol):
+    """Is told of delivery keys that will not come again."""
+
+    async def __call__(self, account: AccountId, keys: Sequence[str]) -> None:
+        """
+        Drop the keys of one account.
+
+        :raises Refusal: not now; keys that are kept do no harm.
         """
 
 
@@ -84,11 +97,16 @@ class Waiting:
 class Spool(Protocol):
     """The durable queue."""
 
+    @property
+    def under_way(self) -> int:
+        """Messages being delivered now or next; those that wait for another attempt are not counted."""
+
     async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
         """
         Take a message; it is on disk when this returns, and its delivery has been started.
 
-        The body is closed by the spool when it no longer needs it.
+        The body is the spool's from the call on, which closes it whatever becomes of the message.  Cancelling gives up
+        waiting only: a message that was being written is kept and delivered.
 
         :raises TryLater: the disk is full or fails; nothing was accepted.
         """
