@@ -105,7 +105,11 @@ class Listeners(Service):
 
 
 async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
-    """An ``IListeningPort`` for an endpoint string."""
+    """
+    An ``IListeningPort`` for an endpoint string.
+
+    :raises ValueError: it is no endpoint string.
+    """
     words, options = _parse(endpoint)
     if words[0] in ("tcp", "tcp6") and len(words) == 2:
         interface = options.get("interface", "" if words[0] == "tcp" else "::")
@@ -114,7 +118,11 @@ async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
         if own is not None:
             return own(int(words[1]), factory, interface)
         return listen_tcp(reactor, int(words[1]), factory, interface.replace("\\:", ":"), backlog)
-    return await serverFromString(reactor, endpoint).listen(factory)
+    try:
+        parsed = serverFromString(reactor, endpoint)
+    except (TypeError, LookupError) as error:
+        raise ValueError("arguments are missing, or its kind is not known") from error
+    return await parsed.listen(factory)
 
 
 def describe(listener: Listener, port: Any) -> Listening:
