@@ -8,6 +8,8 @@ encoding is assumed, and a sentence may arrive in any number of pieces or glued 
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 QUESTION_MARK = b"?"
 FULL_STOP = b"."
 
@@ -37,16 +39,11 @@ def sentences(data: bytes, mark: bytes, limit: int, most: int = BATCH) -> list[b
     :param most: how many to look for.
     :raises SentenceTooLong: the first sentence is longer than its limit.
     """
-    found: list[bytes] = []
-    start = 0
-    while len(found) < most:
-        end = data.find(mark, start, start + limit) + 1
-        if not end:
-            break
-        found.append(data[start:end])
-        start = end
-    if not found and len(data) >= limit:
-        raise SentenceTooLong
+    found = [part + mark for part in data.split(mark, most)[:-1]]
+    if len(data) >= limit and max(map(len, found), default=len(data) + 1) > limit:
+        found = list(takewhile(lambda one: len(one) <= limit, found))
+        if not found:
+            raise SentenceTooLong
     return found
 
 

@@ -45,21 +45,18 @@ class QuestionsServer(PromptServer):
         waiting = None
         for question in questions:
             taken += len(question)
-            answer = self._answer_to(question)
+            try:
+                answer = self._answer(question)
+            except Refusal as refusal:
+                answer = reply_for(refusal)
             if not isinstance(answer, bytes):
                 waiting = settle(answer)
                 break
             answers.append(answer)
-        self.commands += len(questions)
+        self.commands += len(answers) + (waiting is not None)
         if answers:
             self.reply(b"".join(answers))
         return taken, waiting
-
-    def _answer_to(self, question: bytes) -> bytes | Awaitable[bytes]:
-        try:
-            return self._answer(question)
-        except Refusal as refusal:
-            return reply_for(refusal)
 
     def _refuse(self) -> tuple[int, None]:
         self.outcome = "question too long"
