@@ -86,25 +86,32 @@ class Directory(Protocol):
         """
         Whether the password fits; costs the same for unknown names.
 
-        :param name: log-in name or primary address.
+        :param name: log-in name or primary address; any text, however long.
         :raises BadCredentials: they do not fit, or the account is disabled; which is never told.
         :raises TryLater: too many checks are waiting, or the directory is out of reach.
         """
 
     async def may_send_as(self, account: Account, address: Address) -> bool:
-        """Whether an account may put an address into MAIL FROM or From: its own, its aliases, with or without detail."""
+        """
+        Whether an account may put an address into MAIL FROM or From: its own, its aliases, with or without detail.
+
+        That is every address whose mail it receives, a catch-all's included; none while it is disabled.
+        """
 
     async def add(self, name: str, address: Address, password: str, quota: int = 0) -> Account:
         """
         Make an account; durable when it returns.
 
         :raises Exists: the name or the address is taken (by an alias, too).
-        :raises Invalid: the name is not canonical, the domain is not ours, or the password is empty or over 1,024 octets.
+        :raises Invalid: the name is not canonical, the address is malformed or a catch-all, its domain is not ours, the
+            quota is negative, or the password is empty or over 1,024 octets.
         """
 
     async def remove(self, name: str) -> Account:
         """
-        Remove an account and its place in aliases; its data stay in the stores until those are told.
+        Remove an account and its place in aliases (an alias left without targets goes, too).
+
+        Its data stay in the stores until those are told, and its id is never given to another.
 
         :raises NotFound: there is none.
         """
@@ -117,21 +124,32 @@ class Directory(Protocol):
         :raises Invalid: the password is empty or over 1,024 octets.
         """
 
+    async def change(self, name: str, *, quota: int | None = None, enabled: bool | None = None) -> Account:
+        """
+        Change an account's quota or whether it is enabled; None leaves a thing as it is; durable when it returns.
+
+        :raises NotFound: there is no such account.
+        :raises Invalid: the quota is negative.
+        """
+
     async def aliases(self) -> Sequence[Alias]:
         """All aliases, by address."""
 
     async def add_alias(self, address: Address, targets: Sequence[Address]) -> Alias:
         """
-        Make an alias.
+        Make an alias; durable when it returns.
 
+        :param address: with the local part ``*`` it is the catch-all of its domain.
+        :param targets: each may have a detail.
         :raises Exists: the address is an account's or an alias's.
         :raises NotFound: a target is neither an account's nor an alias's address here.
-        :raises Invalid: it would lead back to itself, or the domain is not ours.
+        :raises Invalid: there is no target, it would lead back to itself or through more than 50 aliases, or the domain
+            is not ours.
         """
 
     async def remove_alias(self, address: Address) -> Alias:
         """
-        Remove an alias.
+        Remove an alias and its place in other aliases (one left without targets goes, too); durable when it returns.
 
         :raises NotFound: there is none.
         """

@@ -37,16 +37,27 @@ class InlineWorkers:
 
 
 class SteppedWorkers:
-    """Keeps jobs until the test lets one run with :meth:`perform`."""
+    """
+    Keeps jobs until the test lets one run with :meth:`perform`.
 
-    def __init__(self) -> None:
+    :param bound: how many jobs may wait.
+    """
+
+    def __init__(self, bound: int = 10_000) -> None:
         self.waiting: deque[tuple[Deferred[Any], Callable[[], Any]]] = deque()
+        self._bound = bound
+        self._closed = False
 
     def run(self, job: Callable[[], T]) -> Deferred[T]:
-        """Keep the job."""
-        deferred: Deferred[T] = Deferred()
+        """Keep the job, or refuse it past the bound and after :meth:`close`."""
+        if self._closed or len(self.waiting) >= self._bound:
+            return fail(TryLater())
+        deferred: Deferred[T] = Deferred(self._give_up)
         self.waiting.append((deferred, job))
         return deferred
+
+    def _give_up(self, deferred: Deferred[Any]) -> None:
+        self.waiting = deque(one for one in self.waiting if one[0] is not deferred)
 
     def perform(self) -> bool:
         """Run the oldest job that waits; False if there is none."""
@@ -57,7 +68,8 @@ class SteppedWorkers:
         return True
 
     def close(self) -> Deferred[None]:
-        """Run what waits."""
+        """Refuse further jobs and run what waits."""
+        self._closed = True
         while self.perform():
             pass
         return succeed(None)

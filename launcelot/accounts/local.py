@@ -1,0 +1,284 @@
+"""
+What every local directory does with its tables: all the rules, none of the keeping.
+
+:class:`LocalDirectory` answers :class:`launcelot.accounts.interface.Directory` on top of two things a subclass gives: a way to
+look at one consistent state and a way to change it as a whole.  A change checks everything before it touches anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from twisted.logger import Logger
+
+from launcelot.accounts.interface import Account, Alias, Recipient
+from launcelot.accounts.names import canonical
+from launcelot.accounts.passwords import Hasher
+from launcelot.accounts.resolution import CATCH_ALL, holds_address, is_circular, look, resolve
+from launcelot.accounts.tables import Record, Tables, View
+from launcelot.core.errors import BadCredentials, Exists, Invalid, NotFound, TryLater
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address, domain_key, parse_domain, parse_mailbox
+
+T = TypeVar("T")
+
+MAX_CHECKS = 3
+"""How often one log-in is checked while its account's hash is being replaced by others."""
+
+MAX_DRAWS = 100
+"""How often an id is drawn that has been used before; with 52 random bits in each millisecond, twice is a wonder."""
+
+
+class LocalDirectory:
+    """
+    A directory on tables of this machine.
+
+    :param domains: whose mail ends here.
+    :param hasher: owned by the directory, closed with it.
+    :param ids: gives fresh account ids, such as ``Site.new_id``; one that was ever used is not taken.  It may be
+        called in another thread.
+    :raises Invalid: a domain is malformed.
+    """
+
+    log = Logger(namespace="launcelot.accounts")
+
+    def __init__(self, domains: Sequence[str], hasher: Hasher, ids: Callable[[], str]) -> None:
+        self.domains = tuple(parse_domain(domain) for domain in domains)
+        self._domain_keys = frozenset(map(domain_key, self.domains))
+        self._hasher = hasher
+        self._ids = ids
+
+    # -- what a subclass gives -----------------------------------------------------------------------------------
+
+    def _look(self, question: Callable[[View], T]) -> T:
+        """Answer a short question from one consistent state; raises TryLater."""
+        raise NotImplementedError
+
+    async def _change(self, work: Callable[[Tables], T]) -> T:
+        """Do some work on the tables as a whole and make it durable; raises TryLater and what the work raises."""
+        raise NotImplementedError
+
+    # -- who is there --------------------------------------------------------------------------------------------
+
+    async def account(self, name: str) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.account`."""
+        return self._look(lambda view: required(view, name).account)
+
+    async def resolve(self, address: Address) -> Sequence[Recipient]:
+        """See :meth:`launcelot.accounts.interface.Directory.resolve`."""
+        if not self.is_local(address.domain):
+            raise NotFound("no such address here")
+        recipients = self._look(lambda view: resolve(view, address))
+        if not recipients:
+            raise NotFound("no such address here")
+        return recipients
+
+    def is_local(self, domain: str) -> bool:
+        """See :meth:`launcelot.accounts.interface.Directory.is_local`; both spellings of an IDNA domain are the same."""
+        return domain_key(domain) in self._domain_keys
+
+    async def may_send_as(self, account: Account, address: Address) -> bool:
+        """See :meth:`launcelot.accounts.interface.Directory.may_send_as`."""
+        if not self.is_local(address.domain):
+            return False
+        recipients = self._look(lambda view: resolve(view, address))
+        return any(recipient.account.id == account.id for recipient in recipients)
+
+    # -- passwords -----------------------------------------------------------------------------------------------
+
+    async def check_password(self, name: str, password: str) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.check_password`."""
+        for _ in range(MAX_CHECKS):
+            record = self._look(lambda view: find(view, name))
+            if record is None:
+                await self._hasher.check(None, "", password)
+                raise BadCredentials
+            if not await self._hasher.check(record.account.id, record.hash, password):
+                raise BadCredentials
+            present = self._look(lambda view: find(view, name))
+            if present is None or (present.hash == record.hash and not present.account.enabled):
+                raise BadCredentials
+            if present.hash == record.hash:
+                await self._renew(present, password)
+                return present.account
+        raise TryLater
+
+    async def _renew(self, record: Record, password: str) -> None:
+        """Bring a hash up to the present parameters, now that its password is known; if that fails, another time."""
+        if not self._hasher.outdated(record.hash):
+            return
+        try:
+            encoded = await self._hasher.hash(password)
+            await self._change(lambda tables: replace_hash(tables, record, encoded))
+        except TryLater:
+            self.log.info("the password hash of {account} is renewed later", account=record.account.name)
+
+    async def set_password(self, name: str, password: str) -> None:
+        """See :meth:`launcelot.accounts.interface.Directory.set_password`."""
+        self._look(lambda view: required(view, name))
+        encoded = await self._hasher.hash(password)
+
+        def work(tables: Tables) -> None:
+            tables.put_account(replace(required(tables, name), hash=encoded))
+
+        await self._change(work)
+
+    # -- changing accounts ---------------------------------------------------------------------------------------
+
+    async def add(self, name: str, address: Address, password: str, quota: int = 0) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.add`."""
+        form = canonical(name)
+        if form != name:
+            raise Invalid(f"the canonical form of this name is {form!r}")
+        self._check_address(address)
+        if address.local == CATCH_ALL:
+            raise Invalid("an account cannot be a catch-all; make an alias")
+        check_quota(quota)
+        self._look(lambda view: check_free(view, name, address))
+        encoded = await self._hasher.hash(password)
+
+        def work(tables: Tables) -> Account:
+            check_free(tables, name, address)
+            account = Account(self._fresh_id(tables), name, address, quota)
+            tables.put_account(Record(account, encoded))
+            return account
+
+        return await self._change(work)
+
+    def _fresh_id(self, tables: Tables) -> AccountId:
+        for _ in range(MAX_DRAWS):
+            fresh = AccountId(self._ids())
+            if not tables.is_used(fresh):
+                return fresh
+        raise TryLater
+
+    def _check_address(self, address: Address) -> None:
+        """Raise Invalid unless the address could arrive in a mail, and here."""
+        parse_mailbox(str(address))
+        if not self.is_local(address.domain):
+            raise Invalid("the domain is not one of ours")
+
+    async def remove(self, name: str) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.remove`."""
+
+        def work(tables: Tables) -> Account:
+            account = required(tables, name).account
+            tables.drop_account(account.id)
+            prune(tables, account.address)
+            return account
+
+        return await self._change(work)
+
+    async def change(self, name: str, *, quota: int | None = None, enabled: bool | None = None) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.change`."""
+        check_quota(quota or 0)
+
+        def work(tables: Tables) -> Account:
+            record = required(tables, name)
+            account = replace(
+                record.account,
+                quota=record.account.quota if quota is None else quota,
+                enabled=record.account.enabled if enabled is None else enabled,
+            )
+            tables.put_account(Record(account, record.hash))
+            return account
+
+        return await self._change(work)
+
+    # -- changing aliases ----------------------------------------------------------------------------------------
+
+    async def add_alias(self, address: Address, targets: Sequence[Address]) -> Alias:
+        """See :meth:`launcelot.accounts.interface.Directory.add_alias`."""
+        self._check_address(address)
+        once = {target.key: target for target in targets}
+        if not once:
+            raise Invalid("an alias needs a target")
+        alias = Alias(address, tuple(once.values()))
+
+        def work(tables: Tables) -> Alias:
+            if holds_address(tables, address):
+                raise Exists("the address is taken")
+            if is_circular(tables, alias):
+                raise Invalid("the alias would lead back to itself, or too far")
+            for target in alias.targets:
+                if not self.is_local(target.domain) or look(tables, target) is None:
+                    raise NotFound(f"no such address here: {target}")
+            tables.put_alias(alias)
+            return alias
+
+        return await self._change(work)
+
+    async def remove_alias(self, address: Address) -> Alias:
+        """See :meth:`launcelot.accounts.interface.Directory.remove_alias`."""
+
+        def work(tables: Tables) -> Alias:
+            alias = tables.alias_at(address.key)
+            if alias is None:
+                raise NotFound("no such alias")
+            tables.drop_alias(address.key)
+            prune(tables, address)
+            return alias
+
+        return await self._change(work)
+
+
+def find(view: View, name: str) -> Record | None:
+    """The account with a log-in name or primary address, however spelled; None for what cannot be either."""
+    try:
+        if "@" in name:
+            return view.account_at(parse_mailbox(name).key)
+        return view.account_named(canonical(name))
+    except Invalid:
+        return None
+
+
+def required(view: View, name: str) -> Record:
+    """
+    As :func:`find`.
+
+    :raises NotFound: there is none.
+    """
+    record = find(view, name)
+    if record is None:
+        raise NotFound("no such account")
+    return record
+
+
+def check_free(view: View, name: str, address: Address) -> None:
+    """
+    Whether a new account may have a name and an address.
+
+    :raises Exists: one of them is taken.
+    """
+    if view.account_named(name) is not None:
+        raise Exists("the name is taken")
+    if holds_address(view, address):
+        raise Exists("the address is taken")
+
+
+def check_quota(quota: int) -> None:
+    """Raise Invalid for a quota that is none."""
+    if not 0 <= quota < 1 << 63:
+        raise Invalid("the quota cannot be negative")
+
+
+def replace_hash(tables: Tables, record: Record, encoded: str) -> None:
+    """Put a new hash where the known one still is; a password that was changed meanwhile stays."""
+    present = tables.account_named(record.account.name)
+    if present is not None and present.account.id == record.account.id and present.hash == record.hash:
+        tables.put_account(replace(present, hash=encoded))
+
+
+def prune(tables: Tables, gone: Address) -> None:
+    """Take a removed address out of all aliases, and aliases that are left without targets with it."""
+    waiting = [gone]
+    while waiting:
+        for alias in tables.aliases_to(waiting.pop().key):
+            left = tuple(target for target in alias.targets if look(tables, target) is not None)
+            if not left:
+                tables.drop_alias(alias.address.key)
+                waiting.append(alias.address)
+            elif left != alias.targets:
+                tables.put_alias(Alias(alias.address, left))

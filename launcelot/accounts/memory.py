@@ -1,0 +1,103 @@
+"""
+A directory in memory: complete, and gone with the process.  It serves tests and the daemon without a data folder.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from launcelot.accounts.interface import Account, Alias
+from launcelot.accounts.local import LocalDirectory
+from launcelot.accounts.passwords import Hasher
+from launcelot.accounts.tables import Record, Tables, View, base_of
+from launcelot.core.ids import AccountId, new_id
+
+T = TypeVar("T")
+
+
+def random_id() -> str:
+    """A fresh id from the wall clock and the system's random numbers."""
+    return new_id(time.time(), secrets.randbits)
+
+
+class MemoryTables:
+    """The tables as dictionaries."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[AccountId, Record] = {}
+        self.by_name: dict[str, Record] = {}
+        self.by_key: dict[str, Record] = {}
+        self.aliases: dict[str, Alias] = {}
+        self.used: set[AccountId] = set()
+
+    def account_named(self, name: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.by_name.get(name)
+
+    def account_at(self, key: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.by_key.get(key)
+
+    def alias_at(self, key: str) -> Alias | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.aliases.get(key)
+
+    def is_used(self, id: AccountId) -> bool:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        return id in self.used
+
+    def put_account(self, record: Record) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        account = record.account
+        self.used.add(account.id)
+        self.by_id[account.id] = self.by_name[account.name] = self.by_key[account.address.key] = record
+
+    def drop_account(self, id: AccountId) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        account = self.by_id.pop(id).account
+        del self.by_name[account.name], self.by_key[account.address.key]
+
+    def put_alias(self, alias: Alias) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self.aliases[alias.address.key] = alias
+
+    def drop_alias(self, key: str) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        del self.aliases[key]
+
+    def aliases_to(self, key: str) -> Sequence[Alias]:
+        """See :class:`launcelot.accounts.tables.Tables`; a walk over all aliases."""
+        return [
+            alias
+            for alias in self.aliases.values()
+            if any(key in (target.key, base_of(target).key) for target in alias.targets)
+        ]
+
+
+class MemoryDirectory(LocalDirectory):
+    """A :class:`launcelot.accounts.interface.Directory` in memory; parameters as :class:`LocalDirectory`'s."""
+
+    def __init__(self, domains: Sequence[str], hasher: Hasher, ids: Callable[[], str] = random_id) -> None:
+        super().__init__(domains, hasher, ids)
+        self._tables = MemoryTables()
+
+    def _look(self, question: Callable[[View], T]) -> T:
+        return question(self._tables)
+
+    async def _change(self, work: Callable[[Tables], T]) -> T:
+        return work(self._tables)
+
+    async def accounts(self) -> Sequence[Account]:
+        """See :meth:`launcelot.accounts.interface.Directory.accounts`."""
+        return sorted((record.account for record in self._tables.by_id.values()), key=lambda one: one.name)
+
+    async def aliases(self) -> Sequence[Alias]:
+        """See :meth:`launcelot.accounts.interface.Directory.aliases`."""
+        return [alias for _, alias in sorted(self._tables.aliases.items())]
+
+    async def close(self) -> None:
+        """See :meth:`launcelot.accounts.interface.Directory.close`."""
+        await self._hasher.close()

@@ -1,0 +1,108 @@
+"""
+From an address to the accounts behind it.
+
+An address is looked up as it stands, then without its detail, then as the catch-all of its domain.  An alias for the
+local part ``*`` is a catch-all: it gets what no account and no other alias of its domain has, and never what a disabled
+account has.  A chain of aliases may be :data:`MAX_DEPTH` long; every address on the way is visited once, so a circle that
+somebody wrote into the database by hand ends like everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from launcelot.accounts.interface import Alias, Recipient
+from launcelot.accounts.tables import Record, View, base_of
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address, split_detail
+
+MAX_DEPTH = 50
+"""Aliases from an address to its account at most."""
+
+CATCH_ALL = "*"
+"""The local part of the alias that gets all else of its domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    What one address leads to.
+
+    :ivar found: an account or an alias.
+    :ivar detail: what was cut off to find it.
+    """
+
+    found: Record | Alias
+    detail: str = ""
+
+
+def look(view: View, address: Address) -> Step | None:
+    """The account or alias of exactly this address, or of its base."""
+    found = view.account_at(address.key) or view.alias_at(address.key)
+    if found is not None:
+        return Step(found)
+    base, detail = split_detail(address.local)
+    if base == address.local:
+        return None
+    key = Address(base, address.domain).key
+    found = view.account_at(key) or view.alias_at(key)
+    return None if found is None else Step(found, detail)
+
+
+def look_everywhere(view: View, address: Address) -> Step | None:
+    """As :func:`look`, then the catch-all."""
+    step = look(view, address)
+    if step is not None:
+        return step
+    alias = view.alias_at(Address(CATCH_ALL, address.domain).key)
+    return None if alias is None else Step(alias, split_detail(address.local)[1])
+
+
+def resolve(view: View, address: Address) -> Sequence[Recipient]:
+    """
+    The enabled accounts that receive mail for an address, each once, in the order of the aliases' targets.
+
+    A recipient's detail is the given address's; without one, that of the first target on the way that has one.
+    """
+    recipients: dict[AccountId, Recipient] = {}
+    seen: set[str] = set()
+    waiting = [(look_everywhere(view, address), "", 0)]
+    while waiting:
+        step, detail, depth = waiting.pop()
+        if step is None:
+            continue
+        detail = detail or step.detail
+        if isinstance(step.found, Record):
+            account = step.found.account
+            if account.enabled:
+                recipients.setdefault(account.id, Recipient(account, address, detail))
+        elif depth < MAX_DEPTH and step.found.address.key not in seen:
+            seen.add(step.found.address.key)
+            waiting.extend((look(view, target), detail, depth + 1) for target in reversed(step.found.targets))
+    return tuple(recipients.values())
+
+
+def is_circular(view: View, alias: Alias) -> bool:
+    """Whether a new alias would lead back to itself, or further than :data:`MAX_DEPTH` aliases."""
+    own = alias.address.key
+    seen: set[str] = set()
+    level: Iterable[Address] = alias.targets
+    for _ in range(MAX_DEPTH):
+        further: list[Address] = []
+        for target in level:
+            if target.key == own or (base_of(target).key == own and not holds_address(view, target)):
+                return True
+            step = look(view, target)
+            if step is not None and isinstance(step.found, Alias) and step.found.address.key not in seen:
+                seen.add(step.found.address.key)
+                further.extend(step.found.targets)
+        if not further:
+            return False
+        level = further
+    return True
+
+
+def holds_address(view: View, address: Address) -> bool:
+    """Whether an account or alias has exactly this address."""
+    return view.account_at(address.key) is not None or view.alias_at(address.key) is not None

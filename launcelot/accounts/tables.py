@@ -1,0 +1,65 @@
+"""
+What a local directory keeps, seen as tables: the seam below which memory and SQLite differ.
+
+Everything here is synchronous.  Keys are those of :class:`launcelot.message.address.Address`.  One address key belongs to
+one account or one alias, never to two; whoever changes the tables sees to it, inside one change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from launcelot.accounts.interface import Account, Alias
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address, split_detail
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An account with what nobody outside this package sees: its encoded password hash."""
+
+    account: Account
+    hash: str = field(repr=False)
+
+
+class View(Protocol):
+    """One consistent state of the tables."""
+
+    def account_named(self, name: str) -> Record | None:
+        """The account with this canonical name."""
+
+    def account_at(self, key: str) -> Record | None:
+        """The account whose primary address this is."""
+
+    def alias_at(self, key: str) -> Alias | None:
+        """The alias for exactly this address."""
+
+
+class Tables(View, Protocol):
+    """The tables within one change, which happens as a whole or not at all."""
+
+    def is_used(self, id: AccountId) -> bool:
+        """Whether an account has this id or ever had it."""
+
+    def put_account(self, record: Record) -> None:
+        """Insert an account, or replace the one with its id."""
+
+    def drop_account(self, id: AccountId) -> None:
+        """Remove an account; its id stays used."""
+
+    def put_alias(self, alias: Alias) -> None:
+        """Insert an alias, or replace the one for its address."""
+
+    def drop_alias(self, key: str) -> None:
+        """Remove an alias."""
+
+    def aliases_to(self, key: str) -> Sequence[Alias]:
+        """The aliases with a target at this address, with or without detail."""
+
+
+def base_of(address: Address) -> Address:
+    """The address without its detail; itself if it has none."""
+    base, _ = split_detail(address.local)
+    return address if base == address.local else Address(base, address.domain)
