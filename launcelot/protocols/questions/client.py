@@ -20,6 +20,7 @@ from twisted.internet.error import (
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
+    DNSLookupError,
     TimeoutError,
 )
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
@@ -126,7 +127,7 @@ class QuestionsClient(Stream):
             self._send()
             if self._hearing is None:
                 self._hearing = Deferred.fromCoroutine(self._hear())
-                self._hearing.addBoth(self._heard_all)
+                self._hearing.addBoth(self._stopped_hearing)
         return answer
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -161,7 +162,7 @@ class QuestionsClient(Stream):
         self._under_way -= len(question)
         asked.callback(answer)
 
-    def _heard_all(self, result: Failure | None) -> None:
+    def _stopped_hearing(self, result: Failure | None) -> None:
         self._hearing = None
         if not isinstance(result, Failure):
             return
@@ -229,11 +230,11 @@ async def connect(endpoint: IStreamClientEndpoint, factory: QuestionsClientFacto
     """
     try:
         return cast(QuestionsClient, await endpoint.connect(factory))
-    except ConnectError as error:
+    except (ConnectError, DNSLookupError) as error:
         raise _unconnected(error) from error
 
 
-def _unconnected(error: ConnectError) -> AskError:
-    kinds: dict[type[ConnectError], type[AskError]] = {ConnectionRefusedError: Refused, TimeoutError: TimedOut}
+def _unconnected(error: ConnectError | DNSLookupError) -> AskError:
+    kinds: dict[type[Exception], type[AskError]] = {ConnectionRefusedError: Refused, TimeoutError: TimedOut}
     kind = next((kinds[one] for one in type(error).__mro__ if one in kinds), Unreachable)
     return kind(str(error))
