@@ -90,6 +90,7 @@ class Stream(Protocol):
         self._choked = False
         self._held = False
         self._lingering = 0
+        self._read_ended = False
         self._closing = False
         self._stopping = False
         self._idle = math.inf
@@ -132,6 +133,7 @@ class Stream(Protocol):
 
     def readConnectionLost(self) -> None:
         """The peer has sent all it will; what it sent is still read and answered."""
+        self._read_ended = True
         self._finish(PeerGone("the peer closed its side"))
         if self._lingering:
             self.wire_transport.loseConnection()
@@ -426,7 +428,7 @@ class Stream(Protocol):
         self._watch("close", self.clock.seconds() + CLOSE_LIMIT)
         self._release()
         half_close = getattr(transport, "loseWriteConnection", None)
-        if linger and half_close is not None and not self.secure:
+        if linger and half_close is not None and not self.secure and not self._read_ended:
             self._lingering = 1
             half_close()
         else:
