@@ -26,7 +26,7 @@ Parameters = tuple[tuple[bytes, bytes], ...]
 
 _VALUE = re.compile(rb"[^;]*+")
 _PARAMETER = re.compile(
-    rb'[;\s]*+([^\s;="]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^;"]*+))|[;\s]*+[^;]*+(?:;|\Z)', re.DOTALL
+    rb'[;\s]*+([^\s;="]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|"?+([^;"]*+))|[;\s]*+[^;]*+(?:;|\Z)', re.DOTALL
 )
 """``";" attribute "=" value``; the second alternative skips one piece that is no parameter."""
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -98,8 +98,9 @@ def strip_comments(value: bytes) -> bytes:
             kept.append(value[piece.start() :])
             break
         if text == b"(":
+            if not depth:
+                kept.append(b" ")
             depth += 1
-            kept.append(b" ")
         elif text == b")" and depth:
             depth -= 1
         elif not depth:

@@ -127,6 +127,6 @@ def decode_base64(data: bytes) -> bytes:
         pass
     try:
         # One character too many, as in a cut-off body.
-        return binascii.a2b_base64(data.rstrip()[:-1] + b"===")
+        return binascii.a2b_base64(data.rstrip()[:-1] + b"===") or data
     except binascii.Error:
         return data

@@ -215,7 +215,7 @@ class StructureTests(SynchronousTestCase):
         """MD5, disposition, language and location in their order, for parts and for multiparts."""
         data = crlf(
             "Content-Type: multipart/mixed; boundary=b\nContent-Language: en, de\n\n--b\nContent-Type: image/png\n"
-            "Content-MD5: abc==\nContent-Disposition: attachment; filename=\"a b\"\nContent-Language: fr\n"
+            'Content-MD5: abc==\nContent-Disposition: attachment; filename="a b"\nContent-Language: fr\n'
             "Content-Location: x\n\n\n--b--\n"
         )
         self.assertEqual(
@@ -256,7 +256,13 @@ class StructureTests(SynchronousTestCase):
 
     def test_bombs_give_one_value(self) -> None:
         """Case S20: each bomb's structure is one well-formed value."""
-        for name in ("multipart depth 1000", "rfc822 depth 1000", "multiparts in parts", "5000 segments", "100 KB of quotes"):
+        for name in (
+            "multipart depth 1000",
+            "rfc822 depth 1000",
+            "multiparts in parts",
+            "5000 segments",
+            "100 KB of quotes",
+        ):
             part = parse(BOMBS[name])
             for extended in (False, True):
                 self.assertIsInstance(read(body(part, extended)), list, name)

@@ -98,7 +98,9 @@ class LocateTests(SynchronousTestCase):
             "Subject: one\nContent-Type: message/rfc822\n\n"
             "Subject: two\nContent-Type: multipart/mixed; boundary=i\n\n--i\n\nA\n--i\n\nB\n--i--\n--o--\n"
         )
-        self.assertEqual(section(data, "1.1.HEADER"), b"Subject: two\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n")
+        self.assertEqual(
+            section(data, "1.1.HEADER"), b"Subject: two\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
+        )
         self.assertEqual((section(data, "1.1.1"), section(data, "1.1.2")), (b"A", b"B"))
         self.assertIsNone(section(data, "1.1.3"))
         self.assertIsNone(section(data, "1.2"))
@@ -132,8 +134,9 @@ def parts() -> st.SearchStrategy[Part]:
     leaves = st.builds(leaf, offsets, st.sampled_from([b"7bit", b"base64", b"x-odd"]))
     return st.recursive(
         leaves,
-        lambda inner: st.builds(multipart, leaves, st.lists(inner, min_size=1, max_size=4))
-        | st.builds(message, leaves, inner),
+        lambda inner: (
+            st.builds(multipart, leaves, st.lists(inner, min_size=1, max_size=4)) | st.builds(message, leaves, inner)
+        ),
         max_leaves=20,
     )
 
@@ -146,7 +149,9 @@ class TableTests(SynchronousTestCase):
         pending = [(part, PartTable.decode(PartTable.encode(part)).root)]
         while pending:
             one, two = pending.pop()
-            self.assertEqual((one.header_start, one.body_start, one.body_end), (two.header_start, two.body_start, two.body_end))
+            self.assertEqual(
+                (one.header_start, one.body_start, one.body_end), (two.header_start, two.body_start, two.body_end)
+            )
             below = one.children or ([one.message] if one.message is not None else [])
             kind = Kind.MULTIPART if one.children else Kind.MESSAGE if one.message is not None else Kind.LEAF
             self.assertEqual((len(below), kind), (len(two.parts), two.kind))
@@ -200,7 +205,8 @@ class SubsetTests(SynchronousTestCase):
     def test_chosen_fields(self) -> None:
         """In the order and spelling of the header, folded lines and repetitions with them, and the empty line."""
         self.assertEqual(
-            header_subset(self.HEADER, [b"to", b"SUBJECT"], False), b"TO: b,\r\n c\r\nTo : e\r\nSubject:\r\nto: f\r\n\r\n"
+            header_subset(self.HEADER, [b"to", b"SUBJECT"], False),
+            b"TO: b,\r\n c\r\nTo : e\r\nSubject:\r\nto: f\r\n\r\n",
         )
 
     def test_other_fields(self) -> None:

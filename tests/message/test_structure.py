@@ -112,7 +112,7 @@ class TreeTests(SynchronousTestCase):
         """All that BODYSTRUCTURE tells of a part."""
         part = parse(
             crlf(
-                "Content-Type: Image/PNG; Name=\"a b.png\"; x=y\nContent-ID: <1@x>\nContent-Description: a\n picture\n"
+                'Content-Type: Image/PNG; Name="a b.png"; x=y\nContent-ID: <1@x>\nContent-Description: a\n picture\n'
                 "Content-Transfer-Encoding: BASE64 (really)\nContent-Disposition: Attachment; filename=f\n"
                 "Content-Language: en, de (German)\nContent-Location: http://x/\nContent-MD5: abc==\n\nbody\n"
             )
@@ -138,7 +138,12 @@ class TreeTests(SynchronousTestCase):
 
     def test_multipart_without_delimiter_has_one_part(self) -> None:
         """IMAP has no form for a multipart without parts, so its body is shown as one."""
-        for kind in ("multipart/mixed", "multipart/mixed; boundary=b", 'multipart/x; boundary=""', "multipart/x; boundary=" + "b" * 201):
+        for kind in (
+            "multipart/mixed",
+            "multipart/mixed; boundary=b",
+            'multipart/x; boundary=""',
+            "multipart/x; boundary=" + "b" * 201,
+        ):
             data = crlf(f"Content-Type: {kind}\n\nsome\ntext\n")
             tree = parse(data)
             self.assertEqual(len(tree.children), 1)
@@ -191,10 +196,12 @@ class TreeTests(SynchronousTestCase):
             "--b\n\none\n--b--\n--b\n\ntwo\n--b--\n"
         )
         self.assertEqual(kinds(parse(data)), ("mixed", ("mixed", "plain"), "plain"))
+        leaves = [part for part in parts_of(parse(data)) if not part.children]
+        self.assertEqual([data[part.body_start : part.body_end] for part in leaves], [b"one", b"two"])
 
     def test_boundary_with_charset(self) -> None:
         """RFC 2231 boundaries work, as segments and as extended values."""
-        for written in ("boundary*0=\"a\"; boundary*1=\"b\"", "boundary*=us-ascii''ab"):
+        for written in ('boundary*0="a"; boundary*1="b"', "boundary*=us-ascii''ab"):
             data = crlf(f"Content-Type: multipart/mixed; {written}\n\n--ab\n\none\n--ab--\n")
             self.assertEqual(data[parse(data).children[0].body_start :][:3], b"one")
 
@@ -243,11 +250,13 @@ def oracle(message: email.message.Message) -> Iterator[tuple[str, str | None]]:
     if message.get_content_type() == "message/rfc822":
         yield message.get_content_type(), None
         assert isinstance(payload, list)
+        assert isinstance(payload[0], email.message.Message)
         yield from oracle(payload[0])
     elif message.is_multipart():
         yield message.get_content_type(), None
         assert isinstance(payload, list)
         for part in payload:
+            assert isinstance(part, email.message.Message)
             yield from oracle(part)
     else:
         assert isinstance(payload, str)
@@ -389,4 +398,3 @@ class BombTests(SynchronousTestCase):
         self.patch(structure, "MAX_WORK", 10)
         data = nested(2, "x%dx") + b"\r\n" + b"--x\r\n" * 20 + b"--x0x\r\n\r\nlate\r\n"
         self.assertEqual(kinds(parse(data)), ("mixed", ("mixed", "plain")))
-
