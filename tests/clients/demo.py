@@ -1,0 +1,166 @@
+"""A running ``launcelot demo`` for programs to talk to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.clients.peers import program
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_LIMIT = 60.0
+RUN_LIMIT = 60.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One row of what the demo prints."""
+
+    host: str
+    port: int
+    tls: str
+
+
+class Demo:
+    """
+    A demo in a process of its own.
+
+    :ivar accounts: user names to passwords.
+    """
+
+    def __init__(self, data: Path | None = None, ports: str = "free") -> None:
+        command = [sys.executable, "-m", "launcelot.app.command", "demo", "--ports", ports, "--json"]
+        if data is not None:
+            command += ["--data", str(data)]
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log
+        )
+        watchdog = threading.Timer(START_LIMIT, self.process.kill)
+        watchdog.start()
+        line = self.process.stdout.readline() if self.process.stdout is not None else b""
+        watchdog.cancel()
+        if not line:
+            raise AssertionError(f"the demo did not start: exit {self.process.wait()}\n{self.said()}")
+        self.told: dict[str, Any] = json.loads(line)
+        self.accounts = {one["user"]: one["password"] for one in self.told["accounts"]}
+        self.addresses = {one["user"]: one["address"] for one in self.told["accounts"]}
+        self.ca_file: str = self.told["ca_file"]
+
+    def service(self, name: str) -> Service:
+        """Where a service listens."""
+        return Service(**self.told["services"][name])
+
+    def said(self) -> str:
+        """Its log so far."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def kill(self) -> None:
+        """Kill it as a power cut would, as far as a process can."""
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        """Stop it as a person would; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=20)
+        finally:
+            self.kill()
+        return self.process.returncode
+
+    def _reap(self) -> None:
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+class DemoCase(SynchronousTestCase):
+    """Tests that share one demo and each have a folder of their own."""
+
+    demo: Demo
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start it."""
+        cls.demo = Demo()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Stop it; it must have been well, and must not have logged a traceback."""
+        status = cls.demo.stop()
+        said = cls.demo.said()
+        cls.demo.log.close()
+        if status != 0 or "Traceback" in said:
+            raise AssertionError(f"the demo ended with {status}\n{said}")
+
+    def setUp(self) -> None:
+        """A folder."""
+        self.folder = Path(tempfile.mkdtemp(prefix="launcelot-client-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.user, self.password = "brandon", self.demo.accounts["brandon"]
+        self.address = self.demo.addresses["brandon"]
+
+    def run_program(self, *command: str, said: bytes = b"", status: int = 0) -> bytes:
+        """
+        Run a program that must be installed; what it prints.
+
+        :param said: its standard input.
+        :param status: the exit status it must end with.
+        """
+        done = subprocess.run(
+            [program(command[0]), *command[1:]],
+            input=said,
+            capture_output=True,
+            timeout=RUN_LIMIT,
+            cwd=self.folder,
+            env={**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TERM": "dumb"},
+            check=False,
+        )
+        if done.returncode != status:
+            raise AssertionError(
+                f"{' '.join(command)}: exit {done.returncode}\n{done.stdout.decode(errors='replace')}"
+                f"\n{done.stderr.decode(errors='replace')}\n{self.demo.said()[-4000:]}"
+            )
+        return done.stdout
+
+    def write(self, name: str, text: str, mode: int = 0o600) -> Path:
+        """A file in the test's folder."""
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+
+def sample(subject: str, sender: str = "brandon@example.com", recipient: str = "brandon@example.com") -> bytes:
+    """A message with lines that have to be escaped on the way, an attachment and 8-bit text, CRLF throughout."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = subject
+    message["Message-ID"] = f"<{abs(hash(subject))}@sender.example>"
+    message["Date"] = "Sat, 21 Nov 2026 12:00:00 +0000"
+    message.set_content("..two dots\n.one dot\n.\nGr\u00fc\u00dfe \u2603\nFrom the start\n" + "long " * 150 + "\n", cte="8bit")
+    message.add_attachment(bytes(range(256)) * 40, maintype="application", subtype="octet-stream", filename="all.bin")
+    return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+
+
+def below_trace(message: bytes, sent: bytes) -> bytes:
+    """What was received, from the first header field that was sent."""
+    first = sent.partition(b":")[0] + b":"
+    start = message.index(b"\r\n" + first) + 2 if not message.startswith(first) else 0
+    return message[start:]
