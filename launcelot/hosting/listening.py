@@ -82,6 +82,16 @@ class Listeners(Service):
                 raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
             self._ports.append((listener, port))
 
+    def hold(self) -> None:
+        """Leave new connections waiting in the kernel until :meth:`release`; for ports bound before the stores are open."""
+        for _, port in self._ports:
+            port.stopReading()
+
+    def release(self) -> None:
+        """Let them in."""
+        for _, port in self._ports:
+            port.startReading()
+
     async def unlisten(self) -> None:
         """Close the ports; sessions go on."""
         ports, self._ports = self._ports, []

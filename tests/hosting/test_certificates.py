@@ -6,6 +6,7 @@ import ipaddress
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,7 +66,9 @@ class EnsureTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A folder that does not exist yet."""
-        self.folder = Path(self.mktemp())
+        kept = TemporaryDirectory()
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name) / "tls"
 
     def ensure(self, *names: str, now: datetime = NOW) -> tuple[bytes, bytes]:
         """The authority and the server's certificate after a call."""

@@ -1,0 +1,62 @@
+"""
+The services of the house: their names, where they live, and what listens for them.
+
+Nothing is imported before somebody asks; ``launcelot --help`` needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    One name under which a service listens.
+
+    :ivar setting: the key that holds its endpoints.
+    :ivar default: the port of a daemon without configuration.
+    :ivar standard: the port the protocol is known by.
+    """
+
+    setting: str
+    default: int
+    standard: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry:
+    """
+    One service.
+
+    :ivar module: has ``Settings`` and ``build(site, settings)``.
+    :ivar title: what people call it.
+    :ivar places: by the name of the listener, such as ``"imaps"``.
+    """
+
+    module: str
+    title: str
+    places: Mapping[str, Place]
+
+
+def settings_of(name: str) -> type[Any]:
+    """The settings dataclass of a service."""
+    group: type[Any] = import_module(SERVICES[name].module).Settings
+    return group
+
+
+def build_of(name: str) -> Any:
+    """The function that builds a service."""
+    return import_module(SERVICES[name].module).build
+
+
+SERVICES: Mapping[str, ServiceEntry] = {
+    "questions": ServiceEntry(
+        "launcelot.protocols.questions.service",
+        "Sir Launcelot answers questions",
+        {"questions": Place("listen", 1060, 1060), "questions-tls": Place("listen_tls", 1067, 1067)},
+    ),
+}

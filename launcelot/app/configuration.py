@@ -1,0 +1,254 @@
+"""
+The configuration: one TOML file, checked as a whole.
+
+Every key is declared once, in the dataclass of its group (:mod:`launcelot.core.settings`).  Reading never stops at the first
+problem: :func:`read` gives the configuration with defaults in place of what is wrong, and everything that is wrong with its
+line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcelot.app.catalogue import SERVICES, settings_of
+from launcelot.app.errors import CONFIGURATION, Ending
+from launcelot.app.positions import key_lines, line_of
+from launcelot.app.settings import (
+    CONFIG_VERSION,
+    AccountSettings,
+    DaemonSettings,
+    ServiceSwitch,
+    TlsSettings,
+    default_data,
+)
+from launcelot.core.settings import Problem, describe, load, unknown
+
+GROUPS: Mapping[str, type[Any]] = {"daemon": DaemonSettings, "accounts": AccountSettings, "tls": TlsSettings}
+"""The tables that are not services."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    Everything that can be set.
+
+    :ivar services: settings of the services that run, by name.
+    """
+
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    accounts: AccountSettings = field(default_factory=AccountSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    services: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return Path(self.daemon.data).expanduser() if self.daemon.data else default_data()
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where ``launcelot status`` asks."""
+        return Path(self.daemon.admin_socket) if self.daemon.admin_socket else self.data / "admin.sock"
+
+    def with_data(self, data: str) -> Configuration:
+        """The same in another data folder."""
+        return dataclasses.replace(self, daemon=dataclasses.replace(self.daemon, data=data))
+
+    def only(self, names: Sequence[str]) -> Configuration:
+        """The same with these services only, which then run whether they were enabled or not."""
+        chosen = {name: self.services.get(name) or settings_of(name)() for name in names}
+        return dataclasses.replace(self, services=chosen)
+
+    def listening(self, endpoints: Mapping[tuple[str, str], Sequence[str]]) -> Configuration:
+        """
+        The same with other endpoints.
+
+        :param endpoints: by service and name of the setting, such as ``("imap", "listen_tls")``.
+        """
+        services = dict(self.services)
+        for (name, key), chosen in endpoints.items():
+            if name in services:
+                services[name] = dataclasses.replace(services[name], **{key: tuple(chosen)})
+        return dataclasses.replace(self, services=services)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One thing wrong with a configuration file.
+
+    :ivar line: from 1.
+    :ivar key: dotted; empty for the file as a whole.
+    """
+
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """The fault without its line."""
+        return f"{self.key}: {self.text}" if self.key else self.text
+
+
+def defaults() -> Configuration:
+    """The configuration without any file: every service with its defaults."""
+    return Configuration(services={name: settings_of(name)() for name in SERVICES})
+
+
+def read(path: Path) -> tuple[Configuration, list[Fault]]:
+    """
+    Read and check a file.
+
+    :returns: the configuration, and all faults in the order of their lines.
+    :raises Ending: the file cannot be read.
+    """
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        text = f"{path}: cannot read the configuration: {error.strerror}; check path and permissions"
+        raise Ending(text, CONFIGURATION) from error
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        return defaults(), [Fault(line, "", "not UTF-8; save the file as UTF-8")]
+    return parse(text)
+
+
+def parse(text: str) -> tuple[Configuration, list[Fault]]:
+    """The same as :func:`read` for a text."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return defaults(), [syntax_fault(str(error), text)]
+    except RecursionError:
+        return defaults(), [Fault(1, "", "nested too deep")]
+    positions = key_lines(text)
+    configuration, problems = interpret(given)
+    faults = [Fault(line_of(positions, one.path), ".".join(one.path), one.text) for one in problems]
+    return configuration, sorted(faults, key=lambda fault: (fault.line, fault.key))
+
+
+def must_read(path: Path | None) -> Configuration:
+    """
+    The configuration of a file that must be right, or of no file.
+
+    :raises Ending: it cannot be read or is wrong; with every fault, one on each line.
+    """
+    if path is None:
+        return defaults()
+    configuration, faults = read(path)
+    if faults:
+        raise Ending("\n".join(f"{path}:{fault.line}: {fault}" for fault in faults), CONFIGURATION)
+    return configuration
+
+
+_AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_AT_END = " (at end of document)"
+
+
+def syntax_fault(message: str, text: str) -> Fault:
+    """What ``tomllib`` says, with its line apart."""
+    at = _AT_LINE.search(message)
+    if at is not None:
+        return Fault(int(at[1]), "", f"{message[: at.start()]} (column {at[2]})")
+    line = max(1, len(text.splitlines()))
+    return Fault(line, "", message.removesuffix(_AT_END) + (" at the end" if message.endswith(_AT_END) else ""))
+
+
+def interpret(given: Mapping[str, Any]) -> tuple[Configuration, list[Problem]]:
+    """Make the configuration of what TOML gave."""
+    problems = _version_problems(given)
+    tables: dict[str, Any] = {}
+    for name, group in GROUPS.items():
+        table, wrong = _table(given, name)
+        tables[name], further = load(group, table, (name,))
+        problems += wrong + further
+    services: dict[str, Any] = {}
+    for name in SERVICES:
+        table, wrong = _table(given, name)
+        problems += wrong
+        switch, further = load(ServiceSwitch, {key: table[key] for key in table if key == "enabled"}, (name,))
+        settings, rest = load(settings_of(name), {key: table[key] for key in table if key != "enabled"}, (name,))
+        problems += further + rest
+        if switch.enabled:
+            services[name] = settings
+    known = ["config_version", *GROUPS, *SERVICES]
+    problems += [Problem((key,), unknown(key, known)) for key in given if key not in known]
+    configuration = Configuration(**tables, services=services)
+    return configuration, problems + _rules(configuration, {one.path for one in problems})
+
+
+def _version_problems(given: Mapping[str, Any]) -> list[Problem]:
+    if "config_version" not in given:
+        return [Problem(("config_version",), f"missing; write config_version = {CONFIG_VERSION} at the top")]
+    version = given["config_version"]
+    if type(version) is not int or version != CONFIG_VERSION:
+        return [Problem(("config_version",), f"must be {CONFIG_VERSION}, the version this program reads")]
+    return []
+
+
+def _table(given: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], list[Problem]]:
+    table = given.get(name, {})
+    if isinstance(table, dict):
+        return table, []
+    return {}, [Problem((name,), f"must be a table, not {describe(table)}")]
+
+
+# -- rules beyond types and ranges ---------------------------------------------------------------------------------
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+
+
+def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Problem]:
+    """Rules that concern the meaning of values; keys that are wrong already are left alone."""
+    found = [*_daemon_rules(configuration.daemon), *_tls_rules(configuration.tls)]
+    for name, settings in configuration.services.items():
+        for one in dataclasses.fields(settings):
+            if one.name.startswith("listen"):
+                found += _endpoint_rules((name, one.name), getattr(settings, one.name))
+    return [problem for problem in found if problem.path not in wrong]
+
+
+def _daemon_rules(daemon: DaemonSettings) -> list[Problem]:
+    problems = []
+    if daemon.hostname and not _HOST_NAME.match(daemon.hostname):
+        problems.append(Problem(("daemon", "hostname"), f"{daemon.hostname!r} is not a host name"))
+    if not daemon.domains:
+        problems.append(Problem(("daemon", "domains"), "must name at least one domain"))
+    bad = next((one for one in daemon.domains if not _HOST_NAME.match(one)), None)
+    if bad is not None:
+        problems.append(Problem(("daemon", "domains"), f"{bad!r} is not a domain; write international ones as xn--..."))
+    return problems
+
+
+def _tls_rules(tls: TlsSettings) -> list[Problem]:
+    if bool(tls.certificate) == bool(tls.key):
+        return []
+    given, missing = ("certificate", "key") if tls.certificate else ("key", "certificate")
+    return [Problem(("tls", given), f"needs {missing} beside it; give both or none")]
+
+
+def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str]) -> list[Problem]:
+    wrong = (endpoint_fault(endpoint) for endpoint in endpoints)
+    return [Problem(path, text) for text in wrong if text]
+
+
+def endpoint_fault(endpoint: str) -> str:
+    """What is wrong with an endpoint string as far as can be seen without listening; empty if nothing is."""
+    kind, _, rest = endpoint.partition(":")
+    if not kind or not rest or not kind.isascii() or not kind.isalnum():
+        return f"{endpoint!r} is not an endpoint such as 'tcp:2525:interface=127.0.0.1'"
+    if kind not in ("tcp", "tcp6"):
+        return ""
+    port = rest.partition(":")[0].removeprefix("port=")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+        return f"{endpoint!r}: {port!r} is not a port of 0 to 65535"
+    return ""

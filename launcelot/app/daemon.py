@@ -1,0 +1,218 @@
+"""
+The daemon as one Service: starts in the right order, stops in the reverse one, within a stated time.
+
+Start: take the data folder if it is there, bind every port (so that low ports can be had before privileges are given up) but let
+connections wait in the kernel; then make the folder, read the certificate, open the stores, take up spooled mail, listen at the
+admin socket, and let connections in.  Stop: close the ports, let sessions finish, then spool and stores.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import launcelot
+from launcelot.app.admin import AdminFactory, AdminSocket
+from launcelot.app.configuration import Configuration
+from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, UNAVAILABLE, Ending
+from launcelot.app.folder import DataFolder
+from launcelot.app.site import DaemonTls, build_services, build_site
+from launcelot.app.stores import Stores, build_stores, threads
+from launcelot.core.errors import Refusal
+from launcelot.core.ids import AccountId
+from launcelot.hosting.gather import outcomes
+from launcelot.hosting.listening import CannotListen, Listeners, Listening
+from launcelot.hosting.site import Site
+
+log = Logger(namespace="launcelot.daemon")
+
+DAY = 86_400.0
+STORES_SHARE = 0.3
+"""Of the time for stopping, the part that is kept for spool and stores."""
+
+Step = Callable[["Daemon"], Awaitable[None]]
+
+
+class Daemon(Service):
+    """
+    One daemon on one data folder.
+
+    :param reactor: with a monotonic ``seconds``.
+    :param failed: told once why starting failed, before or after the reactor runs.
+    :param prepare: runs when the stores are open, before anybody is let in.
+    :param announce: runs when everything listens.
+    :ivar site: what services were handed.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        failed: Callable[[Ending], None],
+        prepare: Sequence[Step] = (),
+        announce: Callable[[Daemon], None] = lambda daemon: None,
+        checkers: Sequence[ICredentialsChecker] = (),
+    ) -> None:
+        self.configuration = configuration
+        self.folder = DataFolder(configuration.data)
+        self.tls = DaemonTls(configuration) if configuration.tls.enabled else None
+        self.stores: Stores = build_stores(configuration, threads(reactor), reactor)
+        self.site: Site = build_site(reactor, configuration, self.stores, self.tls, checkers)
+        self.services: Mapping[str, Listeners] = build_services(self.site, configuration)
+        self._reactor = reactor
+        self._failed = failed
+        self._prepare = tuple(prepare)
+        self._announce = announce
+        self._admin = AdminSocket(
+            reactor, configuration.admin_socket, AdminFactory({"status": self._status, "forget": self._forget})
+        )
+        self._caretaker = LoopingCall(self.tls.look_after) if self.tls else None
+        self._began = 0.0
+        self._starting: Deferred[None] | None = None
+        self._stopping = False
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """Take the folder if it is there already, and bind the ports."""
+        Service.privilegedStartService(self)
+        try:
+            if self.folder.path.is_dir():
+                self.folder.lock()
+            for listeners in self.services.values():
+                self._bind(listeners)
+        except Ending as ending:
+            self._failed(ending)
+
+    def _bind(self, listeners: Listeners) -> None:
+        found: list[Any] = []
+        Deferred.fromCoroutine(listeners.listen()).addBoth(found.append)
+        if not found:
+            raise Ending("an endpoint does not listen at once; use tcp:, tcp6:, unix: or systemd:", UNAVAILABLE)
+        if isinstance(found[0], Failure):
+            error = found[0].value
+            if isinstance(error, CannotListen):
+                raise Ending(str(error), UNAVAILABLE) from error
+            found[0].raiseException()
+        listeners.hold()
+
+    def startService(self) -> None:
+        """Make the folder ready; the rest follows when the reactor runs."""
+        Service.startService(self)
+        self._began = time.monotonic()
+        try:
+            self.folder.prepare()
+            self.folder.lock()
+            if self.tls is not None:
+                self.tls.load()
+        except Ending as ending:
+            self._failed(ending)
+            return
+        self._reactor.callWhenRunning(self._start)
+
+    def _start(self) -> None:
+        self._starting = Deferred.fromCoroutine(self._open())
+        self._starting.addErrback(self._not_started)
+
+    async def _open(self) -> None:
+        await self.stores.open()
+        for step in self._prepare:
+            await step(self)
+        self._admin.listen()
+        if self._stopping:
+            return
+        if self._caretaker is not None:
+            self._caretaker.clock = self._reactor
+            self._caretaker.start(DAY).addErrback(lambda failure: log.failure("looking after the certificate", failure))
+        for listeners in self.services.values():
+            listeners.release()
+        log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
+        self._announce(self)
+
+    def _not_started(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, Ending):
+            self._failed(error)
+        elif isinstance(error, Refusal):
+            text = f"{self.folder.path}: {error.text}; the log says more"
+            self._failed(Ending(text, CANNOT_CREATE))
+        else:
+            log.failure("internal error while starting", failure)
+            self._failed(Ending("internal error while starting; the log says more", SOFTWARE))
+
+    # -- stopping ------------------------------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[None]:
+        """Let nobody in, let sessions finish, close the stores; never longer than ``stop_limit``."""
+        Service.stopService(self)
+        self._stopping = True
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        limit = self.configuration.daemon.stop_limit
+        if self._caretaker is not None and self._caretaker.running:
+            self._caretaker.stop()
+        await self._let_go(limit * (1 - STORES_SHARE))
+        closing = Deferred.fromCoroutine(self._close_stores())
+        closing.addTimeout(limit * STORES_SHARE, self._reactor)
+        for outcome in await outcomes([closing]):
+            if outcome.failure is not None:
+                log.failure("the stores were not closed in time or in order", outcome.failure)
+        self.folder.release()
+
+    async def _let_go(self, limit: float) -> None:
+        for listeners in self.services.values():
+            await listeners.unlisten()
+        await self._admin.close()
+        factories = {one.factory for listeners in self.services.values() for one in listeners.listeners}
+        for outcome in await outcomes([factory.drain(limit) for factory in factories]):
+            if outcome.failure is not None:
+                log.failure("a service was not drained", outcome.failure)
+
+    async def _close_stores(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        await self.stores.close()
+
+    # -- what people ask -----------------------------------------------------------------------------------------
+
+    @property
+    def listening(self) -> list[Listening]:
+        """What listens where, over all services."""
+        return [one for listeners in self.services.values() for one in listeners.listening]
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Open connections by the name of the listener."""
+        factories = {one.factory for listeners in self.services.values() for one in listeners.listeners}
+        return {factory.name: len(factory.sessions) for factory in sorted(factories, key=lambda one: one.name)}
+
+    async def _status(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            "version": launcelot.__version__,
+            "pid": os.getpid(),
+            "uptime": round(time.monotonic() - self._began, 3),
+            "hostname": self.site.hostname,
+            "data": str(self.folder.path),
+            "listeners": [
+                {"name": one.name, "host": one.host, "port": one.port, "tls": one.tls} for one in self.listening
+            ],
+            "connections": self.connections,
+            "spool": len(await self.stores.spool.waiting()),
+            "counters": dict(self.site.counters.snapshot()),
+        }
+
+    async def _forget(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        account = AccountId(str(request.get("account", "")))
+        await self.stores.mail.remove(account)
+        await self.stores.files.remove(account)
+        return {"forgotten": account}

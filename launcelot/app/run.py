@@ -1,0 +1,155 @@
+"""
+Running the daemon: what the default run adds to the bare service, and ``launcelot run``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.python import usage
+
+from launcelot.accounts.interface import Account
+from launcelot.accounts.names import canonical
+from launcelot.app.configuration import Configuration
+from launcelot.app.daemon import Daemon
+from launcelot.app.errors import OK, USAGE, Ending
+from launcelot.app.roof import say, take_reactor
+from launcelot.app.table import Person, first_steps, table
+from launcelot.app.tap import DaemonOptions, everything
+from launcelot.core.errors import Invalid
+from launcelot.message.address import Address
+
+PASSWORD_OCTETS = 12
+"""Random octets in a generated password: 96 bits, 16 characters."""
+
+
+def generated_password() -> str:
+    """A password that nobody chose."""
+    return secrets.token_urlsafe(PASSWORD_OCTETS)
+
+
+def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending], None]) -> Daemon:
+    """The daemon of some options, with its first account and its table."""
+    configuration = options.configuration or options.configured()
+    newcomer = Newcomer(configuration)
+    return Daemon(
+        reactor,
+        configuration,
+        failed,
+        prepare=[newcomer.make],
+        announce=lambda daemon: tell(daemon, newcomer, sys.__stdout__),
+        checkers=options.get("credCheckers", ()),
+    )
+
+
+class Newcomer:
+    """
+    The first account, made when there is none.
+
+    :ivar account: it, if this run made it.
+    :ivar password: its password, to be shown once.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._settings = configuration.accounts
+        self._domain = configuration.daemon.domains[0]
+        self.account: Account | None = None
+        self.password = ""
+
+    async def make(self, daemon: Daemon) -> None:
+        """Make it where the settings ask for it and there is none."""
+        if not self._settings.make_first or await daemon.stores.accounts.accounts():
+            return
+        name = first_name(self._settings.first)
+        self.password = generated_password()
+        self.account = await daemon.stores.accounts.add(name, Address(name, self._domain), self.password)
+
+
+def first_name(configured: str) -> str:
+    """The name of the first account: the configured one, or that of whoever starts the daemon."""
+    for name in (configured, getpass.getuser()):
+        try:
+            return canonical(name)
+        except Invalid:
+            continue
+    return "launcelot"
+
+
+def tell(daemon: Daemon, newcomer: Newcomer, stream: TextIO | None) -> None:
+    """The table of what listens, and how to begin."""
+    if stream is None:
+        return
+    lines = ["Launcelot serves:", *table(daemon.listening), ""]
+    lines += [f"  data     {daemon.folder.path}"]
+    authority = daemon.tls.authority if daemon.tls else None
+    if authority is not None:
+        lines += [f"  trust    {authority}"]
+    account = newcomer.account
+    if account is not None:
+        lines += ["", *introduction(account, newcomer.password), "", "Send and read a first message:"]
+        person = Person(account.name, str(account.address), newcomer.password if may_show_password() else "")
+        lines += [f"  {line}" for line in first_steps(daemon.listening, person, person, authority)]
+    stream.write("\n".join(lines) + "\n")
+    stream.flush()
+
+
+def introduction(account: Account, password: str) -> list[str]:
+    """The first account and, once and only where a person reads, its password."""
+    if may_show_password():
+        return [f"First account {account.name} <{account.address}>, password {password} (shown this once)."]
+    return [
+        f"First account {account.name} <{account.address}>; give it a password with: launcelot account passwd {account.name}"
+    ]
+
+
+def may_show_password() -> bool:
+    """Not into systemd's journal, which others read and which is kept."""
+    return "JOURNAL_STREAM" not in os.environ
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    ``launcelot run``.
+
+    :returns: the exit code.
+    """
+    options = everything.Options()
+    options.synopsis = "Usage: launcelot run [--config FILE] [--data DIR] [endpoints]"
+    try:
+        parse: Callable[[list[str]], None] = options.parseOptions
+        parse(list(arguments))
+    except usage.UsageError as error:
+        raise Ending(f"run: {error}; see launcelot run --help", USAGE) from error
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    reactor = take_reactor()
+    return serve(reactor, lambda failed: build_daemon(reactor, options, failed))
+
+
+def serve(reactor: Any, build: Callable[[Callable[[Ending], None]], Daemon]) -> int:
+    """
+    Run a daemon until it is told to stop.
+
+    :param build: makes it, given whom to tell why it cannot start.
+    :returns: the exit code.
+    """
+    endings: list[Ending] = []
+
+    def failed(ending: Ending) -> None:
+        if not reactor.running:
+            raise ending
+        endings.append(ending)
+        say(ending.text)
+        reactor.stop()
+
+    daemon = build(failed)
+    daemon.privilegedStartService()
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    reactor.run()
+    return endings[0].status if endings else OK

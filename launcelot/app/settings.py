@@ -1,0 +1,91 @@
+"""
+The settings of the daemon itself; those of the services are in their packages.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcelot.core.settings import setting
+
+CONFIG_VERSION = 1
+"""The version of the configuration file's form; raised when a key changes its meaning."""
+
+
+@dataclass(frozen=True)
+class DaemonSettings:
+    """The table ``[daemon]``."""
+
+    hostname: str = setting("", "Our name in greetings, trace fields and the certificate. Empty: this machine's name.")
+    domains: tuple[str, ...] = setting(
+        ("localhost",),
+        "Domains whose mail ends here. The first one is that of addresses without a domain.",
+    )
+    data: str = setting(
+        "",
+        "Folder of accounts, mail, files and certificates, made with mode 0700."
+        " Empty: launcelot below $XDG_DATA_HOME or ~/.local/share.",
+    )
+    admin_socket: str = setting(
+        "", "Unix socket that answers `launcelot status`, made with mode 0600. Empty: admin.sock in the data folder."
+    )
+    stop_limit: float = setting(
+        30.0,
+        "How long sessions may take to finish when the daemon stops; those that are left are then cut.",
+        unit="seconds",
+        minimum=1,
+        maximum=600,
+    )
+
+
+@dataclass(frozen=True)
+class AccountSettings:
+    """The table ``[accounts]``."""
+
+    first: str = setting(
+        "",
+        "Name of the account that is made with a generated password when there is none yet."
+        " Empty: that of the user who starts the daemon.",
+    )
+    make_first: bool = setting(True, "Whether a first account is made when there is none yet.")
+    hash_threads: int = setting(
+        2, "Passwords hashed or checked at once; each takes memory_kib.", unit="threads", minimum=1, maximum=64
+    )
+    hash_waiting: int = setting(
+        64, "Passwords that may wait for a thread; more are told to try later.", unit="passwords", minimum=1
+    )
+    hash_memory: int = setting(
+        19_456, "Memory of one argon2id hash.", unit="KiB", minimum=8_192, maximum=262_144
+    )
+    hash_passes: int = setting(2, "Passes of one argon2id hash over its memory.", unit="passes", minimum=1, maximum=16)
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """The table ``[tls]``."""
+
+    enabled: bool = setting(True, "Whether TLS is offered at all.")
+    certificate: str = setting(
+        "",
+        "PEM file of the certificate with its chain; read again when it changes."
+        " Empty: a certificate of our own, signed by the private authority in tls/ca.pem of the data folder.",
+    )
+    key: str = setting("", "PEM file of the certificate's key, not encrypted.")
+    minimum_version: str = setting("1.2", "Oldest version of TLS that is spoken.", choices=("1.2", "1.3"))
+
+
+@dataclass(frozen=True)
+class ServiceSwitch:
+    """What the table of every service has besides its own settings."""
+
+    enabled: bool = setting(True, "Whether the service runs.")
+
+
+def default_data(environment: dict[str, str] | None = None) -> Path:
+    """The per-user data folder of the XDG base directory specification."""
+    given = os.environ if environment is None else environment
+    base = given.get("XDG_DATA_HOME", "")
+    root = Path(base) if base.startswith("/") else Path(given.get("HOME") or Path.home()) / ".local" / "share"
+    return root / "launcelot"

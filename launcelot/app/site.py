@@ -1,0 +1,136 @@
+"""
+The real Site of a configuration: its stores, its certificate, its services.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.logger import Logger
+
+from launcelot.accounts.interface import Directory
+from launcelot.app.authentication import CheckedDirectory
+from launcelot.app.catalogue import build_of
+from launcelot.app.configuration import Configuration
+from launcelot.app.errors import CONFIGURATION, Ending
+from launcelot.app.folder import cannot_write
+from launcelot.app.stores import Stores, utc_now
+from launcelot.core.errors import Invalid
+from launcelot.hosting.certificates import RENEW_DAYS, CertificateFiles, ensure, server_names
+from launcelot.hosting.listening import Listeners
+from launcelot.hosting.login import Logins
+from launcelot.hosting.site import Site
+from launcelot.hosting.tls import BadCertificate, ServerTls
+from launcelot.message.address import parse_domain
+
+log = Logger(namespace="launcelot.daemon")
+
+
+class DaemonTls:
+    """
+    The daemon's certificate: a configured one, or one of our own in the data folder.
+
+    Building does nothing; :meth:`load` reads or makes the files.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._settings = configuration.tls
+        self._folder = configuration.data / "tls"
+        self._names = server_names(hostname_of(configuration), *configuration.daemon.domains)
+        self._server: ServerTls | None = None
+
+    def load(self) -> None:
+        """
+        Read the certificate, and make it before where none is configured.
+
+        :raises Ending: it cannot be used, or not written.
+        """
+        try:
+            files = self._files()
+            self._server = ServerTls(files.certificate, files.key, self._settings.minimum_version)
+        except BadCertificate as bad:
+            raise Ending(str(bad), CONFIGURATION) from bad
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+
+    def _files(self) -> CertificateFiles:
+        if self._settings.certificate:
+            return CertificateFiles(Path(), Path(self._settings.certificate), Path(self._settings.key))
+        return ensure(self._folder, self._names, utc_now())
+
+    @property
+    def authority(self) -> Path | None:
+        """The file of our own authority, for clients to trust; None with a configured certificate."""
+        return None if self._settings.certificate else self._folder / "ca.pem"
+
+    def __call__(self) -> Any:
+        """The context for a new connection."""
+        if self._server is None:
+            raise LookupError("the certificate has not been loaded")
+        return self._server()
+
+    def look_after(self) -> None:
+        """Renew our own certificate when it is due, and warn of a configured one that is about to end; once a day."""
+        server = self._server
+        if server is None:
+            return
+        if server.expires - utc_now() >= timedelta(days=RENEW_DAYS):
+            return
+        if self._settings.certificate:
+            log.warn("the certificate {path} ends on {date}", path=str(server.certificate), date=str(server.expires))
+            return
+        try:
+            self._files()
+        except OSError as error:
+            log.error("cannot renew the certificate: {reason}", reason=str(error))
+
+
+def hostname_of(configuration: Configuration) -> str:
+    """The configured name, or this machine's if it can stand in a greeting."""
+    if configuration.daemon.hostname:
+        return configuration.daemon.hostname
+    own = socket.gethostname()
+    try:
+        return parse_domain(own)
+    except Invalid:
+        return "localhost"
+
+
+def build_site(
+    reactor: Any,
+    configuration: Configuration,
+    stores: Stores,
+    tls: DaemonTls | None,
+    checkers: Sequence[ICredentialsChecker] = (),
+) -> Site:
+    """
+    The Site of a configuration.
+
+    :param checkers: check passwords in place of the account base.
+    """
+    domain = configuration.daemon.domains[0]
+    accounts: Directory = CheckedDirectory(stores.accounts, checkers, domain) if checkers else stores.accounts
+    return Site(
+        reactor=reactor,
+        clock=reactor,
+        hostname=hostname_of(configuration),
+        domain=domain,
+        accounts=accounts,
+        logins=Logins(accounts, stores.counters, reactor.seconds),
+        mail=stores.mail,
+        files=stores.files,
+        spool=stores.spool,
+        staging=stores.staging,
+        tls=tls,
+        counters=stores.counters,
+    )
+
+
+def build_services(site: Site, configuration: Configuration) -> Mapping[str, Listeners]:
+    """The listeners of every service that is enabled, by its name."""
+    return {name: build_of(name)(site, settings) for name, settings in configuration.services.items()}

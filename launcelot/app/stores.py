@@ -1,0 +1,156 @@
+"""
+The stores of a data folder: accounts, mail, files, spool and the place where bodies are staged.
+
+With a reactor blocking work runs in threads; without one (the ``launcelot`` command on a stopped daemon) it runs where it
+stands, and every coroutine of a store ends without ever waiting.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from launcelot.accounts.interface import Directory
+from launcelot.accounts.memory import MemoryDirectory
+from launcelot.accounts.passwords import Hasher, Parameters
+from launcelot.app.configuration import Configuration
+from launcelot.core.counters import Counters
+from launcelot.core.ids import new_id
+from launcelot.filestore.interface import FileStore
+from launcelot.filestore.memory import MemoryFileStore
+from launcelot.mailstore.interface import MailStore
+from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
+from launcelot.spool.sqlite import SqliteSpool
+from launcelot.workers.database import Database
+from launcelot.workers.interface import Workers
+from launcelot.workers.memory import InlineWorkers
+from launcelot.workers.staging import Staging
+from launcelot.workers.threads import ThreadWorkers
+
+T = TypeVar("T")
+
+MakeWorkers = Callable[[str, int, int], Workers]
+"""Workers for a purpose: name, threads, jobs that may wait."""
+
+WAITING = 10_000
+"""Jobs that may wait for each kind of worker."""
+
+MAIL_WRITERS = 2
+"""Threads that write mail; each account belongs to one of them."""
+
+
+@dataclass
+class Stores:
+    """
+    What a data folder holds, with the threads that serve it.
+
+    :ivar workers: closed last.
+    """
+
+    accounts: Directory
+    mail: MailStore
+    files: FileStore
+    spool: SqliteSpool
+    staging: Staging
+    counters: Counters
+    workers: tuple[Workers, ...]
+
+    async def open(self) -> None:
+        """
+        Open what needs opening, and take up mail that an earlier run left.
+
+        :raises Refusal: a file cannot be opened, or was written by a newer program.
+        """
+        await self.spool.start()
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of files and threads."""
+        await self.spool.close()
+        for store in (self.mail, self.files, self.accounts):
+            await store.close()
+        for one in self.workers:
+            await one.close()
+
+
+def fresh_id() -> str:
+    """A fresh identifier from the wall clock and the system's random numbers."""
+    return new_id(time.time(), secrets.randbits)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def build_accounts(configuration: Configuration, make: MakeWorkers, writer: Workers, readers: Workers) -> Directory:
+    """The account base alone."""
+    settings = configuration.accounts
+    hasher = Hasher(
+        make("passwords", settings.hash_threads, settings.hash_waiting),
+        Parameters(settings.hash_passes, settings.hash_memory),
+    )
+    return MemoryDirectory(configuration.daemon.domains, hasher, fresh_id)
+
+
+def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) -> Stores:
+    """
+    Everything in a prepared data folder; nothing is opened yet.
+
+    :param clock: monotonic, for the spool's timers.
+    """
+    data = configuration.data
+    counters = Counters()
+    writer = make("writer", 1, WAITING)
+    readers = make("readers", 4, WAITING)
+    disk = make("disk", 4, WAITING)
+    staging = Staging(data / "staging", disk)
+    accounts = build_accounts(configuration, make, writer, readers)
+    mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
+    mail = SqliteMailStore(data / "mail", mail_writers, readers, utc_now, fresh_id)
+    files = MemoryFileStore(time.time, fresh_id)
+    delivery = MailboxDelivery(mail, accounts, staging)
+    spool = SqliteSpool(
+        Database(data / "spool.sqlite", SPOOL_MIGRATIONS, writer, readers),
+        staging,
+        delivery,
+        clock,
+        time.time,
+        counters,
+        delivery.forget,
+    )
+    return Stores(accounts, mail, files, spool, staging, counters, (*mail_writers, writer, readers, disk))
+
+
+def threads(reactor: Any) -> MakeWorkers:
+    """Workers that own threads."""
+    return lambda name, count, waiting: ThreadWorkers(reactor, name, count, waiting)
+
+
+def inline(name: str, count: int, waiting: int) -> Workers:
+    """Workers of a program without a reactor."""
+    return InlineWorkers()
+
+
+def run_now(waiting: Coroutine[Any, Any, T]) -> T:
+    """
+    What a coroutine over inline workers returns.
+
+    :raises RuntimeError: it waits for something, which it cannot without a reactor.
+    """
+    found: list[Any] = []
+    Deferred.fromCoroutine(waiting).addBoth(found.append)
+    if not found:
+        raise RuntimeError("a store waited although nothing runs in threads")
+    if isinstance(found[0], Failure):
+        found[0].raiseException()
+    result: T = found[0]
+    return result

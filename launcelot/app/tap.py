@@ -1,0 +1,145 @@
+"""
+What twistd's plugins run: options and service makers, one for the whole daemon and one for each service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.strcred import AuthOptionMixin
+from twisted.python import usage
+
+import launcelot
+from launcelot.app.catalogue import SERVICES
+from launcelot.app.configuration import Configuration, endpoint_fault, must_read
+from launcelot.app.errors import Ending
+from launcelot.app.roof import Leaving, say, take_reactor
+
+LONG = """\
+Without options it serves on this machine only, with unprivileged ports, data in a per-user folder, a certificate of its own
+and, the first time, an account whose password is shown once.
+
+Endpoints are given in Twisted's endpoint syntax, such as tcp:2525:interface=127.0.0.1; an option that names one may be
+repeated, and takes the place of what the configuration says.  Configuration: launcelot config example.
+
+Exit codes: 69 a port or the data folder is in use, 73 the folder cannot be written, 78 configuration or certificate is wrong.
+"""
+
+
+class DaemonOptions(usage.Options, AuthOptionMixin):
+    """Options that every maker has; subclasses name their services."""
+
+    supportedInterfaces = (IUsernamePassword,)
+    synopsis = ""
+    services: Sequence[str] = ()
+    """The services that run; empty for those the configuration enables."""
+
+    optParameters = [
+        ["config", "c", None, "configuration file (default: none, every key has a default)"],
+        ["data", "d", None, "data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)"],
+    ]
+
+    def __init__(self) -> None:
+        usage.Options.__init__(self)
+        self.endpoints: dict[tuple[str, str], list[str]] = {}
+        self.configuration: Configuration | None = None
+
+    def opt_version(self) -> None:
+        """Show the version and leave."""
+        print(f"launcelot {launcelot.__version__}")
+        raise SystemExit(0)
+
+    def take(self, service: str, key: str, endpoint: str) -> None:
+        """
+        Note an endpoint.
+
+        :raises usage.UsageError: it is not one.
+        """
+        fault = endpoint_fault(endpoint)
+        if fault:
+            raise usage.UsageError(fault)
+        self.endpoints.setdefault((service, key), []).append(endpoint)
+
+    def postOptions(self) -> None:
+        """Read the configuration, so that what is wrong with it is said before anything goes into the background."""
+        try:
+            self.configuration = self.configured()
+        except Ending as ending:
+            say(ending.text)
+            raise SystemExit(ending.status) from ending
+
+    def configured(self) -> Configuration:
+        """
+        The configuration with what the options change.
+
+        :raises Ending: the file is wrong.
+        """
+        configuration = must_read(Path(self["config"]) if self["config"] else None)
+        if self.services:
+            configuration = configuration.only(self.services)
+        if self["data"]:
+            configuration = configuration.with_data(self["data"])
+        return configuration.listening(self.endpoints)
+
+
+def taker(service: str, key: str, default: int, standard: int) -> Callable[[DaemonOptions, str], None]:
+    """The method of one endpoint option; its docstring is the option's help."""
+
+    def opt(self: DaemonOptions, endpoint: str) -> None:
+        self.take(service, key, endpoint)
+
+    opt.__doc__ = f"endpoint to listen on, may be repeated (default: 127.0.0.1 port {default}; the standard port is {standard})"
+    return opt
+
+
+def options_for(tapname: str, services: Sequence[str]) -> type[DaemonOptions]:
+    """The options class of one maker, with an option for each of its services' endpoints."""
+    names = services or tuple(SERVICES)
+    titles = "; ".join(SERVICES[name].title for name in names)
+    members: dict[str, Any] = {
+        "__doc__": f"Options of {tapname}.",
+        "services": tuple(services),
+        "synopsis": f"Usage: twistd [options] {tapname} [--config FILE] [--data DIR] [endpoints]",
+        "longdesc": f"{titles}.\n\n{LONG}",
+    }
+    for name in names:
+        for place, where in SERVICES[name].places.items():
+            method = taker(name, where.setting, where.default, where.standard)
+            members[f"opt_{place.replace('-', '_')}"] = method
+    return type("Options", (DaemonOptions,), members)
+
+
+@dataclasses.dataclass
+class Maker:
+    """
+    What ``twisted.application.service.ServiceMaker`` looks for behind a plugin's name.
+
+    :ivar services: the services that run; empty for all.
+    """
+
+    tapname: str
+    services: tuple[str, ...] = ()
+
+    @property
+    def Options(self) -> type[DaemonOptions]:
+        """The options class."""
+        return options_for(self.tapname, self.services)
+
+    def makeService(self, options: DaemonOptions) -> Any:
+        """Build the daemon; nothing is opened, made or bound yet."""
+        from launcelot.app.run import build_daemon
+
+        reactor = take_reactor()
+        return build_daemon(reactor, options, Leaving(reactor))
+
+
+everything = Maker("launcelot")
+questions = Maker("launcelot-questions", ("questions",))
+smtp = Maker("launcelot-smtp", ("smtp",))
+imap = Maker("launcelot-imap", ("imap",))
+pop3 = Maker("launcelot-pop3", ("pop3",))
+ftp = Maker("launcelot-ftp", ("ftp",))
