@@ -21,6 +21,7 @@ from launcelot.message.words import decode_base64, decode_charset, decode_raw
 
 TEXT_LIMIT = 1 << 20
 """Characters of body text that SEARCH looks through by default."""
+_TEXTUAL = frozenset({b"text", b"message"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ def header_text(buffer: Buffer, part: Part) -> str:
 
 def body_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT) -> Iterator[str]:
     """
-    The text of a tree, in order: every ``text`` part decoded, and the headers of parts and embedded messages.
+    The text of a tree, in order: every ``text`` part (and delivery reports and the like, which are ``message`` parts)
+    decoded, and the headers of parts and embedded messages.
 
     :param limit: characters given out in all.
     """
@@ -120,7 +122,7 @@ def body_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT) -> Iterator[s
             pending.extend([(child, True) for child in reversed(item.children)])
         elif item.message is not None:
             pending.append((item.message, True))
-        elif item.media_type == b"text" and limit > 0:
+        elif item.media_type in _TEXTUAL and limit > 0:
             text = part_text(buffer, item, limit)
             limit -= len(text)
             yield text

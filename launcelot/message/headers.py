@@ -119,6 +119,7 @@ def collect(raw: bytes) -> dict[bytes, bytes]:
     :param raw: the header section; no more than :data:`MAX_HEADER` octets of it are read.
     """
     found: dict[bytes, bytes] = {}
+    repeated: dict[bytes, list[bytes]] = {}
     for name, value in FIELD.findall(raw, 0, MAX_HEADER):
         key = name.lower()
         if b"\n" in value:
@@ -126,8 +127,10 @@ def collect(raw: bytes) -> dict[bytes, bytes]:
         value = value.strip()
         if key not in found:
             found[key] = value
-        elif key in _REPEATED and value and len(found[key]) < MAX_HEADER:
-            found[key] = found[key] + b", " + value if found[key] else value
+        elif key in _REPEATED and value:
+            repeated.setdefault(key, [found[key]] if found[key] else []).append(value)
+    for key, values in repeated.items():
+        found[key] = b", ".join(values)
     return found
 
 

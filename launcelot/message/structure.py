@@ -9,12 +9,14 @@ is one opaque part.  Line ends are CRLF; LF alone is understood everywhere.
 Choices where the standards leave them: a delimiter line matches the longest open boundary it begins with, an exact
 match first (RFC 2046 section 5.1.1); a multipart in which no delimiter is found has one empty-headed text part that
 holds all of it, because IMAP has no form for a multipart without parts; a part with an impossible ``Content-Type`` is
-``text/plain`` (RFC 2045 section 5.2); ``message/global`` is a leaf, as RFC 3501 has no form for it.
+``text/plain`` (RFC 2045 section 5.2); ``message/global`` is a leaf, as RFC 3501 has no form for it; a
+``message/rfc822`` is read as it stands, since RFC 2046 section 5.2.1 allows it no encoding that would have to be undone.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from launcelot.message.headers import MAX_HEADER, Buffer, collect, find_header_end
 from launcelot.message.parameters import Parameters, scan_parameters, strip_comments
@@ -255,7 +257,8 @@ class _Scanner:
         keep = max(level, 0) + 1
         for index in range(len(self.open) - 1, level, -1):
             part = self.open[index]
-            part.body_end = max(end, part.body_start)
+            # A header that the delimiter cut off keeps its line end, so what holds it ends no earlier.
+            end = part.body_end = max(end, part.body_start)
             if part.media_type == b"multipart":
                 self.forget(index)
                 if not part.children:
@@ -325,7 +328,7 @@ def _boundary(part: Part) -> bytes:
     """The boundary of a multipart; empty when it has none that can be used."""
     boundary = part.parameter(b"boundary")
     if boundary is None:
-        boundary = (part.parameter(b"boundary*") or b"").rpartition(b"'")[2]
+        boundary = unquote_to_bytes((part.parameter(b"boundary*") or b"").split(b"'", 2)[-1])
     boundary = boundary.rstrip()
     return boundary if len(boundary) <= MAX_BOUNDARY else b""
 

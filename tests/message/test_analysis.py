@@ -156,6 +156,12 @@ class TextTests(SynchronousTestCase):
         self.assertNotIn("Mg==", joined)
         self.assertLess(joined.index("1 plain"), joined.index("3.1"))
 
+    def test_delivery_reports_are_text(self) -> None:
+        """What a report says can be found; what is neither text nor message is not looked into."""
+        for kind, expected in (("message/delivery-status", ["Action: failed"]), ("application/x", [])):
+            data = f"Content-Type: {kind}\r\n\r\nAction: failed".encode()
+            self.assertEqual(list(body_text(data, parse(data))), expected)
+
     def test_limit(self) -> None:
         """No more characters than asked for, over all parts."""
         for limit in (0, 1, 5, 50, 1000):

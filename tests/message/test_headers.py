@@ -55,6 +55,7 @@ HOSTILE = {
     "parameters": b"a/b; " + b"x=y; " * 50_000,
     "open parameters": b"a/b" + b'; x="' * 50_000,
     "semicolons": b";" * 200_000,
+    "repeated fields": b"a@b\r\nTo: " * 30_000,
     "segments": b"a/b" + b"".join(b"; a*%d*=x" % n for n in range(5000)),
 }
 

@@ -181,6 +181,16 @@ class TreeTests(SynchronousTestCase):
             self.assertEqual(container.size, 0)
             self.assertEqual(data[text.body_start : text.body_end], b"x")
 
+    def test_header_cut_off_by_outer_delimiter(self) -> None:
+        """What holds a header that was cut off reaches as far as that header (found by damaging messages)."""
+        data = crlf(
+            "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/mixed; boundary=i\n\n"
+            "--i\nX: y\n--o\n\ntwo\n--o--\n"
+        )
+        check_invariants(self, data)
+        inner = parse(data).children[0]
+        self.assertEqual(data[inner.children[0].header_start : inner.body_end], b"X: y\r\n")
+
     def test_longest_boundary_wins(self) -> None:
         """One boundary may begin with another; exact lines and longer boundaries come first (RFC 2046 section 5.1.1)."""
         data = crlf(
@@ -201,7 +211,7 @@ class TreeTests(SynchronousTestCase):
 
     def test_boundary_with_charset(self) -> None:
         """RFC 2231 boundaries work, as segments and as extended values."""
-        for written in ('boundary*0="a"; boundary*1="b"', "boundary*=us-ascii''ab"):
+        for written in ('boundary*0="a"; boundary*1="b"', "boundary*=us-ascii''%61b"):
             data = crlf(f"Content-Type: multipart/mixed; {written}\n\n--ab\n\none\n--ab--\n")
             self.assertEqual(data[parse(data).children[0].body_start :][:3], b"one")
 
