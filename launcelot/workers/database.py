@@ -9,8 +9,13 @@ A failed commit is never tried again on the same connection: pages may be marked
 disk.  The connection is closed, the jobs are refused with :class:`~launcelot.core.errors.TryLater`, and the next job
 opens the file anew.
 
+One file has at most one piece of work with its writer at any time (a batch, a checkpoint or the closing), whatever
+else the writer's threads do.
+
 Reads in the reactor thread go through :meth:`Database.read`, on a connection of their own that sees the last commit; they must
-be short.  Long ones go to :meth:`Database.read_aside`.  Checkpoints run in the writer when it has nothing else to do.
+be short and must not keep a cursor, which would hold them at an old state.  Long ones go to :meth:`Database.read_aside`.
+Checkpoints run in the writer when it has nothing else to do, and between batches once the log has grown by
+:data:`OVERDUE_WAL` octets.
 """
 
 from __future__ import annotations
@@ -20,9 +25,10 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -34,10 +40,29 @@ T = TypeVar("T")
 BATCH = 256
 """Jobs in one transaction at most."""
 
-CHECKPOINT_PAGES = 4_000
-"""WAL pages past which an idle writer moves them into the file."""
+CHECKPOINT_JOBS = 1_000
+"""Jobs past which an idle writer moves the log into the file."""
+
+CHECKPOINT_WAL = 16 << 20
+"""Octets of log past which an idle writer moves it into the file, and to which a used-up log is cut."""
+
+OVERDUE_WAL = 64 << 20
+"""Octets by which the log may grow before it is moved into the file although jobs wait."""
 
 READ_CACHE_KIB = 2_048
+
+JOB_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_RANGE,
+    }
+)
+"""What a job can do wrong by itself; every other error is the disk's or the file's and fails the whole batch."""
 
 
 class NewerSchema(Refusal):
@@ -50,6 +75,9 @@ Migration = Callable[[sqlite3.Connection], None]
 
 Job = tuple["Deferred[Any]", Callable[[sqlite3.Connection], Any]]
 
+Outcome = tuple["Deferred[Any]", Any]
+"""Who waits, and the result or the Failure that is handed back."""
+
 
 class Database:
     """
@@ -58,7 +86,7 @@ class Database:
     :param path: the file; made with mode 0600 if it does not exist.
     :param migrations: steps from an empty file to the present schema, run in order, each once and atomically;
         ``user_version`` counts them.
-    :param writer: where writing runs; one thread may serve many files, one file has one writer.
+    :param writer: where writing runs; one thread may serve many files.  Not owned, nor are the readers.
     :param readers: where long reads run.
     """
 
@@ -66,16 +94,22 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[Migration], writer: Workers, readers: Workers) -> None:
         self.path = path
+        self._wal = path.with_name(path.name + "-wal")
         self._migrations = migrations
         self._writer = writer
         self._readers = readers
         self._jobs: deque[Job] = deque()
-        self._scheduled = False
+        self._at_work = False
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
-        self._aside: deque[sqlite3.Connection] = deque()
+        self._aside: list[sqlite3.Connection] = []
+        self._aside_lock = Lock()
+        self._closing: list[Deferred[None]] = []
         self._closed = False
-        self._dirty_pages = 0
+        self._done = False
+        self._unmoved_jobs = 0
+        self._wal_size = 0
+        self._wal_moved_at = 0
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -84,16 +118,9 @@ class Database:
         Make or open the file and bring its schema up to date, off the reactor thread.
 
         :raises NewerSchema: (through the Deferred) the file is from a newer program.
-        :raises TryLater: (through the Deferred) the file cannot be opened or is damaged.
+        :raises TryLater: (through the Deferred) the file cannot be opened or is damaged; its ``__cause__`` tells why.
         """
-        return self._writer.run(self._open_guarded)
-
-    def _open_guarded(self) -> None:
-        try:
-            self._connect()
-        except (sqlite3.Error, OSError) as error:
-            self.log.error("cannot open {path}: {error}", path=str(self.path), error=str(error))
-            raise TryLater("storage is not available") from error
+        return self.write(lambda connection: None)
 
     def _connect(self) -> sqlite3.Connection:
         if self._writing is None:
@@ -101,11 +128,12 @@ class Database:
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
                 sync_directory(self.path.parent)
             connection = connect(self.path)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-            connection.execute("PRAGMA foreign_keys=ON")
             try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA wal_autocheckpoint=0")
+                connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_WAL}")
+                connection.execute("PRAGMA foreign_keys=ON")
                 migrate(connection, self._migrations)
             except BaseException:
                 connection.close()
@@ -120,21 +148,38 @@ class Database:
         Run ``job`` in a transaction and answer when it is on disk.
 
         ``job`` runs in the writer's thread; it must neither commit nor keep the connection.  A refusal it raises undoes
-        its own changes and comes back through the Deferred.
+        its own changes and comes back through the Deferred.  Cancelling the Deferred gives up waiting; the job is
+        done all the same.
 
         :raises TryLater: (through the Deferred) nothing was stored: the disk failed or the database is closed.
         """
-        deferred: Deferred[T] = Deferred()
         if self._closed:
-            deferred.errback(TryLater())
-            return deferred
+            return fail(TryLater())
+        deferred: Deferred[T] = Deferred()
         self._jobs.append((deferred, job))
-        if not self._scheduled:
-            self._scheduled = True
-            self._writer.run(self._write_batch).addCallbacks(self._hand_back, self._lost_batch)
+        self._proceed()
         return deferred
 
-    def _write_batch(self) -> list[tuple[Deferred[Any], Any]]:
+    def _proceed(self) -> None:
+        """Give the writer what is to be done next, unless it has something."""
+        if self._at_work or self._done:
+            return
+        if self._is_overdue() or (not self._jobs and not self._closed and self._is_checkpoint_due()):
+            self._unmoved_jobs = 0
+            self._give(self._checkpoint, self._checkpointed, self._no_checkpoint)
+        elif self._jobs:
+            self._give(self._write_batch, self._hand_back, self._refuse_jobs)
+        elif self._closed:
+            self._give(self._close_writing, self._finish, self._finish_without_writer)
+
+    def _give(self, work: Callable[[], T], then: Callable[[T], None], refused: Callable[[Failure], None]) -> None:
+        self._at_work = True
+        self._writer.run(work).addCallbacks(then, refused).addErrback(self._log_bug)
+
+    def _log_bug(self, failure: Failure) -> None:
+        self.log.failure("database {path}", failure, path=str(self.path))
+
+    def _write_batch(self) -> list[Outcome]:
         jobs = self._jobs
         batch = [jobs.popleft() for _ in range(min(len(jobs), BATCH))]
         try:
@@ -142,38 +187,32 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [(deferred, run_in_savepoint(connection, job)) for deferred, job in batch]
             connection.execute("COMMIT")
+            self._wal_size = size_of(self._wal)
         except (sqlite3.Error, OSError) as error:
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(error))
             self._drop_writing()
-            return [(deferred, Failure(TryLater("storage is not available"))) for deferred, _ in batch]
-        except Refusal as refusal:
-            return [(deferred, Failure(refusal)) for deferred, _ in batch]
-        self._dirty_pages += len(batch)
+            failure = refusal_because(error)
+            return [(deferred, failure) for deferred, _ in batch]
+        except Exception:  # noqa: BLE001 - a refusal to open or a bug in a migration, handed to whoever waits
+            self._drop_writing()
+            failure = Failure()
+            return [(deferred, failure) for deferred, _ in batch]
+        self._unmoved_jobs += len(batch)
         return outcomes
 
-    def _hand_back(self, outcomes: list[tuple[Deferred[Any], Any]]) -> None:
-        self._scheduled = False
-        if self._jobs:
-            self._scheduled = True
-            self._writer.run(self._write_batch).addCallbacks(self._hand_back, self._lost_batch)
-        elif self._dirty_pages >= CHECKPOINT_PAGES // 4:
-            self._dirty_pages = 0
-            self._writer.run(self._checkpoint).addErrback(self._log_checkpoint)
+    def _hand_back(self, outcomes: list[Outcome]) -> None:
+        self._at_work = False
+        self._proceed()
         for deferred, outcome in outcomes:
             deferred.callback(outcome)
 
-    def _lost_batch(self, failure: Failure) -> None:
-        self._scheduled = False
+    def _refuse_jobs(self, failure: Failure) -> None:
+        """The writer takes no work; whoever waits is told."""
+        self._at_work = False
         jobs, self._jobs = self._jobs, deque()
         for deferred, _ in jobs:
             deferred.errback(failure)
-
-    def _checkpoint(self) -> None:
-        if self._writing is not None and not self._jobs:
-            self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-    def _log_checkpoint(self, failure: Failure) -> None:
-        self.log.failure("checkpoint of {path} failed", failure, path=str(self.path))
+        self._proceed()
 
     def _drop_writing(self) -> None:
         connection, self._writing = self._writing, None
@@ -183,14 +222,37 @@ class Database:
             except sqlite3.Error as error:
                 self.log.error("closing {path}: {error}", path=str(self.path), error=str(error))
 
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    def _is_overdue(self) -> bool:
+        return self._wal_size - self._wal_moved_at > OVERDUE_WAL
+
+    def _is_checkpoint_due(self) -> bool:
+        return self._unmoved_jobs >= CHECKPOINT_JOBS or (self._unmoved_jobs > 0 and self._wal_size > CHECKPOINT_WAL)
+
+    def _checkpoint(self) -> None:
+        if self._writing is not None:
+            self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _checkpointed(self, result: None) -> None:
+        self._at_work = False
+        self._wal_moved_at = self._wal_size
+        self._proceed()
+
+    def _no_checkpoint(self, failure: Failure) -> None:
+        self.log.failure("checkpoint of {path} failed", failure, path=str(self.path))
+        self._checkpointed(None)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """
         Run a short read in the calling thread, which must be the reactor's; it sees everything committed.
 
-        :raises TryLater: the file cannot be read.
+        :raises TryLater: the file cannot be read, or the database is closed.
         """
+        if self._closed:
+            raise TryLater
         try:
             if self._reading is None:
                 self._reading = connect(self.path, read_only=True)
@@ -203,45 +265,87 @@ class Database:
             raise TryLater("storage is not available") from error
 
     def read_aside(self, job: Callable[[sqlite3.Connection], T]) -> Deferred[T]:
-        """Run a long read in a reader thread, on a connection of its own."""
+        """
+        Run a long read in a reader thread, on a connection of its own.
+
+        :raises TryLater: (through the Deferred) the file cannot be read, too many reads wait, or the database is closed.
+        """
+        if self._closed:
+            return fail(TryLater())
         return self._readers.run(lambda: self._read_with_own(job))
 
     def _read_with_own(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        connection: sqlite3.Connection | None = None
         try:
-            connection = self._aside.popleft() if self._aside else connect(self.path, read_only=True)
-            try:
-                result = job(connection)
-            except sqlite3.Error:
-                connection.close()
-                raise
+            connection = self._borrow()
+            return job(connection)
         except sqlite3.Error as error:
             self.log.error("cannot read {path}: {error}", path=str(self.path), error=str(error))
+            if connection is not None:
+                connection.close()
+                connection = None
             raise TryLater("storage is not available") from error
-        if self._closed:
-            connection.close()
-        else:
-            self._aside.append(connection)
-        return result
+        finally:
+            if connection is not None:
+                self._give_back(connection)
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._aside_lock:
+            if self._aside:
+                return self._aside.pop()
+        return connect(self.path, read_only=True)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        with self._aside_lock:
+            if not self._closed:
+                self._aside.append(connection)
+                return
+        connection.close()
 
     # -- closing -------------------------------------------------------------------------------------------------
 
     def close(self) -> Deferred[None]:
-        """Refuse new jobs, finish those that wait, then close the file's connections."""
-        self._closed = True
+        """
+        Refuse new jobs, finish those that wait, then close the file's connections; may be called again.
+
+        A long read that has begun ends on its own connection and closes it then.
+        """
+        if self._done:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._closing.append(done)
         if self._reading is not None:
             self._reading.close()
             self._reading = None
-        while self._aside:
-            self._aside.popleft().close()
-        return self._writer.run(self._close_writing)
+        with self._aside_lock:
+            self._closed = True
+            aside, self._aside = self._aside, []
+        for connection in aside:
+            connection.close()
+        self._proceed()
+        return done
 
     def _close_writing(self) -> None:
-        if self._writing is not None and not self._jobs:
+        if self._writing is not None:
             try:
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 self.log.error("checkpoint of {path}: {error}", path=str(self.path), error=str(error))
         self._drop_writing()
+
+    def _finish_without_writer(self, failure: Failure) -> None:
+        """The writer was closed before its files; nothing of ours runs there any more, so let go from here."""
+        self._drop_writing()
+        self._finish(None)
+
+    def _finish(self, result: None) -> None:
+        self._at_work = False
+        self._done = True
+        closing, self._closing = self._closing, []
+        for done in closing:
+            done.callback(None)
 
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
@@ -256,19 +360,43 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Run the steps the file has not seen; each is one transaction with its version number."""
+    """
+    Run the steps the file has not seen; each is one transaction with its version number.
+
+    Another process may do the same at the same time.
+
+    :raises NewerSchema: the file has seen more steps than there are.
+    """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
         raise NewerSchema
     for number in range(version, len(migrations)):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            migrations[number](connection)
-            connection.execute(f"PRAGMA user_version={number + 1}")
+            if connection.execute("PRAGMA user_version").fetchone()[0] == number:
+                migrations[number](connection)
+                connection.execute(f"PRAGMA user_version={number + 1}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
+
+
+def script(statements: str) -> Migration:
+    """A migration of several statements; ``executescript`` would commit before them and leave half a schema."""
+
+    def migration(connection: sqlite3.Connection) -> None:
+        statement = ""
+        for line in statements.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                connection.execute(statement)
+                statement = ""
+        if statement.strip():
+            raise ValueError("the last statement has no end")
+
+    return migration
 
 
 def run_in_savepoint(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -276,15 +404,33 @@ def run_in_savepoint(connection: sqlite3.Connection, job: Callable[[sqlite3.Conn
     connection.execute("SAVEPOINT job")
     try:
         result = job(connection)
-    except sqlite3.OperationalError:
-        raise
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in JOB_ERRORS:
+            raise
+        failure = Failure()
     except Exception:  # noqa: BLE001 - handed to whoever waits, with its traceback
         failure = Failure()
-        connection.execute("ROLLBACK TO job")
+    else:
         connection.execute("RELEASE job")
-        return failure
+        return result
+    connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
-    return result
+    return failure
+
+
+def refusal_because(error: Exception) -> Failure:
+    """That nothing was stored; the cause is for the log and the operator, never for the peer."""
+    refusal = TryLater("storage is not available")
+    refusal.__cause__ = error
+    return Failure(refusal)
+
+
+def size_of(path: Path) -> int:
+    """A file's octets; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def sync_directory(path: Path) -> None:

@@ -1,7 +1,7 @@
 """
 The seam between the reactor and blocking work.
 
-A :class:`Worker` runs jobs one after another; :class:`Workers` runs them side by side up to a bound.  The real ones own
+A :class:`Workers` runs jobs side by side up to a bound, or one after another where the bound is one.  The real ones own
 threads, the twins in :mod:`launcelot.workers.memory` run jobs where they stand or when a test says so.
 """
 
@@ -22,10 +22,10 @@ class Workers(Protocol):
         """
         Run ``job`` off the reactor thread and hand back what it returns or raises.
 
-        Cancelling the Deferred gives up waiting; a job that has begun runs to its end.
+        Cancelling the Deferred gives up waiting: a job that has not begun is dropped, one that has runs to its end.
 
-        :raises TryLater: (through the Deferred) too many jobs are waiting.
+        :raises TryLater: (through the Deferred) too many jobs are waiting, or the place is closed.
         """
 
     def close(self) -> Deferred[None]:
-        """Finish the jobs that wait, then let go of the threads; nothing may be run afterwards."""
+        """Finish the jobs that wait, then let go of the threads; further jobs are refused.  May be called again."""

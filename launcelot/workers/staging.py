@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 
 from launcelot.core.errors import TryLater
 from launcelot.workers.interface import Workers
@@ -19,12 +20,20 @@ from launcelot.workers.interface import Workers
 IN_MEMORY = 262_144
 """Octets of one body kept in memory; more go to a file."""
 
+MAX_PIECES = 1_024
+"""Pieces of one body kept apart in memory: a body that comes octet by octet must not cost forty times its size."""
+
 Buffer = bytes | mmap.mmap
 """A whole body, readable by slices and ``find``; an mmap stays valid until its Staged is closed."""
 
 
 class Staged:
-    """One body: written in pieces, then viewed as a whole."""
+    """
+    One body: written in pieces, then viewed as a whole.
+
+    Whoever receives the body may give up at any time: :meth:`close` while a worker writes to the file leaves it to that
+    worker to close the file, so that its descriptor is never another file's.
+    """
 
     def __init__(self, folder: Path | None, workers: Workers) -> None:
         self.size = 0
@@ -33,6 +42,9 @@ class Staged:
         self._pieces: list[bytes] = []
         self._file: int | None = None
         self._map: mmap.mmap | None = None
+        self._lock = Lock()
+        self._spilling = False
+        self._closed = False
 
     async def write(self, data: bytes) -> None:
         """
@@ -43,21 +55,27 @@ class Staged:
         self.size += len(data)
         self._pieces.append(data)
         if self._file is None and (self._folder is None or self.size <= IN_MEMORY):
+            if len(self._pieces) >= MAX_PIECES:
+                self._pieces = [b"".join(self._pieces)]
             return
         pieces, self._pieces = self._pieces, []
         await self._workers.run(lambda: self._spill(pieces))
 
     def _spill(self, pieces: list[bytes]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._spilling = True
         try:
-            if self._file is None:
-                self._file = os.open(
-                    self._folder or tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600
-                )
-            data = memoryview(b"".join(pieces))
-            while data:
-                data = data[os.write(self._file, data) :]
+            self._file = write_all(self._file, self._folder, b"".join(pieces))
         except OSError as error:
             raise TryLater("no room to receive the message") from error
+        finally:
+            with self._lock:
+                self._spilling = False
+                closed = self._closed
+            if closed:
+                self._close_file()
 
     def view(self) -> Buffer:
         """All octets, after the last write."""
@@ -76,14 +94,44 @@ class Staged:
             yield whole[start : start + length]
 
     def close(self) -> None:
-        """Let go of memory and file; may be called twice."""
+        """Let go of memory and file; may be called twice, and while a write has not ended."""
         self._pieces = []
         if self._map is not None:
             self._map.close()
             self._map = None
+        with self._lock:
+            self._closed = True
+            spilling = self._spilling
+        if not spilling:
+            self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def write_all(file: int | None, folder: Path | None, data: bytes) -> int:
+    """
+    Write octets to the end of a file without a name, made when there is none, and return its descriptor.
+
+    :raises OSError: they could not all be written; a file that was made for them is closed.
+    """
+    made = file is None
+    descriptor = (
+        os.open(folder or tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if file is None
+        else file
+    )
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        if made:
+            os.close(descriptor)
+        raise
+    return descriptor
 
 
 class Staging:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import TryLater
@@ -53,6 +54,8 @@ class ThreadWorkers:
     :param name: for the threads' names, seen in ``top -H`` and dumps.
     """
 
+    log = Logger(namespace="launcelot.workers")
+
     def __init__(self, reactor: IReactorFromThreads, name: str, threads: int, waiting: int = 10_000) -> None:
         self._deliveries = Deliveries(reactor)
         self._name = name
@@ -62,34 +65,56 @@ class ThreadWorkers:
         self._changed = Condition()
         self._threads: list[Thread] = []
         self._idle = 0
-        self._closing: Deferred[None] | None = None
         self._running = 0
+        self._closing = False
+        self._closed: list[Deferred[None]] = []
 
     def run(self, job: Callable[[], T]) -> Deferred[T]:
         """Run ``job`` in a thread; see :meth:`launcelot.workers.interface.Workers.run`."""
-        deferred: Deferred[T] = Deferred()
+        deferred: Deferred[T] = Deferred(self._give_up)
         with self._changed:
-            if self._closing is not None or len(self._jobs) >= self._waiting:
-                deferred.errback(TryLater())
-                return deferred
-            self._jobs.append((deferred, job))
-            if self._idle < len(self._jobs) and self._running < self._limit:
-                self._running += 1
-                thread = Thread(target=self._work, name=f"{self._name}-{self._running}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            else:
-                self._changed.notify()
+            refused = self._closing or len(self._jobs) >= self._waiting
+            if not refused:
+                self._jobs.append((deferred, job))
+                if self._idle < len(self._jobs) and self._running < self._limit:
+                    refused = not self._start()
+                else:
+                    self._changed.notify()
+        if refused:
+            deferred.errback(TryLater())
         return deferred
 
+    def _start(self) -> bool:
+        """Start one more thread; False if there is none and so the job was taken back."""
+        thread = Thread(target=self._work, name=f"{self._name}-{self._running + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self.log.error("no further thread for {name}: {running} run", name=self._name, running=self._running)
+            if self._running:
+                return True
+            self._jobs.pop()
+            return False
+        self._running += 1
+        self._threads.append(thread)
+        return True
+
+    def _give_up(self, deferred: Deferred[Any]) -> None:
+        """Nobody waits for a job any more: it gives its place to others unless it has begun."""
+        with self._changed:
+            for place, (waiting, _) in enumerate(self._jobs):
+                if waiting is deferred:
+                    del self._jobs[place]
+                    return
+
     def close(self) -> Deferred[None]:
-        """Finish, then fire when no thread is left."""
-        if self._closing is not None:
-            return succeed(None)
+        """Finish the jobs that wait, then fire when no thread is left; may be called again."""
         done: Deferred[None] = Deferred()
         with self._changed:
-            self._closing = done
+            self._closing = True
             nobody = self._running == 0
+            if not nobody:
+                self._closed.append(done)
             self._changed.notify_all()
         if nobody:
             done.callback(None)
@@ -104,8 +129,8 @@ class ThreadWorkers:
         while True:
             with self._changed:
                 while not self._jobs:
-                    if self._closing is not None:
-                        self._leave(self._closing)
+                    if self._closing:
+                        self._leave()
                         return
                     self._idle += 1
                     self._changed.wait()
@@ -113,15 +138,16 @@ class ThreadWorkers:
                 deferred, job = self._jobs.popleft()
             self._deliveries.put([(deferred, outcome_of(job))])
 
-    def _leave(self, closing: Deferred[None]) -> None:
+    def _leave(self) -> None:
         self._running -= 1
         if self._running == 0:
-            self._deliveries.put([(closing, None)])
+            self._deliveries.put([(done, None) for done in self._closed])
+            self._closed.clear()
 
 
 def outcome_of(job: Callable[[], Any]) -> Any:
-    """What a job returns, or the Failure of what it raises."""
+    """What a job returns, or the Failure of what it raises; a job that raises SystemExit ends no thread."""
     try:
         return job()
-    except Exception:  # noqa: BLE001 - handed to whoever waits, with its traceback
+    except (Exception, SystemExit):  # noqa: BLE001 - handed to whoever waits, with its traceback
         return Failure()

@@ -123,7 +123,7 @@ class HasherTests(HasherTestCase):
             "",
             "x",
             "!",
-            good[:-1],
+            good[:-24],
             good + "=",
             good + "\n",
             good.replace("argon2id", "argon2i"),
@@ -134,6 +134,12 @@ class HasherTests(HasherTestCase):
         ):
             self.assertIsNone(read_encoded(stored), stored)
             self.assertEqual(self.check(ANN, stored, "x"), (False, 1))
+
+    def test_truncated_hash_never_fits(self) -> None:
+        """Wherever the text is cut, one hash is computed and does not fit."""
+        good = self.hash("x")
+        for end in range(len(good)):
+            self.assertEqual(self.check(ANN, good[:end], "x"), (False, 1), good[:end])
 
     def test_highest_parameters_are_accepted(self) -> None:
         """The caps themselves are within the caps."""

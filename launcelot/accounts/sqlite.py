@@ -1,0 +1,295 @@
+"""
+The directory in a SQLite file, which the daemon and the ``launcelot`` command may use at the same time.
+
+Every change is one job of :class:`launcelot.workers.database.Database`: checked and made in one transaction, so that two
+processes cannot give one name or address twice, and on disk when it is answered.  Questions are answered in the
+reactor thread from a cache of rows.  Each question first asks SQLite whether any other connection has committed
+(``PRAGMA data_version``, a few microseconds) and forgets the cache if so; a change by another process therefore counts from the
+next question on.
+
+Times are seconds since 1970.  Values only ever reach SQL as bound parameters.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from launcelot.accounts.interface import Account, Alias
+from launcelot.accounts.local import LocalDirectory
+from launcelot.accounts.memory import random_id
+from launcelot.accounts.passwords import Hasher
+from launcelot.accounts.tables import Record, Tables, View, base_of
+from launcelot.core.ids import AccountId
+from launcelot.message.address import Address
+from launcelot.workers.database import Database, Migration, script
+
+T = TypeVar("T")
+
+MAX_CACHED: Final = 4_096
+"""Rows, and absences of rows, of each kind that are kept between questions."""
+
+SCHEMA = """
+CREATE TABLE accounts (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL UNIQUE,
+    local TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    quota INTEGER NOT NULL CHECK (quota >= 0),
+    enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    hash TEXT NOT NULL,
+    created REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE former_accounts (
+    id TEXT NOT NULL PRIMARY KEY,
+    removed REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE aliases (
+    key TEXT NOT NULL PRIMARY KEY,
+    local TEXT NOT NULL,
+    domain TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alias_targets (
+    alias TEXT NOT NULL REFERENCES aliases (key) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    base TEXT NOT NULL,
+    local TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    PRIMARY KEY (alias, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alias_targets_by_key ON alias_targets (key);
+CREATE INDEX alias_targets_by_base ON alias_targets (base);
+"""
+
+MIGRATIONS: Sequence[Migration] = (script(SCHEMA),)
+"""For the :class:`launcelot.workers.database.Database` that is handed in."""
+
+ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash FROM accounts"
+
+
+class SqliteTables:
+    """
+    The tables on one connection, inside one transaction.
+
+    :param now: seconds since 1970.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        self._connection = connection
+        self._now = now
+
+    def _one(self, statement: str, value: str) -> Record | None:
+        row = self._connection.execute(statement, (value,)).fetchone()
+        return None if row is None else record_of(row)
+
+    def account_named(self, name: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._one(f"{ACCOUNT} WHERE name = ?", name)
+
+    def account_at(self, key: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._one(f"{ACCOUNT} WHERE key = ?", key)
+
+    def alias_at(self, key: str) -> Alias | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        own = self._connection.execute("SELECT local, domain FROM aliases WHERE key = ?", (key,)).fetchone()
+        if own is None:
+            return None
+        targets = self._connection.execute(
+            "SELECT local, domain FROM alias_targets WHERE alias = ? ORDER BY position", (key,)
+        ).fetchall()
+        return Alias(Address(*own), tuple(Address(*target) for target in targets))
+
+    def is_used(self, id: AccountId) -> bool:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        found = self._connection.execute(
+            "SELECT 1 FROM accounts WHERE id = ?1 UNION ALL SELECT 1 FROM former_accounts WHERE id = ?1", (id,)
+        ).fetchone()
+        return found is not None
+
+    def put_account(self, record: Record) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        account = record.account
+        self._connection.execute(
+            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key,"
+            " local = excluded.local, domain = excluded.domain, quota = excluded.quota, enabled = excluded.enabled,"
+            " hash = excluded.hash",
+            (
+                account.id,
+                account.name,
+                account.address.key,
+                account.address.local,
+                account.address.domain,
+                account.quota,
+                int(account.enabled),
+                record.hash,
+                self._now,
+            ),
+        )
+
+    def drop_account(self, id: AccountId) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute("DELETE FROM accounts WHERE id = ?", (id,))
+        self._connection.execute("INSERT INTO former_accounts (id, removed) VALUES (?, ?)", (id, self._now))
+
+    def put_alias(self, alias: Alias) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        key = alias.address.key
+        self._connection.execute("DELETE FROM aliases WHERE key = ?", (key,))
+        self._connection.execute(
+            "INSERT INTO aliases (key, local, domain) VALUES (?, ?, ?)", (key, alias.address.local, alias.address.domain)
+        )
+        self._connection.executemany(
+            "INSERT INTO alias_targets (alias, position, key, base, local, domain) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (key, position, target.key, base_of(target).key, target.local, target.domain)
+                for position, target in enumerate(alias.targets)
+            ],
+        )
+
+    def drop_alias(self, key: str) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute("DELETE FROM aliases WHERE key = ?", (key,))
+
+    def aliases_to(self, key: str) -> Sequence[Alias]:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        found = self._connection.execute(
+            "SELECT alias FROM alias_targets WHERE key = ?1 UNION SELECT alias FROM alias_targets WHERE base = ?1", (key,)
+        ).fetchall()
+        return [alias for (own,) in found if (alias := self.alias_at(own)) is not None]
+
+
+class CachedView:
+    """
+    Rows that have been read on one connection since anything changed.
+
+    :param connection: the cache is good for no other, because ``data_version`` only means something within one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._version = -1
+        self._tables = SqliteTables(connection, 0.0)
+        self._named: dict[str, Record | None] = {}
+        self._accounts: dict[str, Record | None] = {}
+        self._aliases: dict[str, Alias | None] = {}
+
+    def ask(self, question: Callable[[View], T]) -> T:
+        """Answer from one consistent state, which is the last committed one."""
+        self.connection.execute("BEGIN")
+        try:
+            version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._version:
+                for cache in (self._named, self._accounts, self._aliases):
+                    cache.clear()
+                self._version = version
+            return question(self)
+        finally:
+            self.connection.execute("ROLLBACK")
+
+    def account_named(self, name: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._named, name, self._tables.account_named)
+
+    def account_at(self, key: str) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._accounts, key, self._tables.account_at)
+
+    def alias_at(self, key: str) -> Alias | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._aliases, key, self._tables.alias_at)
+
+
+class SqliteDirectory(LocalDirectory):
+    """
+    A :class:`launcelot.accounts.interface.Directory` in a SQLite file.
+
+    :param database: made with :data:`MIGRATIONS`; owned by the directory, closed with it.
+    :param domains: see :class:`LocalDirectory`, as are the hasher and the ids.
+    :param now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        domains: Sequence[str],
+        hasher: Hasher,
+        ids: Callable[[], str] = random_id,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(domains, hasher, ids)
+        self._database = database
+        self._now = now
+        self._view: CachedView | None = None
+
+    async def open(self) -> None:
+        """
+        Make or open the file; to be awaited before anything else is asked.
+
+        :raises NewerSchema: the file is from a newer program.
+        :raises TryLater: the file cannot be opened or is damaged; its ``__cause__`` tells why.
+        """
+        await self._database.open()
+
+    def _look(self, question: Callable[[View], T]) -> T:
+        return self._database.read(lambda connection: self._view_on(connection).ask(question))
+
+    def _view_on(self, connection: sqlite3.Connection) -> CachedView:
+        if self._view is None or self._view.connection is not connection:
+            self._view = CachedView(connection)
+        return self._view
+
+    async def _change(self, work: Callable[[Tables], T]) -> T:
+        now = self._now()
+        return await self._database.write(lambda connection: work(SqliteTables(connection, now)))
+
+    async def accounts(self) -> Sequence[Account]:
+        """See :meth:`launcelot.accounts.interface.Directory.accounts`; read in a reader thread."""
+        return await self._database.read_aside(
+            lambda connection: [
+                record_of(row).account for row in connection.execute(f"{ACCOUNT} ORDER BY name").fetchall()
+            ]
+        )
+
+    async def aliases(self) -> Sequence[Alias]:
+        """See :meth:`launcelot.accounts.interface.Directory.aliases`; read in a reader thread."""
+        return await self._database.read_aside(all_aliases)
+
+    async def close(self) -> None:
+        """See :meth:`launcelot.accounts.interface.Directory.close`."""
+        await self._database.close()
+        await self._hasher.close()
+        self._view = None
+
+
+def all_aliases(connection: sqlite3.Connection) -> Sequence[Alias]:
+    """Every alias, by address, in one consistent state."""
+    targets: dict[tuple[str, str], list[Address]] = {}
+    for local, domain, *target in connection.execute(
+        "SELECT aliases.local, aliases.domain, alias_targets.local, alias_targets.domain"
+        " FROM aliases JOIN alias_targets ON alias_targets.alias = aliases.key ORDER BY aliases.key, position"
+    ).fetchall():
+        targets.setdefault((local, domain), []).append(Address(*target))
+    return [Alias(Address(*own), tuple(found)) for own, found in targets.items()]
+
+
+def cached(cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
+    """What the cache has for a key, read if it must be; a full cache begins anew."""
+    try:
+        return cache[key]
+    except KeyError:
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        value = cache[key] = read(key)
+        return value
+
+
+def record_of(row: tuple[str, str, str, str, int, int, str]) -> Record:
+    """An account from its row of :data:`ACCOUNT`."""
+    id, name, local, domain, quota, enabled, encoded = row
+    return Record(Account(AccountId(id), name, Address(local, domain), quota, bool(enabled)), encoded)
