@@ -1,0 +1,1 @@
+"""Measures of speed, peer beside us in one run: ``python -m benchmarks --help``."""

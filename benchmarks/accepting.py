@@ -1,0 +1,266 @@
+"""
+Accepted messages per second: 2 KiB, durable before 250, on 1, 10 and 50 sessions.
+
+Peers are Postfix (own configuration, delivering to a Maildir through ``virtual``) and aiosmtpd with a handler that syncs file
+and folder.  Every session sends one message after the other; where PIPELINING is offered MAIL, RCPT and DATA go in one write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.frame import Figures, NotHere, Server, Subject, Table, cpu_of, measure, tree
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+BETTER = {"messages/s": "more", "ms CPU/message": "less", "ms p99": "less"}
+BODY = b"Subject: benchmark\r\nFrom: <a@sender.example>\r\n\r\n" + (b"x" * 70 + b"\r\n") * 28 + b".\r\n"
+
+
+class Session:
+    """One SMTP session of the generator, a small machine driven by replies."""
+
+    def __init__(self, port: int, recipient: bytes) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+        self._envelope = [b"MAIL FROM:<a@sender.example>\r\n", b"RCPT TO:<" + recipient + b">\r\n", b"DATA\r\n"]
+        self.pipelining = False
+        self.done = 0
+        self.latencies: list[float] = []
+        self._began = 0.0
+        self._expected: list[bytes] = []
+
+    def greet(self) -> None:
+        """Read the banner and say EHLO."""
+        self.reply()
+        self.socket.sendall(b"EHLO generator.example\r\n")
+        self.pipelining = b"PIPELINING" in self.reply()
+
+    def reply(self) -> bytes:
+        """One whole reply, waiting for it."""
+        while True:
+            found = self._whole()
+            if found is not None:
+                return found
+            data = self.socket.recv(65_536)
+            if not data:
+                raise NotHere("the server closed the connection")
+            self._buffer += data
+
+    def _whole(self) -> bytes | None:
+        start = 0
+        while True:
+            end = self._buffer.find(b"\r\n", start)
+            if end < 0:
+                return None
+            last = self._buffer[start + 3 : start + 4] != b"-"
+            start = end + 2
+            if last:
+                found, self._buffer = self._buffer[:start], self._buffer[start:]
+                return found
+
+    def begin(self) -> None:
+        """Start the next message."""
+        self._began = time.perf_counter()
+        if self.pipelining:
+            self.socket.sendall(b"".join(self._envelope))
+            self._expected = [b"2", b"2", b"3", b"2"]
+        else:
+            self.socket.sendall(self._envelope[0])
+            self._expected = [b"2", b"2", b"3", b"2"]
+
+    def readable(self) -> bool:
+        """Take what has come; whether a message was accepted."""
+        data = self.socket.recv(65_536)
+        if not data:
+            raise NotHere("the server closed the connection")
+        self._buffer += data
+        while True:
+            found = self._whole()
+            if found is None:
+                return False
+            if found[:1] != self._expected[0]:
+                raise NotHere(f"the server said {found!r}")
+            del self._expected[0]
+            left = len(self._expected)
+            if left == 1:
+                self.socket.sendall(BODY)
+            elif left == 0:
+                self.done += 1
+                self.latencies.append(time.perf_counter() - self._began)
+                return True
+            elif not self.pipelining:
+                self.socket.sendall(self._envelope[4 - left])
+
+
+def generate(port: int, recipient: bytes, sessions: int, seconds: float, cpu: Callable[[], float]) -> Figures:
+    """One round."""
+    selector = selectors.DefaultSelector()
+    sending = [Session(port, recipient) for _ in range(sessions)]
+    for one in sending:
+        one.greet()
+        selector.register(one.socket, selectors.EVENT_READ, one)
+    before = cpu()
+    began = time.perf_counter()
+    for one in sending:
+        one.begin()
+    busy = len(sending)
+    while busy:
+        for key, _ in selector.select():
+            if key.data.readable():
+                if time.perf_counter() - began < seconds:
+                    key.data.begin()
+                else:
+                    busy -= 1
+    elapsed = time.perf_counter() - began
+    used = cpu() - before
+    done = sum(one.done for one in sending)
+    latencies = sorted(latency for one in sending for latency in one.latencies)
+    for one in sending:
+        one.socket.close()
+    return {
+        "messages/s": done / elapsed,
+        "ms CPU/message": used / done * 1000,
+        "ms p99": latencies[int(len(latencies) * 0.99)] * 1000,
+    }
+
+
+def launcelot(sessions: int, seconds: float) -> Figures:
+    """A demo, receiving for ``ann``."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+        command = [sys.executable, "-m", "launcelot.app.command", "demo", "--ports", "free", "--json", "--data", f"{folder}/data"]
+        with Server(command, CHECKOUT) as server:
+            told = json.loads(server.said)
+            address = next(one["address"] for one in told["accounts"] if one["user"] == "ann")
+            return generate(told["services"]["smtp"]["port"], address.encode(), sessions, seconds, server.cpu)
+
+
+def aiosmtpd(sessions: int, seconds: float) -> Figures:
+    """aiosmtpd with a syncing Maildir."""
+    with (
+        tempfile.TemporaryDirectory(dir=scratch()) as folder,
+        Server([sys.executable, "-m", "benchmarks.peers", "aiosmtpd", f"{folder}/mail"], CHECKOUT) as server,
+    ):
+        return generate(int(server.said), b"ann@example.com", sessions, seconds, server.cpu)
+
+
+def scratch() -> str:
+    """A folder on the disk, not in memory, for all subjects alike."""
+    folder = CHECKOUT / "build" / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+class Postfix:
+    """
+    A Postfix of its own in a scratch folder, on a free port.
+
+    :raises NotHere: Postfix is not installed, or we are not root (its master must be).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not Path("/usr/lib/postfix/sbin/master").exists():
+            raise NotHere("postfix is not installed (Debian package postfix)")
+        if os.geteuid() != 0:
+            raise NotHere("postfix has to be started by root")
+        self.folder = folder
+        self.port = free_port()
+        self._write()
+        subprocess.run(["postfix", "-c", str(folder / "etc"), "start"], check=True, capture_output=True, timeout=60)
+        self.master = int((folder / "spool" / "pid" / "master.pid").read_text())
+        wait_for(self.port)
+
+    def _write(self) -> None:
+        etc, spool, data, mail = (self.folder / name for name in ("etc", "spool", "data", "mail"))
+        for path in (etc, spool, data, mail):
+            path.mkdir(parents=True)
+        self.folder.chmod(0o755)
+        user = pwd.getpwnam("postfix")
+        os.chown(data, user.pw_uid, user.pw_gid)
+        os.chown(mail, user.pw_uid, user.pw_gid)
+        (etc / "main.cf").write_text(
+            f"compatibility_level=3.6\nqueue_directory={spool}\ndata_directory={data}\nmail_owner=postfix\nsetgid_group=postdrop\n"
+            f"command_directory=/usr/sbin\ndaemon_directory=/usr/lib/postfix/sbin\nmyhostname=peer.test\nmydestination=\n"
+            f"mynetworks=127.0.0.0/8\nvirtual_mailbox_domains=example.com\nvirtual_mailbox_base={mail}\n"
+            f"virtual_mailbox_maps=static:ann/\nvirtual_uid_maps=static:{user.pw_uid}\nvirtual_gid_maps=static:{user.pw_gid}\n"
+            "virtual_minimum_uid=1\nin_flow_delay=0\ndefault_process_limit=200\nsmtpd_client_connection_count_limit=0\nmaillog_file=/dev/null\n"
+            "maillog_file_prefixes=/dev\nsmtpd_recipient_restrictions=permit_mynetworks,reject\ninet_protocols=ipv4\nalias_maps=\n"
+        )
+        rows = (
+            f"127.0.0.1:{self.port} inet n - n - - smtpd", "pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup",
+            "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
+            "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce", "verify unix - - n - 1 verify",
+            "flush unix n - n 1000? 0 flush", "proxymap unix - - n - - proxymap", "error unix - - n - - error",
+            "retry unix - - n - - error", "virtual unix - n n - - virtual", "anvil unix - - n - 1 anvil",
+            "showq unix n - n - - showq", "postlog unix-dgram n - n - 1 postlogd",
+        )  # fmt: skip
+        (etc / "master.cf").write_text("\n".join(rows) + "\n")
+
+    def cpu(self) -> float:
+        """Seconds of CPU of all its processes."""
+        return sum(cpu_of(pid) for pid in tree(self.master))
+
+    def stop(self) -> None:
+        """Stop it."""
+        subprocess.run(["postfix", "-c", str(self.folder / "etc"), "stop"], check=False, capture_output=True, timeout=60)
+
+
+def free_port() -> int:
+    """A port nobody has now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise NotHere(f"nobody listens on {port}")
+
+
+def postfix(sessions: int, seconds: float) -> Figures:
+    """Postfix delivering to a Maildir."""
+    folder = Path(tempfile.mkdtemp(dir=scratch()))
+    try:
+        running = Postfix(folder)
+        try:
+            return generate(running.port, b"ann@example.com", sessions, seconds, running.cpu)
+        finally:
+            running.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def subjects(sessions: int, seconds: float) -> list[Subject]:
+    """We and the peers."""
+    return [
+        Subject("launcelot", lambda: launcelot(sessions, seconds)),
+        Subject("postfix (Maildir)", lambda: postfix(sessions, seconds)),
+        Subject("aiosmtpd (Maildir)", lambda: aiosmtpd(sessions, seconds)),
+    ]
+
+
+def tables(rounds: int, seconds: float) -> list[Table]:
+    """One table for each number of sessions."""
+    return [
+        measure(f"accepted messages, 2 KiB, {sessions} sessions", BETTER, subjects(sessions, seconds), rounds)
+        for sessions in (1, 10, 50)
+    ]
