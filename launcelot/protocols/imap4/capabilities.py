@@ -1,0 +1,74 @@
+"""
+What the server says it can do, in one table: each capability with its standard and when it is told.
+
+A capability stands here only when it is complete; a test looks for the dialogue that shows each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcelot.core.sasl import MECHANISMS
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """
+    What decides about capabilities.
+
+    :ivar tls_offered: whether STARTTLS would be accepted now.
+    :ivar passwords: whether a password would be accepted now.
+    :ivar authenticated: whether somebody has logged in.
+    """
+
+    tls_offered: bool
+    passwords: bool
+    authenticated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """
+    One word of the CAPABILITY response.
+
+    :ivar standard: RFC and section.
+    :ivar when: whether it is told.
+    """
+
+    name: bytes
+    standard: str
+    when: Callable[[Circumstances], bool] = lambda now: True
+
+
+def before_login(now: Circumstances) -> bool:
+    """Nobody has logged in."""
+    return not now.authenticated
+
+
+def words(now: Circumstances) -> bytes:
+    """The capabilities that hold now, as they stand behind ``CAPABILITY``."""
+    return b" ".join(one.name for one in CAPABILITIES if one.when(now))
+
+
+CAPABILITIES: tuple[Capability, ...] = (
+    Capability(b"IMAP4rev1", "RFC 3501"),
+    Capability(b"LITERAL+", "RFC 7888 section 3"),
+    Capability(b"SASL-IR", "RFC 4959 section 3", before_login),
+    Capability(b"ID", "RFC 2971 section 3"),
+    Capability(b"STARTTLS", "RFC 3501 section 6.2.1", lambda now: now.tls_offered),
+    Capability(b"LOGINDISABLED", "RFC 3501 section 6.2.3", lambda now: before_login(now) and not now.passwords),
+    *(
+        Capability(b"AUTH=" + name, "RFC 3501 section 6.2.2", lambda now: before_login(now) and now.passwords)
+        for name in MECHANISMS
+    ),
+    Capability(b"IDLE", "RFC 2177 section 3"),
+    Capability(b"NAMESPACE", "RFC 2342 section 5"),
+    Capability(b"CHILDREN", "RFC 3348 section 3"),
+    Capability(b"SPECIAL-USE", "RFC 6154 section 2"),
+    Capability(b"STATUS=SIZE", "RFC 8438 section 3"),
+    Capability(b"UNSELECT", "RFC 3691 section 2"),
+    Capability(b"UIDPLUS", "RFC 4315 section 2"),
+    Capability(b"MOVE", "RFC 6851 section 3"),
+    Capability(b"ESEARCH", "RFC 4731 section 3"),
+)

@@ -1,0 +1,230 @@
+"""
+FETCH.  RFC 3501 sections 6.4.5 and 7.4.2.
+
+What is ready-made comes from the store as octets and is joined into large writes; bodies are read in pieces and sent
+with flow control, so that memory does not grow with a message or with the number of messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from launcelot.core.errors import Gone
+from launcelot.mailstore.interface import Message, StoreMode
+from launcelot.message.dates import format_internal
+from launcelot.message.sections import PartTable, header_subset
+from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
+from launcelot.protocols.imap4.grammar.requests import Fetch
+from launcelot.protocols.imap4.session import CutOff, Reply, Session, ok
+
+PIECE = 65_536
+"""Octets of a body read and sent at a time, and octets of rows joined into one write."""
+MAX_HEADER = 1 << 20
+"""Octets of a header in which HEADER.FIELDS looks for fields."""
+
+SEEN = "\\Seen"
+
+
+async def fetch(session: Session, request: Fetch) -> Reply:
+    """
+    Send what is asked of messages, in the order of their numbers.
+
+    ``\\Seen`` is set by sections without PEEK, unless the mailbox was opened with EXAMINE, and the new flags are
+    told.  Messages that others have removed are passed over; with sequence numbers the answer then is NO.
+    """
+    view = session.view
+    uids = find(view, request.messages)
+    items = request.items
+    if request.messages.uid and Attribute.UID not in items:
+        items = (Attribute.UID, *items)
+    if not uids:
+        return ok("FETCH completed")
+    if set(items) <= {Attribute.UID, Attribute.FLAGS} and Attribute.FLAGS in items and 4 * len(uids) >= len(view):
+        found = await fetch_flags(session, uids, Attribute.UID in items)
+    else:
+        found = await Rows(session, items).send(uids)
+    if found < len(uids) and not request.messages.uid:
+        return EXPUNGED
+    return ok("FETCH completed")
+
+
+async def fetch_flags(session: Session, uids: Sequence[int], uid: bool) -> int:
+    """Flags of a good part of the mailbox, in one look at it; how many messages there were."""
+    view = session.view
+    states = await view.mailbox.states()
+    if len(uids) < len(states):
+        wanted = set(uids)
+        states = [state for state in states if state.uid in wanted]
+    else:
+        states = [state for state in states if state.uid <= view.largest_uid]
+    await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
+    await write_flags(session, states, uid)
+    return len(states)
+
+
+class Rows:
+    """
+    The FETCH responses of one command.
+
+    :param items: in the order in which they are sent.
+    """
+
+    def __init__(self, session: Session, items: tuple[Item, ...]) -> None:
+        self._session = session
+        self._view = session.view
+        self._mailbox = self._view.mailbox
+        self._items = items
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._begun = False
+        sections = [item for item in items if isinstance(item, Section)]
+        self._sees = not self._view.read_only and not all(section.peek for section in sections)
+        self._needs_table = any(section.numbers for section in sections)
+        self._has_flags = Attribute.FLAGS in items
+
+    async def send(self, uids: Sequence[int]) -> int:
+        """Send a row for each message that is there; how many there were."""
+        found = 0
+        view = self._view
+        async for batch in self._mailbox.messages(uids):
+            seen = await self._mark_seen(batch) if self._sees else {}
+            for message in batch:
+                number = view.number(message.uid)
+                if number and await self._send_row(number, message, seen.get(message.uid)):
+                    found += 1
+            await self._hand_over()
+        return found
+
+    async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, frozenset[str]]:
+        """Set ``\\Seen`` where it is not; the new flags of those by UID."""
+        unseen = [message.uid for message in batch if SEEN not in message.flags]
+        if not unseen:
+            return {}
+        states, _ = await self._mailbox.store(unseen, StoreMode.ADD, (SEEN,))
+        self._session.own.update((state.uid, state.modseq) for state in states)
+        return {state.uid: state.flags for state in states}
+
+    async def _send_row(self, number: int, message: Message, changed: frozenset[str] | None) -> bool:
+        """
+        One response.
+
+        :returns: False if the message has just been removed and nothing of it was sent.
+        """
+        view = self._view
+        flags = message.flags if changed is None else changed
+        if self._has_flags or changed is not None:
+            await self._session.tell_keywords(view, flags)
+            flags = view.flags_of(flags, message.uid)
+        mark = len(self._waiting)
+        self._begun = False
+        self._put(b"* %d FETCH (" % number)
+        if changed is not None and not self._has_flags:
+            self._put(b"FLAGS " + responses.flags(flags) + b" ")
+        table = PartTable.decode(message.parts) if self._needs_table else None
+        separator = b""
+        for item in self._items:
+            self._put(separator)
+            separator = b" "
+            if isinstance(item, Section):
+                if not await self._send_section(message, item, table):
+                    del self._waiting[mark:]
+                    return False
+            elif item is Attribute.FLAGS:
+                self._put(b"FLAGS " + responses.flags(flags))
+            else:
+                self._put(_READY[item](message))
+        self._put(b")\r\n")
+        if self._size >= PIECE:
+            await self._hand_over()
+        return True
+
+    async def _send_section(self, message: Message, section: Section, table: PartTable | None) -> bool:
+        """
+        Label and octets of one section; large ones leave at once, piece by piece.
+
+        :returns: False if the message has just been removed and nothing of its row has left.
+        :raises CutOff: it has been removed while its octets were on their way.
+        """
+        place = locate(message, section, table)
+        if place is None:
+            self._put(section.label + b" NIL")
+            return True
+        start, end = place
+        uid = message.uid
+        try:
+            if section.fields:
+                header = await self._mailbox.read(uid, start, min(end - start, MAX_HEADER))
+                data = cut(header_subset(header, section.fields, section.exclude), section)
+                self._put(b"%b {%d}\r\n%b" % (section.label, len(data), data))
+                return True
+            start = min(start + section.offset, end)
+            if section.length is not None:
+                end = min(start + section.length, end)
+            data = await self._read(uid, start, min(end - start, PIECE))
+        except Gone:
+            if self._begun:
+                raise CutOff from None
+            return False
+        self._put(b"%b {%d}\r\n%b" % (section.label, end - start, data))
+        start += len(data)
+        try:
+            while start < end:
+                await self._hand_over()
+                data = await self._read(uid, start, min(end - start, PIECE))
+                start += len(data)
+                self._put(data)
+        except Gone:
+            raise CutOff from None
+        if self._size >= PIECE:
+            await self._hand_over()
+        return True
+
+    async def _read(self, uid: int, offset: int, length: int) -> bytes:
+        """
+        Octets of a message, all that are asked for.
+
+        :raises Gone: it has been removed, or is shorter than the store has said.
+        """
+        data = await self._mailbox.read(uid, offset, length) if length else b""
+        if len(data) != length:
+            raise Gone
+        return data
+
+    def _put(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._size += len(data)
+
+    async def _hand_over(self) -> None:
+        """Send what waits, and go on when the peer has read enough of it."""
+        self._session.wire.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._size = 0
+        self._begun = True
+        await self._session.wire.drain()
+        await self._session.breathe()
+
+
+def locate(message: Message, section: Section, table: PartTable | None) -> tuple[int, int] | None:
+    """Where a section is in its message, None where there is none; only numbers need the table."""
+    if section.numbers:
+        return table.locate(section.numbers, section.what) if table is not None else None
+    if section.what == "HEADER":
+        return 0, message.header_size
+    return (message.header_size if section.what == "TEXT" else 0), message.size
+
+
+def cut(data: bytes, section: Section) -> bytes:
+    """The part of a computed section that is asked for."""
+    return data if section.length is None else data[section.offset : section.offset + section.length]
+
+
+_READY: dict[Attribute, Callable[[Message], bytes]] = {
+    Attribute.UID: lambda message: b"UID %d" % message.uid,
+    Attribute.INTERNALDATE: lambda message: b"INTERNALDATE " + format_internal(message.internal_date),
+    Attribute.SIZE: lambda message: b"RFC822.SIZE %d" % message.size,
+    Attribute.ENVELOPE: lambda message: b"ENVELOPE " + message.envelope,
+    Attribute.BODY: lambda message: b"BODY " + message.body,
+    Attribute.BODYSTRUCTURE: lambda message: b"BODYSTRUCTURE " + message.body_structure,
+}

@@ -1,0 +1,71 @@
+"""Commands of every state: CAPABILITY, NOOP, LOGOUT, ID, NAMESPACE, CHECK, IDLE.  RFC 3501 section 6.1."""
+
+from __future__ import annotations
+
+from launcelot import __version__
+from launcelot.core.wire import BareNewline
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.requests import Identify, Nothing
+from launcelot.protocols.imap4.session import Reply, Session, bad, ok
+
+DONE_LIMIT = 256
+"""Octets of the line that ends IDLE."""
+
+
+async def capability(session: Session, _request: Nothing) -> Reply:
+    """Tell what the server can do now.  RFC 3501 section 6.1.1."""
+    session.untagged(b"CAPABILITY " + session.capabilities())
+    return ok("CAPABILITY completed")
+
+
+async def noop(_session: Session, _request: Nothing) -> Reply:
+    """Do nothing but tell of changes.  RFC 3501 section 6.1.2."""
+    return ok("NOOP completed")
+
+
+async def check(_session: Session, _request: Nothing) -> Reply:
+    """Everything is durable already.  RFC 3501 section 6.4.1."""
+    return ok("CHECK completed")
+
+
+async def logout(session: Session, _request: Nothing) -> Reply:
+    """End the session.  RFC 3501 section 6.1.3."""
+    session.untagged(b"BYE Logging out")
+    session.end()
+    return ok("LOGOUT completed")
+
+
+async def identify(session: Session, _request: Identify) -> Reply:
+    """Tell who we are; what the client says of itself is not kept.  RFC 2971 section 3.1."""
+    pairs = (b"name", b"Launcelot", b"version", __version__.encode("ascii"))
+    session.untagged(b"ID (" + b" ".join(map(responses.string, pairs)) + b")")
+    return ok("ID completed")
+
+
+async def namespace(session: Session, _request: Nothing) -> Reply:
+    """One personal namespace at the root.  RFC 2342 section 5."""
+    session.untagged(b'NAMESPACE (("" "/")) NIL NIL')
+    return ok("NAMESPACE completed")
+
+
+async def idle(session: Session, _request: Nothing) -> Reply:
+    """Tell of changes as they happen until the client says DONE.  RFC 2177 section 3."""
+    wire = session.wire
+    view = session.view if session.selected else None
+    wire.write(b"+ idling\r\n")
+    if view is not None:
+        view.notify = wire.notice
+    try:
+        while True:
+            await session.update(expunge=True)
+            wire.flush()
+            await wire.drain()
+            line = await wire.line_or_notice(DONE_LIMIT)
+            session.rested()
+            if line is not None:
+                return ok("IDLE completed") if line.upper() == b"DONE" else bad("expected DONE")
+    except BareNewline:
+        return bad("expected DONE")
+    finally:
+        if view is not None:
+            view.notify = None

@@ -1,0 +1,121 @@
+"""Commands on mailboxes: SELECT to STATUS, CLOSE, UNSELECT.  RFC 3501 sections 6.3 and 6.4.2."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+from launcelot.core.errors import Gone
+from launcelot.mailstore.interface import MailboxStatus
+from launcelot.mailstore.query import Uids
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER
+from launcelot.protocols.imap4.grammar.requests import Named, Nothing, Rename, Status
+from launcelot.protocols.imap4.session import Reply, Session, ok
+from launcelot.protocols.imap4.view import View
+
+
+async def select(session: Session, request: Named) -> Reply:
+    """Open a mailbox for reading and writing.  RFC 3501 section 6.3.1."""
+    await open_mailbox(session, request.mailbox, read_only=False)
+    return ok("SELECT completed", b"READ-WRITE")
+
+
+async def examine(session: Session, request: Named) -> Reply:
+    """Open a mailbox for reading; nothing is changed, not even what is recent.  RFC 3501 section 6.3.2."""
+    await open_mailbox(session, request.mailbox, read_only=True)
+    return ok("EXAMINE completed", b"READ-ONLY")
+
+
+async def open_mailbox(session: Session, name: str, read_only: bool) -> None:
+    """Select a mailbox and tell about it; if that fails, none is selected."""
+    session.unselect()
+    view = View(await session.mail.mailbox(name), read_only)
+    try:
+        status = await view.open()
+    except BaseException:
+        view.close()
+        raise
+    session.select(view)
+    session.tell_flags_of(view)
+    session.untagged(b"%d EXISTS" % len(view))
+    session.untagged(b"%d RECENT" % view.told_recent)
+    if status.first_unseen:
+        unseen = bisect_left(view.uids, status.first_unseen) + 1
+        session.inform("First unseen message", b"UNSEEN %d" % unseen)
+    session.inform("UIDs are valid", b"UIDVALIDITY %d" % status.uid_validity)
+    session.inform("Predicted next UID", b"UIDNEXT %d" % max(status.uid_next, view.largest_uid + 1))
+
+
+async def close(session: Session, _request: Nothing) -> Reply:
+    """Expunge without telling, then unselect.  RFC 3501 section 6.4.2."""
+    if not session.view.read_only:
+        await session.view.mailbox.expunge()
+    session.unselect()
+    return ok("CLOSE completed")
+
+
+async def unselect(session: Session, _request: Nothing) -> Reply:
+    """Unselect and expunge nothing.  RFC 3691 section 2."""
+    session.unselect()
+    return ok("UNSELECT completed")
+
+
+async def create(session: Session, request: Named) -> Reply:
+    """Make a mailbox and those above it.  RFC 3501 section 6.3.3."""
+    await session.mail.create(request.mailbox)
+    return ok("CREATE completed")
+
+
+async def delete(session: Session, request: Named) -> Reply:
+    """Delete a mailbox; it is unselected if it was selected here.  RFC 3501 section 6.3.4."""
+    await session.mail.delete(request.mailbox)
+    if session.selected:
+        try:
+            await session.view.mailbox.status()
+        except Gone:
+            session.unselect()
+    return ok("DELETE completed")
+
+
+async def rename(session: Session, request: Rename) -> Reply:
+    """Rename a mailbox and those below it.  RFC 3501 section 6.3.5."""
+    await session.mail.rename(request.mailbox, request.to)
+    return ok("RENAME completed")
+
+
+async def subscribe(session: Session, request: Named) -> Reply:
+    """Remember a name for LSUB.  RFC 3501 section 6.3.6."""
+    await session.mail.subscribe(request.mailbox)
+    return ok("SUBSCRIBE completed")
+
+
+async def unsubscribe(session: Session, request: Named) -> Reply:
+    """Forget a name for LSUB.  RFC 3501 section 6.3.7."""
+    await session.mail.subscribe(request.mailbox, False)
+    return ok("UNSUBSCRIBE completed")
+
+
+async def status(session: Session, request: Status) -> Reply:
+    """The numbers of a mailbox, without opening it.  RFC 3501 section 6.3.10, RFC 8438."""
+    mailbox = await session.mail.mailbox(request.mailbox)
+    now = await mailbox.status()
+    told: list[bytes] = []
+    for item in request.items:
+        if item == b"RECENT":
+            fresh = Uids(((now.recent_from, MAX_NUMBER),))
+            number = len(await mailbox.search(fresh)) if now.recent_from < now.uid_next else 0
+        else:
+            number = _STATUS[item](now)
+        told.append(b"%b %d" % (item, number))
+    session.untagged(b"STATUS %b (%b)" % (responses.mailbox(request.mailbox), b" ".join(told)))
+    return ok("STATUS completed")
+
+
+_STATUS: dict[bytes, Callable[[MailboxStatus], int]] = {
+    b"MESSAGES": lambda now: now.messages,
+    b"UIDNEXT": lambda now: now.uid_next,
+    b"UIDVALIDITY": lambda now: now.uid_validity,
+    b"UNSEEN": lambda now: now.unseen,
+    b"SIZE": lambda now: now.size,
+}

@@ -1,0 +1,63 @@
+"""What the commands on messages share: finding them by number or UID, and telling their flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from launcelot.mailstore.interface import MessageState
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.reader import Malformed
+from launcelot.protocols.imap4.grammar.requests import Messages
+from launcelot.protocols.imap4.session import Reply, Session, no
+from launcelot.protocols.imap4.view import View
+
+ROWS = 500
+"""Rows joined into one write."""
+
+EXPUNGED: Reply = no("Some of the messages no longer exist", b"EXPUNGEISSUED")
+"""For commands with sequence numbers; with UIDs such messages are passed over.  RFC 2180 section 4, RFC 5530 section 3."""
+
+
+def find(view: View, messages: Messages) -> Sequence[int]:
+    """
+    The UIDs of messages in view, ascending, each once.
+
+    :raises Malformed: there is no message with one of the sequence numbers.  RFC 9051 section 6.4.
+    """
+    if messages.uid:
+        return view.by_uid(messages.ranges)
+    uids = view.by_number(messages.ranges)
+    if uids is None:
+        raise Malformed("no message with such a sequence number")
+    return uids
+
+
+async def write_flags(session: Session, states: Iterable[MessageState], uid: bool) -> None:
+    """
+    One FETCH response with flags for each message that is in view.
+
+    :param states: ascending by UID.
+    :param uid: whether UIDs are told, too.
+    """
+    view = session.view
+    uids = view.uids
+    place = 0
+    rows: list[bytes] = []
+    no_recent = not view.recent_ranges()
+    for state in states:
+        number = state.uid
+        while place < len(uids) and uids[place] < number:
+            place += 1
+        if place == len(uids) or uids[place] != number:
+            continue
+        flags = responses.flags(state.flags if no_recent else view.flags_of(state.flags, number))
+        if uid:
+            rows.append(b"* %d FETCH (UID %d FLAGS %b)\r\n" % (place + 1, number, flags))
+        else:
+            rows.append(b"* %d FETCH (FLAGS %b)\r\n" % (place + 1, flags))
+        if len(rows) == ROWS:
+            session.wire.write(b"".join(rows))
+            rows.clear()
+            await session.wire.drain()
+            await session.breathe()
+    session.wire.write(b"".join(rows))

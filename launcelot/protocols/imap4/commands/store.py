@@ -1,0 +1,97 @@
+"""Commands that change messages: STORE, COPY, MOVE, EXPUNGE.  RFC 3501 section 6.4, RFC 4315, RFC 6851."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launcelot.core.errors import NotFound
+from launcelot.mailstore.interface import Copied, MessageState
+from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
+from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
+from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.session import Reply, Session, ok, reply_for
+
+
+async def store(session: Session, request: Store) -> Reply:
+    """
+    Change flags.  RFC 3501 section 6.4.6.
+
+    What others changed is told first, so that a silent STORE leaves no doubt.  Of messages that are gone the rest is
+    changed and the answer is NO (RFC 2180 section 4.2.1).
+    """
+    view = session.writable_view
+    await session.update(expunge=False)
+    uids = find(view, request.messages)
+    states: Sequence[MessageState] = ()
+    if uids:
+        states, _ = await view.mailbox.store(uids, request.mode, request.flags)
+    session.own.update((state.uid, state.modseq) for state in states)
+    await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
+    if not request.silent:
+        await write_flags(session, states, request.messages.uid)
+    if len(states) < len(uids) and not request.messages.uid:
+        return EXPUNGED
+    return ok("STORE completed")
+
+
+async def copy(session: Session, request: Copy) -> Reply:
+    """
+    Copy messages to another mailbox, all or none.  RFC 3501 section 6.4.7.
+
+    :raises NotFound: no such target; answered ``NO [TRYCREATE]``.
+    """
+    await session.update(expunge=False)
+    view = session.view
+    uids = find(view, request.messages)
+    if not request.messages.uid and not view.gone.isdisjoint(uids):
+        return EXPUNGED
+    try:
+        copied = await view.mailbox.copy(uids, request.target)
+    except NotFound as refusal:
+        return reply_for(refusal, creatable=True)
+    return ok("COPY completed", copyuid(copied))
+
+
+async def move(session: Session, request: Copy) -> Reply:
+    """
+    Copy messages and remove them here, in one transaction.  RFC 6851 section 3.
+
+    COPYUID goes ahead of the EXPUNGE responses (section 4.3).
+
+    :raises NotFound: no such target; answered ``NO [TRYCREATE]``.
+    """
+    view = session.writable_view
+    await session.update(expunge=False)
+    uids = find(view, request.messages)
+    if not request.messages.uid and not view.gone.isdisjoint(uids):
+        return EXPUNGED
+    try:
+        moved = await view.mailbox.move(uids, request.target)
+    except NotFound as refusal:
+        return reply_for(refusal, creatable=True)
+    code = copyuid(moved)
+    if code:
+        session.inform("Moved", code)
+    return ok("MOVE completed")
+
+
+def copyuid(copied: Copied) -> bytes:
+    """The response code, or nothing when no message was copied.  RFC 4315 section 3."""
+    if not copied.source:
+        return b""
+    return b"COPYUID %d %b %b" % (copied.uid_validity, format_set(copied.source), format_set(copied.target))
+
+
+async def expunge(session: Session, _request: Nothing) -> Reply:
+    """Remove messages flagged ``\\Deleted``.  RFC 3501 section 6.4.3."""
+    await session.writable_view.mailbox.expunge()
+    return ok("EXPUNGE completed")
+
+
+async def uid_expunge(session: Session, request: Messages) -> Reply:
+    """Remove messages flagged ``\\Deleted`` among those named.  RFC 4315 section 2.1."""
+    view = session.writable_view
+    uids = find(view, request)
+    if uids:
+        await view.mailbox.expunge(uids)
+    return ok("EXPUNGE completed")

@@ -1,0 +1,167 @@
+"""
+From octets to commands and back: the one loop body every command goes through.
+
+A command is read with its literals under limits, found in the table, checked against the state, run, followed by what
+others have done to the mailbox, and answered with its tag.  Syntax errors and refusals become replies here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcelot.core.errors import Refusal
+from launcelot.core.wire import BareNewline
+from launcelot.protocols.imap4.commands.table import COMMANDS, Command
+from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
+from launcelot.protocols.imap4.receiving import EARLY_LITERALS, limit_of, read_literal, refused
+from launcelot.protocols.imap4.session import Bye, Reply, Session, State, bad, no, reply_for
+
+UNTAGGED = b"*"
+
+
+class Refuse(Exception):
+    """
+    A command that is answered before all of it is read.
+
+    :param reply: the answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+async def greet(session: Session) -> None:
+    """The first line and the limits before login.  RFC 3501 section 7.1.1."""
+    session.wire.limit_total(session.settings.login_timeout)
+    session.inform("Launcelot is ready", b"CAPABILITY " + session.capabilities())
+
+
+async def step(session: Session) -> None:
+    """
+    Read one command and answer it.
+
+    :raises LineTooLong: a line over the limit; nothing can be read behind it.
+    :raises WireEnd: there is no further command.
+    :raises Bye: the session must end with a BYE.
+    :raises CutOff: the session must end as it is.
+    """
+    wire = session.wire
+    waits = not wire.pending
+    session.tag = UNTAGGED
+    try:
+        line = await wire.line(limit_of(session))
+    except BareNewline:
+        answer(session, bad("line does not end in CRLF"))
+        return
+    if waits:
+        session.rested()
+    else:
+        await session.breathe()
+    incoming = Incoming(session, line)
+    try:
+        command, request = await incoming.read()
+    except Malformed as error:
+        await refused(session).rest(incoming.open)
+        answer(session, bad(error.text))
+    except Refuse as refuse:
+        await refused(session).rest(incoming.open)
+        answer(session, refuse.reply)
+    except BareNewline:
+        answer(session, bad("line does not end in CRLF"))
+    else:
+        await perform(session, command, request)
+
+
+async def perform(session: Session, command: Command, request: Any) -> None:
+    """Run a command, tell of changes and answer it."""
+    session.own.clear()
+    try:
+        reply = await command.run(session, request)
+    except Malformed as error:
+        reply = bad(error.text)
+    except Refusal as refusal:
+        reply = reply_for(refusal)
+    if session.selected:
+        await session.update(command.expunges, command.asks)
+    if reply is not None:
+        answer(session, reply)
+
+
+def answer(session: Session, reply: Reply) -> None:
+    """
+    The tagged reply; too many bad commands in a row end the session.
+
+    :raises Bye: that many.
+    """
+    session.finish(session.tag, reply)
+    session.bad_commands = session.bad_commands + 1 if reply.condition == b"BAD" else 0
+    if session.bad_commands >= session.settings.max_bad_commands:
+        raise Bye("too many bad commands")
+
+
+class Incoming:
+    """
+    One command while it is read.
+
+    :ivar open: the literal that has been announced and not been read.
+    """
+
+    def __init__(self, session: Session, line: bytes) -> None:
+        self._session = session
+        self._reader = Reader(line)
+        self.open = announced(line)
+        self._size = len(line)
+        self._literals = 0
+
+    async def read(self) -> tuple[Command, Any]:
+        """
+        The command and its arguments.
+
+        :raises Malformed: it does not follow the grammar.
+        :raises Refuse: it is answered without being read to its end.
+        :raises BareNewline: one of its lines does not end in CRLF.
+        """
+        reader, session = self._reader, self._session
+        session.tag = reader.tag()
+        command = self._command()
+        if session.state not in command.states:
+            raise Refuse(bad("command is not valid in this state"))
+        while self.open is not None:
+            if command.streams:
+                try:
+                    return command, command.read(reader.copy())
+                except WantsLiteral:
+                    pass
+            await self._literal(self.open)
+        request = command.read(reader)
+        reader.end()
+        return command, request
+
+    def _command(self) -> Command:
+        reader = self._reader
+        reader.space()
+        name = reader.word()
+        if name == b"UID":
+            reader.space()
+            name = b"UID " + reader.word()
+        command = COMMANDS.get(name)
+        if command is None:
+            raise Refuse(bad("unknown command"))
+        return command
+
+    async def _literal(self, literal: Announced) -> None:
+        """Read one literal and the line behind it, if both fit."""
+        session = self._session
+        limit = limit_of(session)
+        self._size += literal.size
+        self._literals += literal.size
+        early = session.state is State.NOT_AUTHENTICATED
+        if self._size > limit or (early and self._literals > EARLY_LITERALS):
+            raise Refuse(no("literal is too large", b"TOOBIG"))
+        data = await read_literal(session.wire, literal)
+        self.open = None
+        line = await session.wire.line(limit - self._size)
+        self._size += len(line)
+        self._reader.add(data, line)
+        self.open = announced(line)

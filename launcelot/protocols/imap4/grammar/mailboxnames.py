@@ -1,0 +1,83 @@
+"""
+Mailbox names in modified UTF-7, strictly.  RFC 3501 section 5.1.3.
+
+Decoding accepts only what encoding would have written, so one name has one spelling: shifted ASCII (``&AGE-``, ``&AC8-``),
+open shifts, padding bits, lone surrogates and octets above 127 are refused.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
+
+MAX_NAME = 8_000
+"""Octets of a name or pattern on the wire; the store's own limit is far below."""
+
+_SHIFT = re.compile(r"&([^-]*)-|&[^-]*\Z")
+_TO_SHIFT = re.compile(r"&|[^\x20-\x7e]+")
+
+
+def encode(name: str) -> bytes:
+    """
+    A name as it goes on the wire, not yet quoted.
+
+    :raises UnicodeEncodeError: the name has a lone surrogate.
+    """
+    if name.isascii() and name.isprintable() and "&" not in name:
+        return name.encode("ascii")
+    return _TO_SHIFT.sub(_shifted, name).encode("ascii")
+
+
+def _shifted(found: re.Match[str]) -> str:
+    text = found[0]
+    if text == "&":
+        return "&-"
+    coded = binascii.b2a_base64(text.encode("utf-16-be"), newline=False).decode("ascii")
+    return "&" + coded.rstrip("=").replace("/", ",") + "-"
+
+
+def decode(raw: bytes) -> str:
+    """
+    A name or a pattern from the wire.
+
+    :raises Malformed: it is not what :func:`encode` writes.
+    """
+    if len(raw) > MAX_NAME:
+        raise Malformed("mailbox name is too long")
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise Malformed("mailbox name is not in modified UTF-7") from None
+    if not text.isprintable():
+        raise Malformed("mailbox name has a control character")
+    if "&" not in text:
+        return text
+    name = _SHIFT.sub(_unshifted, text)
+    if encode(name) != raw:
+        raise Malformed("mailbox name is not in canonical modified UTF-7")
+    return name
+
+
+def _unshifted(found: re.Match[str]) -> str:
+    coded = found[1]
+    if coded is None:
+        raise Malformed("mailbox name is not in modified UTF-7")
+    if not coded:
+        return "&"
+    padded = coded.replace(",", "/") + "=" * (-len(coded) % 4)
+    try:
+        return binascii.a2b_base64(padded, strict_mode=True).decode("utf-16-be")
+    except (binascii.Error, UnicodeDecodeError):
+        raise Malformed("mailbox name is not in modified UTF-7") from None
+
+
+def read_mailbox(reader: Reader) -> str:
+    """``mailbox``: the next argument as a name."""
+    return decode(reader.astring())
+
+
+def read_pattern(reader: Reader) -> str:
+    """``list-mailbox``: the next argument as a LIST pattern; a shift never hides a wildcard."""
+    return decode(reader.list_mailbox())

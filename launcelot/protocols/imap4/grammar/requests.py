@@ -1,0 +1,335 @@
+"""
+The arguments of every command as values, and the functions that read them.  RFC 3501 section 9 ``command``.
+
+A function reads from behind the command's name; whoever calls it checks that nothing follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from launcelot.mailstore.interface import StoreMode
+from launcelot.message.dates import parse_internal
+from launcelot.protocols.imap4.grammar.fetch import Item, read_items
+from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox, read_pattern
+from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Announced, Malformed, Reader, announced
+from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
+from launcelot.protocols.imap4.grammar.sets import Range, read_set
+
+MAX_ID_PAIRS = 30
+"""Pairs in ID.  RFC 2971 section 3.3."""
+MAX_ID_FIELD = 30
+MAX_ID_VALUE = 1_024
+
+STATUS_ITEMS = (b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"SIZE")
+"""RFC 3501 section 6.3.10, RFC 8438."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Name and password as sent."""
+
+    name: bytes
+    password: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """A mechanism in upper case, and the initial response still in base64.  RFC 4959."""
+
+    mechanism: bytes
+    initial: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """What a client says of itself; None for NIL.  RFC 2971."""
+
+    pairs: tuple[tuple[bytes, bytes | None], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One mailbox."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """From one name to another."""
+
+    mailbox: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Reference and pattern; an empty pattern asks for the separator."""
+
+    reference: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One mailbox and what is asked of it, in upper case."""
+
+    mailbox: str
+    items: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Where a message goes, and the literal that brings it, not yet read."""
+
+    mailbox: str
+    flags: tuple[str, ...]
+    internal_date: datetime | None
+    message: Announced
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """A set of messages: UIDs when ``uid``, else sequence numbers."""
+
+    uid: bool
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Messages and what is asked of each."""
+
+    messages: Messages
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Messages and the change of their flags."""
+
+    messages: Messages
+    mode: StoreMode
+    silent: bool
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Messages and the mailbox they go to; also of MOVE."""
+
+    messages: Messages
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """
+    What to search for.
+
+    :ivar key: None when the charset is not among ours.
+    :ivar options: of RETURN, empty for a plain SEARCH.  RFC 4731.
+    """
+
+    uid: bool
+    key: Key | None
+    options: tuple[bytes, ...] = ()
+
+
+def read_nothing(reader: Reader) -> Nothing:
+    """No arguments."""
+    return Nothing()
+
+
+def read_login(reader: Reader) -> Login:
+    """``login``."""
+    reader.space()
+    name = reader.astring()
+    reader.space()
+    return Login(name, reader.astring())
+
+
+def read_authenticate(reader: Reader) -> Authenticate:
+    """``authenticate`` with the optional initial response."""
+    reader.space()
+    mechanism = reader.word()
+    if not reader.accept(b" "):
+        return Authenticate(mechanism, None)
+    initial = reader.rest
+    reader.position += len(initial)
+    return Authenticate(mechanism, initial)
+
+
+def read_id(reader: Reader) -> Identify:
+    """``id``: NIL or a list of pairs.  RFC 2971 section 3.3 bounds them."""
+    reader.space()
+    if reader.peek() != b"(":
+        if reader.nstring() is not None:
+            raise Malformed("expected a list or NIL")
+        return Identify(None)
+
+    def pair() -> tuple[bytes, bytes | None]:
+        name = reader.string()
+        reader.space()
+        value = reader.nstring()
+        if len(name) > MAX_ID_FIELD or (value is not None and len(value) > MAX_ID_VALUE):
+            raise Malformed("field or value is too long")
+        return name.lower(), value
+
+    pairs = tuple(reader.list(pair, MAX_ID_PAIRS, empty=True))
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Malformed("field is given twice")
+    return Identify(pairs)
+
+
+def read_named(reader: Reader) -> Named:
+    """One mailbox."""
+    reader.space()
+    return Named(read_mailbox(reader))
+
+
+def read_created(reader: Reader) -> Named:
+    """One mailbox to be made; a separator at its end only says that others will follow.  RFC 3501 section 6.3.3."""
+    name = read_named(reader).mailbox
+    return Named(name.removesuffix("/") if len(name) > 1 else name)
+
+
+def read_rename(reader: Reader) -> Rename:
+    """``rename``."""
+    mailbox = read_named(reader).mailbox
+    return Rename(mailbox, read_named(reader).mailbox)
+
+
+def read_list(reader: Reader) -> List:
+    """``list`` and ``lsub``."""
+    reader.space()
+    reference = read_mailbox(reader)
+    reader.space()
+    return List(reference, read_pattern(reader))
+
+
+def read_status(reader: Reader) -> Status:
+    """``status``."""
+    mailbox = read_named(reader).mailbox
+    reader.space()
+    items = reader.list(reader.word, 100)
+    if not set(items) <= set(STATUS_ITEMS):
+        raise Malformed("unknown status item")
+    return Status(mailbox, tuple(dict.fromkeys(items)))
+
+
+def read_append(reader: Reader) -> Append:
+    """
+    ``append`` up to the literal that holds the message.
+
+    :raises WantsLiteral: the mailbox is itself a literal that has not been read.
+    """
+    mailbox = read_named(reader).mailbox
+    reader.space()
+    flags: tuple[str, ...] = ()
+    if reader.peek() == b"(":
+        flags = reader.flag_list()
+        reader.space()
+    date = None
+    if reader.peek() == b'"':
+        date = parse_internal(reader.date_time().encode("ascii"))
+        reader.space()
+    message = announced(reader.rest)
+    if message is None or message.binary or not reader.rest.startswith(b"{") or reader.rest.count(b"{") > 1:
+        raise Malformed("expected the message as a literal")
+    return Append(mailbox, flags, date, message)
+
+
+def _read_messages(reader: Reader, uid: bool) -> Messages:
+    reader.space()
+    return Messages(uid, read_set(reader))
+
+
+def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
+    """``fetch``."""
+    messages = _read_messages(reader, uid)
+    reader.space()
+    return Fetch(messages, read_items(reader))
+
+
+def read_store(reader: Reader, uid: bool = False) -> Store:
+    """``store``; flags with or without parentheses."""
+    messages = _read_messages(reader, uid)
+    reader.space()
+    how = _STORE_MODES.get(reader.word())
+    if how is None:
+        raise Malformed("expected FLAGS, +FLAGS or -FLAGS")
+    mode, silent = how
+    reader.space()
+    if reader.peek() == b"(":
+        return Store(messages, mode, silent, reader.flag_list())
+    flags = [reader.flag()]
+    while reader.accept(b" "):
+        flags.append(reader.flag())
+        if len(flags) > MAX_FLAGS:
+            raise Malformed("list is too long")
+    return Store(messages, mode, silent, tuple(flags))
+
+
+def read_copy(reader: Reader, uid: bool = False) -> Copy:
+    """``copy`` and ``move``."""
+    messages = _read_messages(reader, uid)
+    return Copy(messages, read_named(reader).mailbox)
+
+
+def read_uid_expunge(reader: Reader) -> Messages:
+    """``UID EXPUNGE``.  RFC 4315 section 2.1."""
+    return _read_messages(reader, True)
+
+
+def read_search(reader: Reader, uid: bool = False) -> Search:
+    """``search``, with RETURN and CHARSET."""
+    reader.space()
+    options: tuple[bytes, ...] = ()
+    if reader.rest[:8].upper() == b"RETURN (":
+        reader.position += 7
+        options = tuple(dict.fromkeys(reader.list(reader.word, 20, empty=True))) or (b"ALL",)
+        if not set(options) <= set(RETURN_OPTIONS):
+            raise Malformed("unknown RETURN option")
+        reader.space()
+    charset = CHARSETS[1]
+    if reader.rest[:8].upper() == b"CHARSET ":
+        reader.position += 8
+        charset = reader.astring().upper()
+        reader.space()
+        if charset not in CHARSETS:
+            reader.skip_all()
+            return Search(uid, None, options)
+    return Search(uid, KeyReader(reader, charset).keys(), options)
+
+
+def read_uid_fetch(reader: Reader) -> Fetch:
+    """``UID FETCH``."""
+    return read_fetch(reader, uid=True)
+
+
+def read_uid_store(reader: Reader) -> Store:
+    """``UID STORE``."""
+    return read_store(reader, uid=True)
+
+
+def read_uid_copy(reader: Reader) -> Copy:
+    """``UID COPY`` and ``UID MOVE``."""
+    return read_copy(reader, uid=True)
+
+
+def read_uid_search(reader: Reader) -> Search:
+    """``UID SEARCH``."""
+    return read_search(reader, uid=True)
+
+
+_STORE_MODES = {
+    mode.value.encode("ascii") + suffix: (mode, bool(suffix)) for mode in StoreMode for suffix in (b"", b".SILENT")
+}

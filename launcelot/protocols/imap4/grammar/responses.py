@@ -1,0 +1,86 @@
+"""
+Writing responses: every string goes through here.  RFC 3501 sections 4.3 and 7.
+
+Nothing that a peer, a message or a store has chosen can end a line or a string early: text is quoted where it may be
+quoted and a literal where it may not, flags that are no atoms are left out, and text for people loses its controls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+from launcelot.protocols.imap4.grammar import mailboxnames
+from launcelot.protocols.imap4.grammar.reader import SYSTEM_FLAGS
+
+MAX_QUOTED = 1_000
+"""Octets past which a string is sent as a literal."""
+MAX_TEXT = 400
+"""Characters of text for people."""
+
+_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*+")
+_ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\\]]+")
+_TO_ESCAPE = re.compile(rb'(["\\])')
+_KEYWORD = re.compile(r"[^\x00-\x20\x7f-\U0010ffff(){%*\"\\\]]+")
+_NOT_TEXT = re.compile(r"[^\x20-\x7e]")
+SYSTEM = tuple(SYSTEM_FLAGS.values())
+
+
+def string(data: bytes) -> bytes:
+    """``string``: quoted if it can be, else a literal."""
+    if len(data) <= MAX_QUOTED and _QUOTABLE.fullmatch(data):
+        return b'"' + _TO_ESCAPE.sub(rb"\\\1", data) + b'"'
+    return b"{%d}\r\n%b" % (len(data), data)
+
+
+def nstring(data: bytes | None) -> bytes:
+    """``nstring``: NIL, or a string."""
+    return b"NIL" if data is None else string(data)
+
+
+def astring(data: bytes) -> bytes:
+    """``astring``: bare if it can be; ``NIL`` is quoted, because some read it as nothing."""
+    if _ATOM.fullmatch(data) and data.upper() != b"NIL":
+        return data
+    return string(data)
+
+
+def mailbox(name: str) -> bytes:
+    """``mailbox``: in modified UTF-7 and quoted, which every client reads."""
+    return string(mailboxnames.encode(name))
+
+
+@lru_cache(maxsize=512)
+def flags(names: frozenset[str]) -> bytes:
+    """Flags between parentheses: system flags in their usual order, keywords sorted, what is no atom left out."""
+    return b"(" + b" ".join(name.encode("ascii") for name in in_order(names)) + b")"
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Flags that can be sent, in the order in which they are."""
+    found = [name for name in (*SYSTEM, "\\Recent") if name in names]
+    found.extend(sorted(name for name in names if _KEYWORD.fullmatch(name)))
+    return [*found, "\\*"] if "\\*" in names else found
+
+
+def flag_list(names: Iterable[str]) -> bytes:
+    """Like :func:`flags`, for any collection."""
+    return flags(frozenset(names))
+
+
+def text(words: str) -> bytes:
+    """``text`` for people: printable ASCII in one line, never empty, never like a response code."""
+    clean = _NOT_TEXT.sub("?", words[:MAX_TEXT])
+    return (clean.lstrip("[") or "-").encode("ascii")
+
+
+def status(tag: bytes, condition: bytes, words: str, code: bytes = b"") -> bytes:
+    """
+    ``resp-cond-state``: ``tag OK [CODE] words``.  RFC 3501 section 7.1.
+
+    :param code: made by our own code, without brackets; empty for none.
+    """
+    if code:
+        return b"%b %b [%b] %b\r\n" % (tag, condition, code, text(words))
+    return b"%b %b %b\r\n" % (tag, condition, text(words))

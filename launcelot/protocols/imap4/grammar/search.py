@@ -1,0 +1,248 @@
+"""
+Search keys.  RFC 3501 section 6.4.4 and section 9 ``search-key``; result options of RFC 4731.
+
+A key is a tree whose leaves are the store's own queries where they can be, and :class:`Numbers`, :class:`UidRanges` and
+:class:`Recent` where only the session's view of the mailbox can tell; :func:`resolve` makes the store's query of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from launcelot.mailstore.query import (
+    All,
+    And,
+    Compare,
+    Contains,
+    Field,
+    Flagged,
+    Header,
+    InternalDate,
+    Not,
+    Or,
+    Query,
+    SentDate,
+    Size,
+    Uids,
+)
+from launcelot.message.dates import parse_search_date
+from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
+from launcelot.protocols.imap4.grammar.sets import Range, read_set
+
+MAX_KEYS = 1_000
+"""Keys in one SEARCH."""
+CHARSETS = (b"US-ASCII", b"UTF-8")
+"""What strings may be in; the first unless the command names one."""
+
+RETURN_OPTIONS = (b"MIN", b"MAX", b"ALL", b"COUNT")
+"""RFC 4731 section 3.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Messages by sequence number, as written."""
+
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UidRanges:
+    """Messages by UID, as written."""
+
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Messages that are ``\\Recent`` in this session."""
+
+
+class Join(Enum):
+    """How keys of a group are joined; ``NOT`` has one key."""
+
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Keys that belong together."""
+
+    join: Join
+    keys: tuple[Key, ...]
+
+
+Key = Query | Numbers | UidRanges | Recent | Group
+
+
+class View(Protocol):
+    """What a session knows of its mailbox that the store does not."""
+
+    def uid_ranges_of_numbers(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """The UIDs behind sequence numbers."""
+
+    def uid_ranges(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """UID ranges with ``*`` replaced."""
+
+    def recent_ranges(self) -> tuple[Range, ...]:
+        """The UIDs that are recent in this session."""
+
+
+def resolve(key: Key, view: View) -> Query:
+    """The store's query for a key, for this session now."""
+    if isinstance(key, Group):
+        inside = tuple(resolve(one, view) for one in key.keys)
+        if key.join is Join.NOT:
+            return Not(inside[0])
+        return Or(inside) if key.join is Join.OR else And(inside)
+    if isinstance(key, Numbers):
+        return Uids(view.uid_ranges_of_numbers(key.ranges))
+    if isinstance(key, UidRanges):
+        return Uids(view.uid_ranges(key.ranges))
+    if isinstance(key, Recent):
+        return Uids(view.recent_ranges())
+    return key
+
+
+class KeyReader:
+    """
+    Reads the keys of one SEARCH.
+
+    :param reader: stands at the first key.
+    :param charset: what strings are in, in upper case.
+    """
+
+    def __init__(self, reader: Reader, charset: bytes) -> None:
+        self._reader = reader
+        self._codec = "ascii" if charset == b"US-ASCII" else "utf-8"
+        self._count = 0
+
+    def keys(self) -> Key:
+        """One or more keys up to the end of the list or the command."""
+        found = [self._key()]
+        while self._reader.accept(b" "):
+            found.append(self._key())
+        return found[0] if len(found) == 1 else Group(Join.AND, tuple(found))
+
+    def _key(self) -> Key:
+        reader = self._reader
+        self._count += 1
+        if self._count > MAX_KEYS:
+            raise Malformed("too many search keys")
+        first = reader.peek()
+        if first == b"(":
+            reader.deeper()
+            reader.expect(b"(", "expected a list")
+            inside = self.keys()
+            reader.expect(b")", "parenthesis does not end")
+            reader.shallower()
+            return inside
+        if first == b"*" or first.isdigit():
+            return Numbers(read_set(reader))
+        word = reader.word()
+        simple = _SIMPLE.get(word)
+        if simple is not None:
+            return simple
+        read = _READ.get(word)
+        if read is None:
+            raise Malformed("unknown search key")
+        reader.space()
+        return read(self, word)
+
+    def text(self) -> str:
+        """
+        The next string, decoded.
+
+        :raises Malformed: its octets do not fit the charset.
+        """
+        try:
+            return self._reader.astring().decode(self._codec)
+        except UnicodeDecodeError:
+            raise Malformed("string does not fit the charset") from None
+
+    def contains(self, word: bytes) -> Key:
+        """``FROM``, ``SUBJECT``, ``BODY`` ... with a string; the empty one is in every message that has the place."""
+        return Contains(Field[word.decode("ascii")], self.text())
+
+    def header(self, _word: bytes) -> Key:
+        """``HEADER name string``."""
+        name = self.text()
+        self._reader.space()
+        return Header(name, self.text())
+
+    def keyword(self, word: bytes) -> Key:
+        """``KEYWORD`` and ``UNKEYWORD``."""
+        found = Flagged(self._reader.atom().decode("ascii"))
+        return found if word == b"KEYWORD" else Group(Join.NOT, (found,))
+
+    def size(self, word: bytes) -> Key:
+        """``LARGER`` and ``SMALLER``."""
+        compare = Compare.ABOVE if word == b"LARGER" else Compare.BELOW
+        return Size(compare, self._reader.number())
+
+    def date(self, word: bytes) -> Key:
+        """``SINCE`` and its relatives."""
+        day = parse_search_date(self._reader.date().encode("ascii"))
+        compare = _COMPARE[word.removeprefix(b"SENT")]
+        return SentDate(compare, day) if word.startswith(b"SENT") else InternalDate(compare, day)
+
+    def uid(self, _word: bytes) -> Key:
+        """``UID`` with a set."""
+        return UidRanges(read_set(self._reader))
+
+    def negated(self, _word: bytes) -> Key:
+        """``NOT key``."""
+        self._reader.deeper()
+        inside = self._key()
+        self._reader.shallower()
+        return Group(Join.NOT, (inside,))
+
+    def either(self, _word: bytes) -> Key:
+        """``OR key key``."""
+        self._reader.deeper()
+        first = self._key()
+        self._reader.space()
+        second = self._key()
+        self._reader.shallower()
+        return Group(Join.OR, (first, second))
+
+
+def _not(key: Key) -> Key:
+    return Group(Join.NOT, (key,))
+
+
+_COMPARE = {b"BEFORE": Compare.BELOW, b"ON": Compare.EQUAL, b"SINCE": Compare.FROM}
+
+_SIMPLE: dict[bytes, Key] = {
+    b"ALL": All(),
+    b"ANSWERED": Flagged("\\Answered"),
+    b"DELETED": Flagged("\\Deleted"),
+    b"DRAFT": Flagged("\\Draft"),
+    b"FLAGGED": Flagged("\\Flagged"),
+    b"SEEN": Flagged("\\Seen"),
+    b"UNANSWERED": _not(Flagged("\\Answered")),
+    b"UNDELETED": _not(Flagged("\\Deleted")),
+    b"UNDRAFT": _not(Flagged("\\Draft")),
+    b"UNFLAGGED": _not(Flagged("\\Flagged")),
+    b"UNSEEN": _not(Flagged("\\Seen")),
+    b"RECENT": Recent(),
+    b"OLD": _not(Recent()),
+    b"NEW": Group(Join.AND, (Recent(), _not(Flagged("\\Seen")))),
+}
+
+_READ: dict[bytes, Callable[[KeyReader, bytes], Key]] = {
+    **{field.name.encode("ascii"): KeyReader.contains for field in Field},
+    **{prefix + word: KeyReader.date for prefix in (b"", b"SENT") for word in _COMPARE},
+    b"HEADER": KeyReader.header,
+    b"KEYWORD": KeyReader.keyword,
+    b"UNKEYWORD": KeyReader.keyword,
+    b"LARGER": KeyReader.size,
+    b"SMALLER": KeyReader.size,
+    b"UID": KeyReader.uid,
+    b"NOT": KeyReader.negated,
+    b"OR": KeyReader.either,
+}

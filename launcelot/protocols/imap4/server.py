@@ -1,0 +1,146 @@
+"""
+The server's Protocol and Factory.  RFC 3501.
+
+:class:`ImapServer` gives a session its connection; the session's own modules do the rest.  A connection ends with a BYE
+wherever a line can still be sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from launcelot.core.limits import ConnectionCount
+from launcelot.core.wire import DeadlinePassed, LineTooLong, Stopping
+from launcelot.hosting.server import ServerFactory, ServerStream
+from launcelot.hosting.site import Site
+from launcelot.protocols.imap4.dispatch import greet, step
+from launcelot.protocols.imap4.session import Bye, CutOff, Session, State
+from launcelot.protocols.imap4.settings import Settings
+
+
+class ImapServer(ServerStream):
+    """One IMAP client."""
+
+    internal_error = b"* BYE [SERVERBUG] Internal error\r\n"
+    factory: ImapFactory
+
+    def __init__(self, factory: ImapFactory) -> None:
+        super().__init__(factory)
+        self._settings = factory.settings
+        self._reading: Deferred[bytes] | None = None
+        self._event: Deferred[None] | None = None
+        self._noticed = False
+
+    async def serve(self) -> None:
+        """Greet, then answer commands until the session is over."""
+        session = Session(self, self.site, self._settings, is_loopback(self.source))
+        try:
+            await greet(session)
+            while session.state is not State.LOGOUT:
+                await step(session)
+                self.commands += 1
+            self.outcome = "logout"
+        except Bye as bye:
+            self._goodbye(bye.text)
+        except LineTooLong:
+            self.write(b"* BAD Command line is too long\r\n")
+            self._goodbye("command line is too long")
+        except DeadlinePassed as passed:
+            self._goodbye(f"deadline ({passed.kind})", b"Too slow or idle for too long")
+        except Stopping:
+            self._goodbye("stopping", b"[UNAVAILABLE] Server is shutting down")
+        except CutOff:
+            self.outcome = "message vanished while it was sent"
+        finally:
+            session.end()
+            if self._reading is not None:
+                self._reading.addErrback(lambda _ended: None)
+
+    def _goodbye(self, outcome: str, words: bytes = b"") -> None:
+        self.outcome = outcome
+        self.write(b"* BYE %b\r\n" % (words or outcome.encode("ascii", "replace")))
+
+    # -- what the session asks of its connection -------------------------------------------------------------------
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+        return self.clock.seconds()
+
+    async def turn(self) -> None:
+        """Let other connections have their turn."""
+        await deferLater(self.clock, 0)
+
+    def begin_tls(self) -> None:
+        """Speak TLS from the next octet on."""
+        self.start_tls(self.site.server_tls())
+
+    def logged_in(self, name: str) -> None:
+        """Who it is, for the log."""
+        self.user = name
+
+    async def line_or_notice(self, limit: int) -> bytes | None:
+        """
+        The next line, or None when :meth:`notice` was called first.
+
+        The reading goes on behind a notice, so that its deadline runs from when it began and no line is lost.
+        """
+        if self._reading is None:
+            self._reading = Deferred.fromCoroutine(self.line(limit))
+            self._reading.addBoth(self._wake)
+        reading = self._reading
+        if not self._noticed and not reading.called:
+            self._event = Deferred(self._forget_event)
+            await self._event
+        if reading.called:
+            self._reading = None
+            return await reading
+        self._noticed = False
+        return None
+
+    def notice(self) -> None:
+        """Wake :meth:`line_or_notice`, now or when it is next called."""
+        self._noticed = True
+        self._wake(None)
+
+    def _wake(self, result: bytes | Failure | None) -> bytes | Failure | None:
+        event, self._event = self._event, None
+        if event is not None:
+            event.callback(None)
+        return result
+
+    def _forget_event(self, _cancelled: Deferred[None]) -> None:
+        self._event = None
+
+
+class ImapFactory(ServerFactory):
+    """
+    Makes a session for each IMAP client.
+
+    :param settings: limits and who may log in.
+    """
+
+    protocol = ImapServer
+    refusal = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n"
+
+    def __init__(
+        self, site: Site, name: str, count: ConnectionCount, settings: Settings, implicit_tls: bool = False
+    ) -> None:
+        super().__init__(site, name, count, implicit_tls)
+        self.settings = settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a peer is on this machine; Unix sockets are."""
+    if host == "unix":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

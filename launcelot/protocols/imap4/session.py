@@ -1,0 +1,369 @@
+"""
+One peer's session: its state, what it may see, and the one place where refusals become IMAP's words.
+
+RFC 3501 section 3 has the states and section 7.1 the response codes, RFC 5530 most of the latter.  A session knows its
+connection through :class:`Connection` and the stores through their interfaces; it does not import Twisted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from launcelot.accounts.interface import Account
+from launcelot.core.errors import (
+    BadCredentials,
+    Exists,
+    Gone,
+    InUse,
+    Invalid,
+    LimitReached,
+    NotFound,
+    NotPermitted,
+    OverQuota,
+    ReadOnly,
+    Refusal,
+    TooLarge,
+    TryLater,
+    Unsupported,
+)
+from launcelot.core.wire import Wire
+from launcelot.mailstore.interface import AccountMail, MessageState
+from launcelot.protocols.imap4 import capabilities
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.settings import Settings
+from launcelot.protocols.imap4.view import View
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+
+GRACE = 0.02
+"""Seconds a session works before it lets others have a turn."""
+
+
+class State(Enum):
+    """RFC 3501 section 3."""
+
+    NOT_AUTHENTICATED = "not authenticated"
+    AUTHENTICATED = "authenticated"
+    SELECTED = "selected"
+    LOGOUT = "logout"
+
+
+LAWFUL: Mapping[State, frozenset[State]] = {
+    State.NOT_AUTHENTICATED: frozenset({State.AUTHENTICATED, State.LOGOUT}),
+    State.AUTHENTICATED: frozenset({State.SELECTED, State.LOGOUT}),
+    State.SELECTED: frozenset({State.SELECTED, State.AUTHENTICATED, State.LOGOUT}),
+    State.LOGOUT: frozenset(),
+}
+"""Where each state may lead."""
+
+
+class Unlawful(Exception):
+    """A transition that :data:`LAWFUL` does not have: our bug."""
+
+
+class Bye(Exception):
+    """
+    The session must end now with an untagged BYE.
+
+    :param text: for people.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class CutOff(Exception):
+    """The session must end in the middle of a response, because its octets can no longer be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    The tagged end of a command.
+
+    :ivar condition: ``OK``, ``NO`` or ``BAD``.
+    :ivar code: a response code without brackets, or empty.
+    """
+
+    condition: bytes
+    text: str
+    code: bytes = b""
+
+
+def ok(text: str, code: bytes = b"") -> Reply:
+    """The command has been done."""
+    return Reply(b"OK", text, code)
+
+
+def no(text: str, code: bytes = b"") -> Reply:
+    """The command was understood and is not done."""
+    return Reply(b"NO", text, code)
+
+
+def bad(text: str) -> Reply:
+    """The command was not understood, or does not belong here."""
+    return Reply(b"BAD", text)
+
+
+def reply_for(refusal: Refusal, creatable: bool = False) -> Reply:
+    """
+    A refusal in IMAP's words.
+
+    :param creatable: whether a mailbox that is not found could be created and the command repeated.  RFC 3501 section
+        7.1 TRYCREATE.
+    """
+    if creatable and isinstance(refusal, NotFound):
+        return no(refusal.text, b"TRYCREATE")
+    for kind in type(refusal).__mro__:
+        code = CODES.get(kind)
+        if code is not None:
+            return no(refusal.text, code)
+    return no(refusal.text, b"CANNOT")
+
+
+CODES: Mapping[type, bytes] = {
+    NotFound: b"NONEXISTENT",
+    Exists: b"ALREADYEXISTS",
+    NotPermitted: b"NOPERM",
+    BadCredentials: b"AUTHENTICATIONFAILED",
+    OverQuota: b"OVERQUOTA",
+    TooLarge: b"TOOBIG",
+    InUse: b"INUSE",
+    ReadOnly: b"CANNOT",
+    Unsupported: b"CANNOT",
+    Invalid: b"CANNOT",
+    Gone: b"EXPUNGEISSUED",
+    LimitReached: b"LIMIT",
+    TryLater: b"UNAVAILABLE",
+}
+"""Response codes of RFC 5530 section 3, RFC 7889 section 4 (TOOBIG) by refusal."""
+
+
+class Connection(Wire, Protocol):
+    """What a session asks of its connection beyond octets."""
+
+    @property
+    def source(self) -> str:
+        """The peer's address as text."""
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+
+    async def turn(self) -> None:
+        """Let other connections have their turn."""
+
+    def begin_tls(self) -> None:
+        """Speak TLS from the next octet on, as the server."""
+
+    async def line_or_notice(self, limit: int) -> bytes | None:
+        """The next line; None when :meth:`notice` came first.  RFC 2177 needs both at once."""
+
+    def notice(self) -> None:
+        """Wake ``line_or_notice``."""
+
+    def logged_in(self, name: str) -> None:
+        """Who it is, for the log."""
+
+
+class Session:
+    """
+    One peer.
+
+    :param loopback: whether the peer is on this machine.
+    :ivar bad_commands: how many commands in a row were answered BAD.
+    :ivar own: changes by UID that the present command has answered itself, with their MODSEQ.
+    """
+
+    def __init__(self, connection: Connection, site: Site, settings: Settings, loopback: bool) -> None:
+        self.wire = connection
+        self.site = site
+        self.settings = settings
+        self.loopback = loopback
+        self.state = State.NOT_AUTHENTICATED
+        self.bad_commands = 0
+        self.own: dict[int, int] = {}
+        self.tag = b"*"
+        self._account: Account | None = None
+        self._mail: AccountMail | None = None
+        self._view: View | None = None
+        self._worked_since = 0.0
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def move_to(self, state: State) -> None:
+        """
+        Change state.
+
+        :raises Unlawful: :data:`LAWFUL` does not have this.
+        """
+        if state not in LAWFUL[self.state]:
+            raise Unlawful(f"{self.state.value} to {state.value}")
+        self.state = state
+
+    def log_in(self, account: Account, mail: AccountMail) -> None:
+        """Become authenticated; the time for logging in is over."""
+        self.move_to(State.AUTHENTICATED)
+        self._account = account
+        self._mail = mail
+        self.wire.limit_total(None)
+        self.wire.limit_idle(self.settings.idle_timeout)
+        self.wire.logged_in(account.name)
+
+    @property
+    def account(self) -> Account:
+        """Whose session it is."""
+        if self._account is None:
+            raise Unlawful("nobody has logged in")
+        return self._account
+
+    @property
+    def mail(self) -> AccountMail:
+        """The account's mail."""
+        if self._mail is None:
+            raise Unlawful("nobody has logged in")
+        return self._mail
+
+    @property
+    def view(self) -> View:
+        """The selected mailbox."""
+        if self._view is None:
+            raise Unlawful("no mailbox is selected")
+        return self._view
+
+    @property
+    def selected(self) -> bool:
+        """Whether a mailbox is selected."""
+        return self._view is not None
+
+    @property
+    def writable_view(self) -> View:
+        """
+        The selected mailbox, to be changed.
+
+        :raises ReadOnly: it was opened with EXAMINE.
+        """
+        if self.view.read_only:
+            raise ReadOnly("mailbox is read-only")
+        return self.view
+
+    def select(self, view: View) -> None:
+        """Have a mailbox selected."""
+        self.move_to(State.SELECTED)
+        self._view = view
+
+    def unselect(self) -> None:
+        """Have none selected."""
+        view, self._view = self._view, None
+        if view is not None:
+            view.close()
+            self.move_to(State.AUTHENTICATED)
+
+    def end(self) -> None:
+        """Let go of everything; the session is over."""
+        view, self._view = self._view, None
+        if view is not None:
+            view.close()
+        self.state = State.LOGOUT
+
+    # -- what is told ----------------------------------------------------------------------------------------------
+
+    @property
+    def passwords(self) -> bool:
+        """Whether a password may be sent now."""
+        allowed = self.settings.plaintext_login
+        return self.wire.secure or allowed == "always" or (allowed == "loopback" and self.loopback)
+
+    def capabilities(self) -> bytes:
+        """The capabilities that hold now."""
+        authenticated = self.state is not State.NOT_AUTHENTICATED
+        offered = self.site.has_tls and not self.wire.secure and not authenticated
+        return capabilities.words(capabilities.Circumstances(offered, self.passwords, authenticated))
+
+    def untagged(self, data: bytes) -> None:
+        """One untagged response, without star and line end."""
+        self.wire.write(b"* %b\r\n" % data)
+
+    def inform(self, words: str, code: bytes) -> None:
+        """An untagged OK with a response code."""
+        self.wire.write(responses.status(b"*", b"OK", words, code))
+
+    def finish(self, tag: bytes, reply: Reply) -> None:
+        """The tagged reply."""
+        self.wire.write(responses.status(tag, reply.condition, reply.text, reply.code))
+
+    # -- the selected mailbox --------------------------------------------------------------------------------------
+
+    async def update(self, expunge: bool, ask: bool = False) -> None:
+        """
+        Tell the client what others have done to its mailbox.
+
+        :param expunge: whether numbers may shift now.  RFC 3501 section 7.4.1.
+        :param ask: ask the store even when it has told of nothing.
+        :raises Bye: the mailbox has been deleted.  RFC 2180 section 3.3.
+        """
+        view = self._view
+        if view is None:
+            return
+        known: list[MessageState] = []
+        new = 0
+        if view.dirty or ask:
+            try:
+                known, new = await view.refresh(self.own)
+            except Gone:
+                raise Bye("the selected mailbox has been deleted") from None
+        numbers = view.tell_gone() if expunge and view.gone else []
+        if numbers:
+            self.wire.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
+        if new:
+            self.untagged(b"%d EXISTS" % len(view))
+        recent = view.recent_count()
+        if new or recent != view.told_recent:
+            view.told_recent = recent
+            self.untagged(b"%d RECENT" % recent)
+        if known:
+            await self._tell_flags(view, known)
+
+    async def _tell_flags(self, view: View, states: list[MessageState]) -> None:
+        await self.tell_keywords(view, frozenset().union(*[state.flags for state in states]))
+        rows = [
+            b"* %d FETCH (FLAGS %b)\r\n" % (number, responses.flags(view.flags_of(state.flags, state.uid)))
+            for state in states
+            if (number := view.number(state.uid))
+        ]
+        self.wire.write(b"".join(rows))
+
+    async def tell_keywords(self, view: View, used: frozenset[str]) -> None:
+        """Tell of keywords the client has not heard of, before it sees them on a message.  RFC 3501 section 7.2.6."""
+        used = frozenset(flag for flag in used if not flag.startswith("\\"))
+        if not used <= view.keywords:
+            view.keywords = view.keywords.union((await view.mailbox.status()).keywords, used)
+            self.tell_flags_of(view)
+
+    def tell_flags_of(self, view: View) -> None:
+        """FLAGS and PERMANENTFLAGS of the mailbox."""
+        defined = frozenset(responses.SYSTEM) | view.keywords
+        self.untagged(b"FLAGS " + responses.flags(defined))
+        if view.read_only:
+            self.inform("No flags can be changed", b"PERMANENTFLAGS ()")
+        else:
+            self.inform("Flags that can be changed", b"PERMANENTFLAGS " + responses.flags(defined | {"\\*"}))
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def rested(self) -> None:
+        """The session has waited; its share of time begins anew."""
+        self._worked_since = self.wire.seconds()
+
+    async def breathe(self) -> None:
+        """Let others have a turn if this session has worked for long; called between pieces of large work."""
+        if self.wire.seconds() - self._worked_since > GRACE:
+            await self.wire.turn()
+            self.rested()
+
+
+Run = Callable[[Session, object], Awaitable[Reply]]

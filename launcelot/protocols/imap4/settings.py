@@ -1,0 +1,42 @@
+"""The settings of the IMAP service, each with unit, default and text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcelot.core.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator can choose."""
+
+    listen: tuple[str, ...] = setting(
+        ("tcp:2143:interface=127.0.0.1",), "Endpoints where TLS is started with STARTTLS (service name imap)."
+    )
+    listen_tls: tuple[str, ...] = setting(
+        ("tcp:2993:interface=127.0.0.1",), "Endpoints that speak TLS from the first octet (service name imaps)."
+    )
+    plaintext_login: str = setting(
+        "loopback",
+        "Who may log in with a password and without TLS: peers on loopback addresses, nobody, or everybody.",
+        choices=("loopback", "never", "always"),
+    )
+    max_connections: int = setting(10_000, "Connections in all.", unit="connections", minimum=1)
+    max_connections_per_source: int = setting(
+        50, "Connections from one IPv4 address or one IPv6 /64.", unit="connections", minimum=1
+    )
+    login_timeout: float = setting(60.0, "From connecting to having logged in.", unit="seconds", minimum=1)
+    idle_timeout: float = setting(
+        1_800.0,
+        "Without a command, or in IDLE; RFC 3501 section 5.4 asks for at least 1800.",
+        unit="seconds",
+        minimum=1,
+    )
+    max_append_size: int = setting(67_108_864, "Largest message in APPEND.", unit="octets", minimum=1)
+    max_command_size: int = setting(
+        65_536, "Largest command, its literals included; a message in APPEND does not count.", unit="octets", minimum=8_192
+    )
+    max_bad_commands: int = setting(
+        20, "Commands in a row that are answered BAD before the connection is closed.", unit="commands", minimum=1
+    )

@@ -1,0 +1,205 @@
+"""
+What one session believes its mailbox to be: sequence numbers, and what it has been told.  RFC 3501 section 2.3.1.2.
+
+Sequence numbers are places in an array of UIDs, four octets a message; flags stay in the store.  The store's changes are
+taken in with :meth:`View.refresh`: new messages are appended at once, messages removed by others keep their
+number until the session may be told (RFC 3501 section 7.4.1), so numbers never shift behind a client's back.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from launcelot.mailstore.interface import Mailbox, MailboxStatus, MessageState
+from launcelot.protocols.imap4.grammar.sets import Range, resolve
+
+RECENT = "\\Recent"
+
+
+class View:
+    """
+    A selected mailbox.
+
+    :ivar uids: ascending; the message with sequence number ``n`` is ``uids[n - 1]``.
+    :ivar gone: UIDs that are in ``uids`` though the store has them no longer.
+    :ivar modseq: up to which the store's changes have been taken in.
+    :ivar keywords: keywords the client has been told of.
+    :ivar dirty: whether the store has told of a change since the last refresh.
+    :ivar notify: called at every change, while the session idles.
+    """
+
+    __slots__ = (
+        "_recent",
+        "_stop",
+        "dirty",
+        "gone",
+        "keywords",
+        "mailbox",
+        "modseq",
+        "notify",
+        "read_only",
+        "told_recent",
+        "uids",
+    )
+
+    def __init__(self, mailbox: Mailbox, read_only: bool) -> None:
+        self.mailbox = mailbox
+        self.read_only = read_only
+        self.uids = array("I")
+        self.gone: set[int] = set()
+        self.keywords: frozenset[str] = frozenset()
+        self.modseq = 0
+        self.told_recent = 0
+        self.dirty = False
+        self.notify: Callable[[], None] | None = None
+        self._recent: list[Range] = []
+        self._stop = mailbox.watch(self.mark)
+
+    def mark(self) -> None:
+        """The store has changed."""
+        self.dirty = True
+        if self.notify is not None:
+            self.notify()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop()
+
+    async def open(self) -> MailboxStatus:
+        """
+        Take in the mailbox as it is; a view that may write claims what is recent.
+
+        :raises Gone: it has just been deleted.
+        """
+        recent_from = None if self.read_only else await self.mailbox.claim_recent()
+        status = await self.mailbox.status()
+        self.modseq = status.highest_modseq
+        self.keywords = frozenset(status.keywords)
+        self.uids = array("I", [state.uid for state in await self.mailbox.states()])
+        self._add_recent(status.recent_from if recent_from is None else recent_from, self.largest_uid)
+        self.told_recent = self.recent_count()
+        return status
+
+    # -- numbers ---------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    @property
+    def largest_uid(self) -> int:
+        """What ``*`` is among UIDs; 0 when the mailbox is empty."""
+        return self.uids[-1] if self.uids else 0
+
+    def number(self, uid: int) -> int:
+        """The sequence number of a UID; 0 if it is not in view."""
+        place = bisect_left(self.uids, uid)
+        return place + 1 if place < len(self.uids) and self.uids[place] == uid else 0
+
+    def by_number(self, ranges: Iterable[Range]) -> Sequence[int] | None:
+        """The UIDs behind sequence numbers, ascending; None if there is a number without a message."""
+        merged = resolve(ranges, len(self.uids))
+        if not merged or merged[-1][1] > len(self.uids):
+            return None
+        return self._slices((low - 1, high) for low, high in merged)
+
+    def by_uid(self, ranges: Iterable[Range]) -> Sequence[int]:
+        """The UIDs in ranges of UIDs, ascending; what does not exist is passed over."""
+        uids = self.uids
+        merged = resolve(ranges, self.largest_uid)
+        return self._slices((bisect_left(uids, low), bisect_right(uids, min(high, self.largest_uid))) for low, high in merged)
+
+    def _slices(self, places: Iterable[tuple[int, int]]) -> Sequence[int]:
+        pieces = [self.uids[start:end] for start, end in places if start < end]
+        if len(pieces) == 1:
+            return pieces[0]
+        found = array("I")
+        for piece in pieces:
+            found.extend(piece)
+        return found
+
+    def uid_ranges_of_numbers(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """For SEARCH: from first to last UID of each run of numbers; numbers without a message match nothing."""
+        uids = self.uids
+        merged = resolve(ranges, len(uids))
+        return tuple((uids[low - 1], uids[min(high, len(uids)) - 1]) for low, high in merged if low <= len(uids))
+
+    def uid_ranges(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """For SEARCH: UID ranges, merged, with ``*`` replaced."""
+        return tuple(resolve(ranges, self.largest_uid))
+
+    # -- recent ----------------------------------------------------------------------------------------------------
+
+    def _add_recent(self, low: int, high: int) -> None:
+        if low <= high:
+            self._recent = resolve([*self._recent, (low, high)], 0)
+
+    def is_recent(self, uid: int) -> bool:
+        """Whether this session was the first to be told of a message.  RFC 3501 section 2.3.2."""
+        return any(low <= uid <= high for low, high in self._recent)
+
+    def recent_ranges(self) -> tuple[Range, ...]:
+        """The UIDs that are recent, as ranges."""
+        return tuple(self._recent)
+
+    def recent_count(self) -> int:
+        """How many messages in view are recent."""
+        uids = self.uids
+        return sum(bisect_right(uids, high) - bisect_left(uids, low) for low, high in self._recent)
+
+    def flags_of(self, state_flags: frozenset[str], uid: int) -> frozenset[str]:
+        """The flags a client sees."""
+        return state_flags | {RECENT} if self.is_recent(uid) else state_flags
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    async def refresh(self, own: Mapping[int, int]) -> tuple[list[MessageState], int]:
+        """
+        Take in what has happened since the last time.
+
+        :param own: MODSEQ by UID of changes this session has made and has answered itself.
+        :returns: messages already in view whose flags others changed, and how many messages are new.
+        :raises Gone: the mailbox has been deleted.
+        """
+        self.dirty = False
+        changes = await self.mailbox.changes(self.modseq)
+        last = self.largest_uid
+        claimed = 0
+        if any(state.uid > last for state in changes.changed):
+            if self.read_only:
+                claimed = (await self.mailbox.status()).recent_from
+            else:
+                claimed = await self.mailbox.claim_recent()
+                changes = await self.mailbox.changes(self.modseq)
+        self.modseq = changes.highest_modseq
+        new = sorted(state.uid for state in changes.changed if state.uid > last)
+        self.uids.extend(new)
+        if new:
+            self._add_recent(max(claimed, new[0]), new[-1])
+        self.gone.update(uid for uid in changes.vanished if self.number(uid))
+        known = [
+            state
+            for state in changes.changed
+            if state.uid <= last and own.get(state.uid) != state.modseq and self.number(state.uid)
+        ]
+        return known, len(new)
+
+    def tell_gone(self, uids: Collection[int] | None = None) -> list[int]:
+        """
+        Take messages that are gone out of the view.
+
+        :param uids: which; all that are gone if none are named.
+        :returns: their sequence numbers, descending, so that each is right when EXPUNGE is sent for it.
+        """
+        leaving = self.gone if uids is None else self.gone & set(uids)
+        if not leaving:
+            return []
+        numbers = sorted((self.number(uid) for uid in leaving), reverse=True)
+        if len(numbers) > 8:
+            self.uids = array("I", [uid for uid in self.uids if uid not in leaving])
+        else:
+            for number in numbers:
+                del self.uids[number - 1]
+        self.gone = set() if uids is None else self.gone - leaving
+        return numbers
