@@ -16,7 +16,7 @@ from launcelot.workers.database import Database
 from launcelot.workers.interface import Workers
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from launcelot.workers.staging import Staging
-from tests.spool.contract import ANN, BODY, BOB, Recorder
+from tests.spool.contract import ANN, BOB, BODY, Recorder
 from tests.spool.contract import SpoolContract as _Contract
 
 

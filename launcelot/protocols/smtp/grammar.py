@@ -1,0 +1,378 @@
+"""
+SMTP's words: command lines to requests, replies to lines and back; shared by server and client.
+
+Reading is strict: what two programs could read in two ways is :class:`SyntaxProblem`.  One leniency: blanks behind the colon
+of ``MAIL FROM: <...>`` and at the end of a line, which many programs send.  Encoders refuse CR, LF and NUL in what they are
+handed.  RFC 5321 section 4.1, with the parameters of RFC 1870, RFC 6152, RFC 6531 and RFC 4954.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from launcelot.core.errors import Invalid
+from launcelot.message.address import Address, scan_path
+
+COMMAND_LINE = 2_048
+"""Octets of a command line without CRLF.  RFC 5321 section 4.5.3.1.4 asks for 510 and what extensions add."""
+
+AUTH_LINE = 12_288
+"""Octets of a base64 response.  RFC 4954 section 4."""
+
+MAX_PARAMETERS = 16
+"""Parameters of one MAIL or RCPT."""
+
+REPLY_LINE = 2_048
+"""Octets of a reply line that a client reads; RFC 5321 section 4.5.3.1.5 asks for 510."""
+
+REPLY_LINES = 128
+"""Lines of one reply that a client reads."""
+
+MAX_SIZE_DIGITS = 20
+"""Digits of SIZE.  RFC 1870 section 3."""
+
+_VERB = re.compile(rb"([A-Za-z][A-Za-z0-9]*)(?: +(.*))?", re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_GREETED = re.compile(r"[A-Za-z0-9._:-]{1,255}|\[[A-Za-z0-9.:_-]{1,253}\]")
+"""``Domain / address-literal`` of RFC 5321 section 4.1.2, and the underscores of real host names."""
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\U0010ffff]+))?")
+"""``esmtp-param`` of RFC 5321 section 4.1.2."""
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+"""RFC 3461 section 4."""
+_REPLY = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")
+_UNSENDABLE = re.compile(r"[\r\n\0]")
+
+
+class SyntaxProblem(Exception):
+    """
+    A command that cannot be read.
+
+    :param code: the reply's code.
+    :param enhanced: the reply's enhanced status code.
+    """
+
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        super().__init__(text)
+        self.reply = Reply(code, enhanced, (text,))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    What a server answers.
+
+    :ivar enhanced: RFC 3463 status code, or empty for replies that have none (greeting, EHLO, 334, 354).
+    """
+
+    code: int
+    enhanced: str
+    lines: tuple[str, ...]
+
+    @property
+    def temporary(self) -> bool:
+        """Whether trying again later may help."""
+        return 400 <= self.code < 500
+
+    @property
+    def positive(self) -> bool:
+        """Whether the request was granted or waits for more."""
+        return self.code < 400
+
+    @property
+    def text(self) -> str:
+        """All lines as one."""
+        return " ".join(self.lines)
+
+    def encode(self) -> bytes:
+        """The lines as they are sent, the enhanced code on each.  RFC 2034 section 4."""
+        prefix = f"{self.enhanced} " if self.enhanced else ""
+        last = len(self.lines) - 1
+        return b"".join(
+            f"{self.code}{' ' if number == last else '-'}{prefix}{clean(line)}\r\n".encode()
+            for number, line in enumerate(self.lines)
+        )
+
+
+def reply(code: int, enhanced: str, *lines: str) -> Reply:
+    """A reply of one or more lines."""
+    return Reply(code, enhanced, lines)
+
+
+def clean(text: str) -> str:
+    """Text without what would end a line."""
+    return _UNSENDABLE.sub("?", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    One command line.
+
+    :ivar verb: upper-case.
+    :ivar argument: what follows, without blanks around it.
+    """
+
+    verb: bytes
+    argument: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """
+    ``MAIL``.
+
+    :ivar sender: None for ``<>``.
+    :ivar size: declared octets, 0 if none were.
+    :ivar eight_bit: ``BODY=8BITMIME``.
+    :ivar utf8: ``SMTPUTF8``.
+    """
+
+    sender: Address | None
+    size: int = 0
+    eight_bit: bool = False
+    utf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """``BDAT``.  RFC 3030 section 2."""
+
+    size: int
+    last: bool
+
+
+# -- reading commands ----------------------------------------------------------------------------------------------
+
+
+def parse_request(line: bytes) -> Request:
+    """
+    Split a command line.
+
+    :raises SyntaxProblem: it has a control character or does not begin with a verb.
+    """
+    if _CONTROL.search(line):
+        raise SyntaxProblem(500, "5.5.2", "Control character in command")
+    found = _VERB.fullmatch(line)
+    if found is None:
+        raise SyntaxProblem(500, "5.5.2", "Command not recognized")
+    return Request(found[1].upper(), (found[2] or b"").strip(b" "))
+
+
+def parse_nothing(argument: bytes) -> None:
+    """
+    For commands without argument.
+
+    :raises SyntaxProblem: there is one.
+    """
+    if argument:
+        raise SyntaxProblem(501, "5.5.4", "No argument is allowed")
+
+
+def parse_text(argument: bytes) -> str:
+    """
+    For commands whose argument is only shown or ignored.
+
+    :raises SyntaxProblem: it is not UTF-8.
+    """
+    return _text(argument, "5.5.4")
+
+
+def parse_greeting(argument: bytes) -> str:
+    """
+    The name of EHLO and HELO.
+
+    :raises SyntaxProblem: it is missing or neither a host name nor an address literal.
+    """
+    name = argument.decode("ascii", "replace")
+    if not name:
+        raise SyntaxProblem(501, "5.5.4", "Your host name is required")
+    if _GREETED.fullmatch(name) is None:
+        raise SyntaxProblem(501, "5.5.4", "That is no host name")
+    return name
+
+
+def parse_mail(argument: bytes) -> Mail:
+    """
+    ``FROM:<path> [parameters]``.
+
+    :raises SyntaxProblem: as written there.
+    """
+    sender, parameters = _path_and_parameters(argument, b"FROM:", postmaster=False)
+    size = 0
+    eight_bit = utf8 = False
+    for name, value in parameters.items():
+        if name == "SIZE":
+            if value is None or not (value.isascii() and value.isdigit()) or len(value) > MAX_SIZE_DIGITS:
+                raise SyntaxProblem(501, "5.5.4", "SIZE wants a number")
+            size = int(value)
+        elif name == "BODY":
+            if value is None or value.upper() not in ("7BIT", "8BITMIME"):
+                raise SyntaxProblem(501, "5.5.4", "BODY is 7BIT or 8BITMIME")
+            eight_bit = value.upper() == "8BITMIME"
+        elif name == "SMTPUTF8":
+            if value is not None:
+                raise SyntaxProblem(501, "5.5.4", "SMTPUTF8 takes no value")
+            utf8 = True
+        elif name == "AUTH":
+            # RFC 4954 section 5: understood, and not passed on to anybody.
+            if value is None or _XTEXT.fullmatch(value) is None:
+                raise SyntaxProblem(501, "5.5.4", "AUTH wants an address or <>")
+        else:
+            raise SyntaxProblem(555, "5.5.4", "Parameter of MAIL not recognized")
+    refuse_utf8(sender, utf8)
+    return Mail(sender, size, eight_bit, utf8)
+
+
+def parse_recipient(argument: bytes) -> Address:
+    """
+    ``TO:<path>``; the domain is empty for ``<postmaster>``.
+
+    :raises SyntaxProblem: as written there.
+    """
+    recipient, parameters = _path_and_parameters(argument, b"TO:", postmaster=True)
+    if recipient is None:
+        raise SyntaxProblem(501, "5.1.3", "A recipient is required")
+    if parameters:
+        raise SyntaxProblem(555, "5.5.4", "Parameter of RCPT not recognized")
+    return recipient
+
+
+def parse_chunk(argument: bytes) -> Chunk:
+    """
+    ``size [LAST]``.
+
+    :raises SyntaxProblem: it is not; where the chunk ends is then unknown.
+    """
+    words = argument.split()
+    if not 1 <= len(words) <= 2 or not words[0].isdigit() or len(words[0]) > MAX_SIZE_DIGITS:
+        raise SyntaxProblem(501, "5.5.4", "BDAT wants a size and maybe LAST")
+    last = len(words) == 2
+    if last and words[1].upper() != b"LAST":
+        raise SyntaxProblem(501, "5.5.4", "BDAT wants a size and maybe LAST")
+    return Chunk(int(words[0]), last)
+
+
+def parse_auth(argument: bytes) -> tuple[bytes, bytes | None]:
+    """
+    Mechanism in upper case and initial response, None without one.
+
+    :raises SyntaxProblem: there is no mechanism, or more than two words.
+    """
+    words = argument.split()
+    if not 1 <= len(words) <= 2:
+        raise SyntaxProblem(501, "5.5.4", "AUTH wants a mechanism and maybe a response")
+    return words[0].upper(), words[1] if len(words) == 2 else None
+
+
+def _path_and_parameters(
+    argument: bytes, keyword: bytes, postmaster: bool
+) -> tuple[Address | None, Mapping[str, str | None]]:
+    if argument[: len(keyword)].upper() != keyword:
+        raise SyntaxProblem(501, "5.5.4", f"{keyword.decode()} is missing")
+    text = _text(argument[len(keyword) :].lstrip(b" "), "5.5.2")
+    try:
+        path, end = scan_path(text, postmaster=postmaster)
+    except Invalid as invalid:
+        raise SyntaxProblem(501, "5.1.7" if keyword == b"FROM:" else "5.1.3", f"Bad address: {invalid.text}") from None
+    rest = text[end:]
+    if rest and not rest.startswith(" "):
+        raise SyntaxProblem(501, "5.5.2", "Text behind the address")
+    return path.address, _parameters(rest)
+
+
+def _parameters(text: str) -> Mapping[str, str | None]:
+    words = text.split()
+    if len(words) > MAX_PARAMETERS:
+        raise SyntaxProblem(501, "5.5.4", "Too many parameters")
+    found: dict[str, str | None] = {}
+    for word in words:
+        parameter = _PARAMETER.fullmatch(word)
+        if parameter is None or parameter[1].upper() in found:
+            raise SyntaxProblem(501, "5.5.4", "Malformed or repeated parameter")
+        found[parameter[1].upper()] = parameter[2]
+    return found
+
+
+def refuse_utf8(address: Address | None, allowed: bool) -> None:
+    """
+    Addresses beyond ASCII only with SMTPUTF8.  RFC 6531 section 3.5.
+
+    :raises SyntaxProblem: 553 5.6.7.
+    """
+    if address is not None and not allowed and not address.is_ascii:
+        raise SyntaxProblem(553, "5.6.7", "Internationalized address without SMTPUTF8")
+
+
+
+
+def _text(data: bytes, enhanced: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SyntaxProblem(501, enhanced, "Not UTF-8") from None
+
+
+# -- reading replies -----------------------------------------------------------------------------------------------
+
+
+class MalformedReply(Exception):
+    """A server said what is no reply, or too much of it."""
+
+
+@dataclass(slots=True)
+class ReplyReader:
+    """Collects the lines of one reply; all but the last have a hyphen behind the code."""
+
+    code: int = 0
+    enhanced: str = ""
+    lines: tuple[str, ...] = ()
+
+    def feed(self, line: bytes) -> Reply | None:
+        """
+        One line without CRLF; the reply when it was the last.
+
+        :raises MalformedReply: it is none, the code changes inside a reply, or there are too many lines.
+        """
+        found = _REPLY.fullmatch(line)
+        if found is None or (self.code and int(found[1]) != self.code):
+            raise MalformedReply("not an SMTP reply")
+        if len(self.lines) >= REPLY_LINES:
+            raise MalformedReply("a reply of too many lines")
+        self.code = int(found[1])
+        text = found[3] or b""
+        enhanced = _ENHANCED.match(text)
+        if enhanced is not None and enhanced[1][:1] == found[1][:1]:
+            self.enhanced = enhanced[1].decode("ascii")
+            text = text[enhanced.end() :]
+        self.lines = (*self.lines, text.decode("utf-8", "replace"))
+        if found[2] == b"-":
+            return None
+        return Reply(self.code, self.enhanced, self.lines)
+
+
+# -- writing commands ----------------------------------------------------------------------------------------------
+
+
+def encode_command(verb: str, *words: str) -> bytes:
+    """
+    A command line with CRLF.
+
+    :raises ValueError: a word has a CR, LF or NUL in it: it would be another command.
+    """
+    line = " ".join((verb, *words))
+    if _UNSENDABLE.search(line):
+        raise ValueError("line break in an SMTP command")
+    return line.encode("utf-8") + b"\r\n"
+
+
+def encode_mail(sender: Address | None, parameters: Sequence[str] = ()) -> bytes:
+    """``MAIL FROM:<...>`` with its parameters."""
+    return encode_command("MAIL", f"FROM:<{'' if sender is None else sender}>", *parameters)
+
+
+def encode_recipient(recipient: Address) -> bytes:
+    """``RCPT TO:<...>``."""
+    return encode_command("RCPT", f"TO:<{recipient}>")

@@ -1,0 +1,136 @@
+"""
+Receiving messages: DATA and BDAT.
+
+A message is answered 250 only when the spool has it on disk.  Whatever the reply will be, the octets that belong to the
+message are read to their end, so that none of them is ever taken for a command.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from launcelot.core.dots import DotReader
+from launcelot.core.errors import Refusal
+from launcelot.message.trace import received
+from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
+from launcelot.protocols.smtp.grammar import Chunk, Reply, reply
+from launcelot.protocols.smtp.inspection import inspect
+from launcelot.protocols.smtp.session import OUT_OF_ORDER, Session, State, reply_for
+from launcelot.spool.interface import Envelope
+
+BODY_RATE = 4_096
+"""Octets of a body that must arrive in every :data:`BODY_SECONDS`."""
+
+BODY_SECONDS = 110.0
+
+MAX_DISCARD = 1 << 30
+"""Octets of one BDAT chunk that are thrown away to stay in step; a larger one ends the connection."""
+
+
+async def data(session: Session, _: None) -> Reply:
+    """Receive a message up to CRLF.CRLF.  RFC 5321 section 4.1.1.4."""
+    incoming = begin_body(session)
+    session.wire.write(reply(354, "", "End data with <CRLF>.<CRLF>").encode())
+    reader = DotReader()
+    session.wire.limit_rate(BODY_RATE, BODY_SECONDS)
+    try:
+        while not reader.ended:
+            await incoming.write(reader.feed(await session.wire.chunk(PIECE)))
+        if reader.rest:
+            session.wire.unread(reader.rest)
+        return await end_body(session, incoming)
+    finally:
+        session.wire.limit_rate(0, 0)
+        session.reset()
+
+
+async def bdat(session: Session, chunk: Chunk) -> Reply | None:
+    """
+    Receive a counted piece of a message.  RFC 3030 section 2.
+
+    The octets are read whatever the reply will be, so that they are never taken for commands.
+    """
+    ready = session.state in (State.RECIPIENTS, State.CHUNKS)
+    incoming = begin_body(session) if ready else None
+    if chunk.size > max(MAX_DISCARD, session.settings.max_message_size):
+        session.reset()
+        session.ending = True
+        return reply(552, "5.3.4", "Chunk is larger than the limit")
+    if ready:
+        session.move(State.CHUNKS)
+    session.wire.limit_rate(BODY_RATE, BODY_SECONDS)
+    keep = False
+    try:
+        await read_chunk(session, incoming, chunk.size)
+        if incoming is None:
+            keep = True
+            return OUT_OF_ORDER
+        if chunk.last:
+            return await end_body(session, incoming)
+        if incoming.refused is not None:
+            return incoming.refused
+        keep = True
+        return reply(250, "2.0.0", f"{chunk.size} octets received")
+    finally:
+        session.wire.limit_rate(0, 0)
+        if not keep:
+            session.reset()
+
+
+async def read_chunk(session: Session, incoming: Incoming | None, size: int) -> None:
+    """Read so many octets into a message, or nowhere."""
+    while size:
+        piece = await session.wire.chunk(min(size, PIECE))
+        size -= len(piece)
+        if incoming is not None:
+            await incoming.write(piece)
+
+
+def begin_body(session: Session) -> Incoming:
+    """The message of the present transaction, begun now if it was not yet."""
+    transaction = session.current
+    if transaction.body is None:
+        trace = received(
+            helo=session.name,
+            source=session.source,
+            by=session.site.hostname,
+            protocol=session.protocol,
+            identifier=transaction.id,
+            date=session.site.now(),
+            recipient=transaction.only,
+            tls=session.effects.tls_description,
+        )
+        transaction.body = Incoming(
+            session.site.staging.begin(),
+            session.settings.max_message_size,
+            session.submits,
+            trace,
+            partial(inspect, session),
+        )
+    return transaction.body
+
+
+async def end_body(session: Session, incoming: Incoming) -> Reply:
+    """Hand a whole message to the spool; the reply is positive only when it is on disk."""
+    await incoming.finish()
+    counters = session.site.counters
+    if incoming.refused is not None:
+        counters.add("smtp.messages.refused")
+        if incoming.refused is BARE:
+            # What else such a peer says may be half of a smuggled mail.
+            session.ending = True
+            session.outcome = "bare line end"
+        return incoming.refused
+    transaction = session.current
+    user = session.account.name if session.account is not None else ""
+    envelope = Envelope(transaction.id, transaction.mail.sender, tuple(transaction.recipients.values()), user)
+    try:
+        accepted = await session.site.spool.accept(envelope, incoming.release())
+    except Refusal as refusal:
+        counters.add("smtp.messages.refused")
+        return reply_for(refusal)
+    counters.add("smtp.messages.accepted")
+    counters.add("smtp.octets.accepted", incoming.size)
+    session.messages += 1
+    await session.effects.settle(accepted)
+    return reply(250, "2.0.0", f"Accepted as {transaction.id}")

@@ -1,0 +1,170 @@
+"""
+The SMTP server: command lines in, replies out, in order.
+
+One coroutine serves a connection, so a command pipelined behind another is not looked at before the other is answered,
+and all replies of one burst leave in one write.  RFC 5321, RFC 2920, RFC 3207.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from launcelot.core.limits import ConnectionCount
+from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
+from launcelot.hosting.server import ServerFactory, ServerStream
+from launcelot.protocols.smtp.commands import execute
+from launcelot.protocols.smtp.grammar import Reply, reply
+from launcelot.protocols.smtp.session import Role, Session
+from launcelot.spool.interface import Accepted
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+    from launcelot.protocols.smtp.service import Settings
+
+BUSY = 8
+"""Deliveries under way from which on nobody waits for his."""
+
+TOO_LONG = reply(500, "5.5.2", "Line too long")
+BARE_NEWLINE = reply(500, "5.5.2", "Line does not end in CRLF")
+TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors")
+
+
+class SmtpServer(ServerStream):
+    """One peer."""
+
+    internal_error = b"421 4.3.0 Internal error\r\n"
+
+    def __init__(self, factory: SmtpFactory) -> None:
+        super().__init__(factory)
+        self.settings = factory.settings
+        self.role = factory.role
+
+    async def serve(self) -> None:
+        """Greet, then answer commands until the session ends."""
+        session = Session(self, self, self.site, self.settings, self.role, self.source)
+        self.limit_total(self.settings.login_timeout)
+        self.limit_idle(self.settings.idle_timeout)
+        self.write(f"220 {self.site.hostname} ESMTP Launcelot\r\n".encode())
+        try:
+            while not session.ending:
+                await self._exchange(session)
+        except DeadlinePassed:
+            self.write(self._goodbye("4.4.2", "Timeout"))
+            raise
+        except Stopping:
+            self.write(self._goodbye("4.3.2", "Service is stopping"))
+            raise
+        self.outcome = session.outcome or self.outcome
+
+    async def _exchange(self, session: Session) -> None:
+        try:
+            line = await self.line(session.line_limit)
+        except LineTooLong:
+            self.write(TOO_LONG.encode())
+            session.ending = True
+            session.outcome = "line too long"
+            return
+        except BareNewline:
+            answer: Reply | None = BARE_NEWLINE
+        else:
+            self.commands += 1
+            answer = await execute(session, line)
+            if session.account is not None and not self.user:
+                self.user = session.account.name
+        if answer is not None:
+            await self._answer(session, answer)
+
+    async def _answer(self, session: Session, answer: Reply) -> None:
+        if answer.code >= 500:
+            session.errors += 1
+            if session.errors >= self.settings.max_errors and not session.ending:
+                self.write(answer.encode())
+                answer = TOO_MANY_ERRORS
+                session.ending = True
+                session.outcome = "too many errors"
+                self.site.counters.add("smtp.errors.limit")
+            elif session.errors > self.settings.max_errors // 2 and self.settings.error_delay:
+                await self._pause(self.settings.error_delay)
+        self.write(answer.encode())
+
+    def _goodbye(self, enhanced: str, text: str) -> bytes:
+        return reply(421, enhanced, f"{self.site.hostname} {text}").encode()
+
+    async def _pause(self, seconds: float) -> None:
+        self.flush()
+        pause: Deferred[None] = Deferred()
+        timer = self.clock.callLater(seconds, pause.callback, None)
+        try:
+            await pause
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    # -- what a session can make the connection do ---------------------------------------------------------------
+
+    def upgrade(self) -> None:
+        """Speak TLS from the next octet on."""
+        self.start_tls(self.site.server_tls())
+        self.limit_total(self.settings.login_timeout)
+
+    async def settle(self, accepted: Accepted) -> None:
+        """
+        Wait a moment for the delivery of a message that was accepted.
+
+        A client of an idle server that has read 250 then finds its mail in the mailbox; a busy server waits for nobody.
+        """
+        grace = self.settings.delivery_grace
+        if not grace or accepted.delivered.called or self.site.spool.under_way >= BUSY:
+            return
+        waits: Deferred[None] = Deferred()
+        timer = self.clock.callLater(grace, waits.callback, None)
+
+        def delivered(_: None) -> None:
+            if timer.active():
+                timer.cancel()
+                waits.callback(None)
+
+        accepted.delivered.addCallback(delivered)
+        try:
+            await waits
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    @property
+    def tls_description(self) -> str:
+        """Version and cipher, such as ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty without TLS."""
+        if not self.secure:
+            return ""
+        connection: Any = self.wire_transport.getHandle()
+        return f"{connection.get_protocol_version_name()} {connection.get_cipher_name()}"
+
+
+class SmtpFactory(ServerFactory):
+    """
+    Admits peers to one listener.
+
+    :param role: whether it takes mail from anybody for local accounts, or from accounts only.
+    """
+
+    protocol = SmtpServer
+    refusal = b"421 4.3.2 Too many connections, try again later\r\n"
+
+    def __init__(
+        self,
+        site: Site,
+        name: str,
+        count: ConnectionCount,
+        settings: Settings,
+        role: Role,
+        implicit_tls: bool = False,
+    ) -> None:
+        super().__init__(site, name, count, implicit_tls)
+        self.settings = settings
+        self.role = role
+
+    def make_stream(self) -> SmtpServer:
+        """A new peer's protocol."""
+        return SmtpServer(self)

@@ -1,0 +1,88 @@
+"""The SMTP service: its settings and its listeners for mail from outside and for submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcelot.core.limits import ConnectionCount
+from launcelot.core.settings import setting
+from launcelot.hosting.listening import Listener, Listeners
+from launcelot.hosting.site import Site
+from launcelot.protocols.smtp.server import SmtpFactory
+from launcelot.protocols.smtp.session import Role
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the SMTP service."""
+
+    listen_mx: tuple[str, ...] = setting(
+        ("tcp:2525:interface=127.0.0.1",), "Endpoints that take mail for local accounts from anybody (MX)."
+    )
+    listen_submission: tuple[str, ...] = setting(
+        ("tcp:2587:interface=127.0.0.1",), "Endpoints where accounts log in and send, with STARTTLS."
+    )
+    listen_submissions: tuple[str, ...] = setting(
+        ("tcp:2465:interface=127.0.0.1",), "Endpoints where accounts log in and send, with TLS from the first octet."
+    )
+    max_message_size: int = setting(
+        52_428_800, "Largest message taken; told to clients with SIZE.", unit="octets", minimum=65_536
+    )
+    max_recipients: int = setting(
+        100, "Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for 100.", unit="recipients", minimum=100, maximum=10_000
+    )
+    max_hops: int = setting(
+        100, "Received fields a message may have before it is taken to go in circles.", unit="fields", minimum=30, maximum=1_000
+    )
+    plaintext_login: str = setting(
+        "loopback",
+        "Where passwords may be sent without TLS: from this machine only, never, or always.",
+        choices=("loopback", "never", "always"),
+    )
+    check_from_header: bool = setting(
+        True, "Refuse submitted mail whose From field names an address that is not the sender's own."
+    )
+    delivery_grace: float = setting(
+        0.05,
+        "How long an idle server waits for delivery before it answers 250, so that the mail is then in the mailbox; 0 is off.",
+        unit="seconds",
+        minimum=0,
+        maximum=5,
+    )
+    max_errors: int = setting(
+        10, "Commands refused for good before the connection is closed.", unit="commands", minimum=3, maximum=1_000
+    )
+    error_delay: float = setting(
+        1.0, "Pause before each reply that refuses, once half of max_errors is reached.", unit="seconds", minimum=0, maximum=60
+    )
+    login_timeout: float = setting(
+        60.0,
+        "How long a connection may last before somebody logs in or a mail is begun.",
+        unit="seconds",
+        minimum=5,
+        maximum=3_600,
+    )
+    idle_timeout: float = setting(
+        300.0,
+        "How long a peer may take for its next command; RFC 5321 section 4.5.3.2.7 asks for 300.",
+        unit="seconds",
+        minimum=10,
+        maximum=86_400,
+    )
+    max_connections: int = setting(10_000, "Connections in all.", unit="connections", minimum=1)
+    max_connections_per_source: int = setting(
+        50, "Connections from one IPv4 address or IPv6 /64.", unit="connections", minimum=1
+    )
+
+
+def build(site: Site, settings: Settings) -> Listeners:
+    """The service; what needs a certificate is left out where there is none."""
+    count = ConnectionCount(settings.max_connections, settings.max_connections_per_source)
+    mx = SmtpFactory(site, "smtp", count, settings, Role.MX)
+    submission = SmtpFactory(site, "submission", count, settings, Role.SUBMISSION)
+    listeners = [Listener("smtp", endpoint, mx) for endpoint in settings.listen_mx]
+    listeners += [Listener("submission", endpoint, submission) for endpoint in settings.listen_submission]
+    if site.has_tls:
+        submissions = SmtpFactory(site, "submissions", count, settings, Role.SUBMISSION, implicit_tls=True)
+        listeners += [Listener("submissions", endpoint, submissions) for endpoint in settings.listen_submissions]
+    return Listeners(site.reactor, listeners)

@@ -1,0 +1,249 @@
+"""
+One SMTP peer's state: what it may do next, the mail it is sending, and how refusals are worded.
+
+The session sees its connection as a :class:`~launcelot.core.wire.Wire` and a few :class:`Effects`; it knows no Twisted.
+RFC 5321 section 4.1.4 (order of commands), RFC 6409 (submission), RFC 4954 (AUTH).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from launcelot.core.errors import (
+    BadCredentials,
+    Exists,
+    Gone,
+    InUse,
+    Invalid,
+    LimitReached,
+    NotFound,
+    NotPermitted,
+    OverQuota,
+    ReadOnly,
+    Refusal,
+    TooLarge,
+    TryLater,
+    Unsupported,
+)
+from launcelot.core.ids import AccountId
+from launcelot.core.wire import Wire
+from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
+from launcelot.spool.interface import Accepted, SpoolId, SpoolRecipient
+
+if TYPE_CHECKING:
+    from launcelot.accounts.interface import Account
+    from launcelot.hosting.site import Site
+    from launcelot.message.address import Address
+    from launcelot.protocols.smtp.body import Incoming
+    from launcelot.protocols.smtp.service import Settings
+
+
+class Role(Enum):
+    """What a listener is for."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+
+
+class State(Enum):
+    """Where a session stands between two commands."""
+
+    CONNECTED = "connected"
+    READY = "ready"
+    MAIL = "mail"
+    RECIPIENTS = "recipients"
+    CHUNKS = "chunks"
+
+
+ANY = frozenset(State)
+GREETED = ANY - {State.CONNECTED}
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.CONNECTED: frozenset({State.CONNECTED, State.READY}),
+    State.READY: frozenset({State.CONNECTED, State.READY, State.MAIL}),
+    State.MAIL: frozenset({State.READY, State.MAIL, State.RECIPIENTS}),
+    State.RECIPIENTS: frozenset({State.READY, State.RECIPIENTS, State.CHUNKS}),
+    State.CHUNKS: frozenset({State.READY, State.CHUNKS}),
+}
+"""Lawful steps; the end of a transaction, however it comes, leads to READY."""
+
+
+class Unlawful(Exception):
+    """A step that is not in :data:`TRANSITIONS`: a bug of ours, as commands are refused in the wrong state."""
+
+
+class Effects(Protocol):
+    """What a session can make its connection do besides reading and writing."""
+
+    def upgrade(self) -> None:
+        """Speak TLS from the next octet on."""
+
+    async def settle(self, accepted: Accepted) -> None:
+        """Give a quick delivery the time to end before the client is told of its message."""
+
+    @property
+    def tls_description(self) -> str:
+        """Version and cipher, empty without TLS."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """
+    One mail on its way in.
+
+    :ivar recipients: each account once, with the address it was first named by.
+    :ivar named: how many RCPT were accepted.
+    """
+
+    id: SpoolId
+    mail: Mail
+    recipients: dict[AccountId, SpoolRecipient] = field(default_factory=dict)
+    named: int = 0
+    only: Address | None = None
+    body: Incoming | None = None
+
+
+class Session:
+    """
+    One peer.
+
+    :param source: the peer's address as text.
+    :ivar account: who has logged in.
+    :ivar ending: the connection is to be closed after the present reply.
+    """
+
+    def __init__(self, wire: Wire, effects: Effects, site: Site, settings: Settings, role: Role, source: str) -> None:
+        self.wire = wire
+        self.effects = effects
+        self.site = site
+        self.settings = settings
+        self.role = role
+        self.source = source
+        self.account: Account | None = None
+        self.ending = False
+        self.outcome = ""
+        self.errors = 0
+        self.messages = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of what the peer has said, as after STARTTLS.  RFC 3207 section 4.2."""
+        self.state = State.CONNECTED
+        self.name = ""
+        self.extended = False
+        self.transaction: Transaction | None = None
+
+    def move(self, to: State) -> None:
+        """
+        Take a step.
+
+        :raises Unlawful: it is not in the table.
+        """
+        if to not in TRANSITIONS[self.state]:
+            raise Unlawful(f"{self.state.value} to {to.value}")
+        self.state = to
+
+    def reset(self) -> None:
+        """End the transaction, if there is one, and drop what has come of its message."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None and transaction.body is not None:
+            transaction.body.close()
+        if self.state is not State.CONNECTED:
+            self.move(State.READY)
+
+    # -- what the peer may do ------------------------------------------------------------------------------------
+
+    @property
+    def submits(self) -> bool:
+        """Whether mail of this session is a submission: a submission listener, or somebody has logged in."""
+        return self.role is Role.SUBMISSION or self.account is not None
+
+    @property
+    def can_start_tls(self) -> bool:
+        """Whether STARTTLS would be granted now."""
+        return self.site.has_tls and not self.wire.secure and self.account is None
+
+    @property
+    def may_log_in(self) -> bool:
+        """Whether a password may be sent on this connection."""
+        if self.wire.secure:
+            return True
+        policy = self.settings.plaintext_login
+        return policy == "always" or (policy == "loopback" and is_loopback(self.source))
+
+    @property
+    def current(self) -> Transaction:
+        """The transaction, in the states that have one."""
+        if self.transaction is None:
+            raise Unlawful("no transaction")
+        return self.transaction
+
+    @property
+    def line_limit(self) -> int:
+        """Octets of the next command line: longer while it may be an AUTH with its response.  RFC 4954 section 4."""
+        return AUTH_LINE + 64 if self.account is None and self.may_log_in else COMMAND_LINE
+
+    @property
+    def protocol(self) -> str:
+        """The word behind ``with`` in Received.  RFC 3848, RFC 6531 section 4.3."""
+        if not self.extended:
+            return "SMTP"
+        utf8 = self.transaction is not None and self.transaction.mail.utf8
+        secure = "S" if self.wire.secure else ""
+        known = "A" if self.account is not None else ""
+        return ("UTF8SMTP" if utf8 else "ESMTP") + secure + known
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a peer's address is this machine; Unix sockets count as it."""
+    if host == "unix":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+OUT_OF_ORDER = reply(503, "5.5.1", "Bad sequence of commands")
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+WORDS: Mapping[type[Refusal], tuple[int, str]] = {
+    NotFound: (550, "5.1.1"),
+    Exists: (550, "5.3.0"),
+    NotPermitted: (550, "5.7.1"),
+    BadCredentials: (535, "5.7.8"),
+    OverQuota: (452, "4.2.2"),
+    TooLarge: (552, "5.3.4"),
+    InUse: (450, "4.2.0"),
+    ReadOnly: (550, "5.2.0"),
+    Unsupported: (554, "5.3.3"),
+    Invalid: (501, "5.5.4"),
+    Gone: (550, "5.2.1"),
+    LimitReached: (452, "4.3.2"),
+    TryLater: (451, "4.3.0"),
+}
+"""Codes of RFC 5321 section 4.2 and RFC 3463 for each kind of refusal."""
+
+
+def reply_for(refusal: Refusal) -> Reply:
+    """A refusal in SMTP's words; a kind nobody listed is worded by whether it is temporary."""
+    for kind in type(refusal).__mro__:
+        found = WORDS.get(kind)
+        if found is not None:
+            break
+    else:
+        found = (451, "4.3.0") if refusal.temporary else (554, "5.3.0")
+    return reply(found[0], found[1], sentence(refusal.text))
+
+
+def sentence(text: str) -> str:
+    """With a capital, as replies begin."""
+    return text[:1].upper() + text[1:]
