@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import email.message
+import email.policy
 import mmap
 from datetime import UTC, datetime
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.message.analysis import Analysis, analyse, body_text, header_text, part_text
+from launcelot.message.headers import collect, parse_parameters
 from launcelot.message.imapform import body, envelope
 from launcelot.message.sections import PartTable
 from launcelot.message.structure import parse
@@ -116,6 +119,37 @@ class AnalyseTests(SynchronousTestCase):
             self.assertLess(cpu_seconds(lambda: found.append(analyse(data))), 1.5, name)  # noqa: B023
             self.assertEqual(found[0].size, len(data))
             PartTable.decode(found[0].parts)
+
+
+PRINTABLE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn", "Co")), max_size=80)
+
+
+class OracleTests(SynchronousTestCase):
+    """What the standard library encodes is decoded to what it was."""
+
+    @given(st.lists(PRINTABLE, min_size=1, max_size=4), st.sampled_from(["8bit", "base64", "quoted-printable"]))
+    def test_text(self, lines: list[str], encoding: str) -> None:
+        """Any text in each transfer encoding."""
+        text = "".join(f"{line}\n" for line in lines)
+        message = email.message.EmailMessage(policy=email.policy.SMTP)
+        message.set_content(text, charset="utf-8", cte=encoding)
+        data = message.as_bytes()
+        self.assertEqual(part_text(data, parse(data)).replace("\r\n", "\n"), text)
+
+    @given(PRINTABLE)
+    def test_file_names(self, name: str) -> None:
+        """Any file name, which the library writes as RFC 2231 segments when it must."""
+        message = email.message.EmailMessage(policy=email.policy.SMTP)
+        message.set_content(b"x", maintype="application", subtype="x", filename=f"x{name}x")
+        value = collect(message.as_bytes())[b"content-disposition"]
+        self.assertEqual(parse_parameters(value), (b"attachment", {"filename": f"x{name}x"}))
+
+    @given(PRINTABLE)
+    def test_subjects(self, subject: str) -> None:
+        """Any subject, whichever way the library folds and encodes it."""
+        message = email.message.EmailMessage(policy=email.policy.SMTP)
+        message["Subject"] = f"x{subject}x"
+        self.assertEqual(analyse(message.as_bytes()).subject, f"x{subject}x")
 
 
 class TextTests(SynchronousTestCase):
