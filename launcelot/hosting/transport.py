@@ -9,6 +9,7 @@ in through ``tcp.Port.transport``, which Twisted documents for that purpose.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import tcp
@@ -69,6 +70,25 @@ class EagerServer(tcp.Server):
             or self._tempDataLen
             or (self.producer is not None and not self.streamingProducer)
         )
+
+
+def notice_dead_peer(transport: Any, seconds: int) -> None:
+    """
+    Have the kernel end a TCP connection whose peer has not been heard of for that long, idle or with octets unanswered.
+
+    For sessions that hold something others wait for; a transport without a socket of that kind is left as it is.
+    """
+    handle = getattr(transport, "getHandle", None)
+    peer = handle() if handle is not None else None
+    if not isinstance(peer, socket.socket) or peer.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    probes = 3
+    every = max(1, seconds // (probes + 1))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, every)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, every)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
 
 
 class EagerPort(tcp.Port):

@@ -1,0 +1,147 @@
+"""
+The POP3 server: reads commands, writes replies, ends sessions.
+
+Whatever ends a connection - QUIT, a vanished peer, a deadline, a bug - the maildrop's lock is given back, and only QUIT
+removes messages.  A peer whose machine is gone is noticed within :data:`DEAD_AFTER` seconds.  When the idle limit passes
+nothing is said, as RFC 1939 section 3 wants it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from launcelot.accounts.interface import Account
+from launcelot.core.errors import Refusal
+from launcelot.core.limits import ConnectionCount
+from launcelot.core.wire import BareNewline, LineTooLong, Stopping
+from launcelot.hosting.server import ServerFactory, ServerStream
+from launcelot.hosting.transport import notice_dead_peer
+from launcelot.protocols.pop3.commands import obey
+from launcelot.protocols.pop3.grammar import MAX_COMMAND, SyntaxWrong, bad, good
+from launcelot.protocols.pop3.session import MAX_ERRORS, CutOff, Session, State, reply_for
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+    from launcelot.protocols.pop3.service import Settings
+
+DEAD_AFTER = 60
+"""Seconds after which a peer that cannot be reached is given up, so that its lock is free."""
+
+HTTP = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"CONNECT ")
+"""A browser that was sent here by somebody's page; what it says must not be taken for commands."""
+
+
+class Pop3Server(ServerStream):
+    """One peer."""
+
+    internal_error = bad("internal error", "SYS/TEMP")
+
+    factory: Pop3Factory
+
+    def __init__(self, factory: Pop3Factory) -> None:
+        super().__init__(factory)
+        self.session = Session(self, factory.site, "pop3")
+
+    # -- what the session asks of its connection -----------------------------------------------------------------
+
+    @property
+    def offers_tls(self) -> bool:
+        """Whether STLS is possible now."""
+        return self.site.has_tls and not self.secure
+
+    @property
+    def takes_passwords(self) -> bool:
+        """Whether a password may come on this connection as it is."""
+        policy = self.factory.settings.plaintext_login
+        return self.secure or policy == "always" or (policy == "loopback" and is_loopback(self.source))
+
+    def begin_tls(self) -> None:
+        """Speak TLS from the next octet."""
+        self.start_tls(self.site.server_tls())
+
+    def logged_in(self, account: Account) -> None:
+        """From now on only silence ends the session."""
+        self.user = account.name
+        self.limit_total(None)
+        self.limit_idle(self.factory.settings.idle_timeout)
+
+    # -- the session ---------------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Greet, then obey until the session is over; the greeting has no timestamp, so there is no APOP."""
+        notice_dead_peer(self.wire_transport, DEAD_AFTER)
+        self.limit_total(self.factory.settings.login_timeout)
+        self.write(good(f"{self.site.hostname} POP3 ready"))
+        try:
+            while self.session.state is not State.OVER:
+                await self._one()
+        except Stopping:
+            self.write(bad("shutting down", "SYS/TEMP"))
+            raise
+        except CutOff:
+            self.outcome = "cut off in a message"
+            self.abort()
+        finally:
+            self.session.leave()
+
+    async def _one(self) -> None:
+        try:
+            line = await self.line(MAX_COMMAND)
+            if line.startswith(HTTP):
+                self.outcome = "http"
+                self.session.become(State.OVER)
+                return
+            self.commands += 1
+            reply = await obey(self.session, line)
+        except LineTooLong:
+            self._give_up("line too long")
+            return
+        except BareNewline:
+            reply = self._wrong("lines end with CRLF")
+        except SyntaxWrong as error:
+            reply = self._wrong(error.text)
+        except Refusal as refusal:
+            reply = reply_for(refusal)
+        await self.session.send(reply)
+        if self.session.state is State.OVER and self.outcome == "closed":
+            self.outcome = "quit" if reply.startswith(b"+OK") else "refused"
+
+    def _wrong(self, text: str) -> bytes:
+        self.session.errors += 1
+        if self.session.errors < MAX_ERRORS:
+            return bad(text)
+        self.outcome = "too many errors"
+        self.session.become(State.OVER)
+        return bad("too many errors")
+
+    def _give_up(self, text: str) -> None:
+        self.outcome = text
+        self.write(bad(text))
+        self.session.become(State.OVER)
+
+
+class Pop3Factory(ServerFactory):
+    """Admits peers to their maildrops."""
+
+    protocol = Pop3Server
+    refusal = bad("too many connections", "SYS/TEMP")
+
+    def __init__(
+        self, site: Site, name: str, count: ConnectionCount, settings: Settings, implicit_tls: bool = False
+    ) -> None:
+        super().__init__(site, name, count, implicit_tls)
+        self.settings = settings
+        self.offers_tls = site.has_tls  # type: ignore[misc]
+
+    def make_stream(self) -> Pop3Server:
+        """A new peer's protocol."""
+        return Pop3Server(self)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own; a Unix socket's is."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "unix"

@@ -1,0 +1,197 @@
+"""
+One peer's session: its state, its maildrop, and the one place where refusals become POP3's words.
+
+RFC 1939 section 3 has the states.  A session knows its connection through :class:`Connection` and the stores through their
+interfaces; it does not import Twisted.  It holds the maildrop's lock from log-in until :meth:`Session.leave`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from launcelot.accounts.interface import Account
+from launcelot.core.errors import (
+    BadCredentials,
+    InUse,
+    LimitReached,
+    NotPermitted,
+    OverQuota,
+    ReadOnly,
+    Refusal,
+    TryLater,
+)
+from launcelot.core.sasl import Credentials
+from launcelot.core.wire import Wire
+from launcelot.mailstore.interface import INBOX
+from launcelot.protocols.pop3.grammar import bad
+from launcelot.protocols.pop3.maildrop import PIECE, Maildrop
+
+if TYPE_CHECKING:
+    from launcelot.hosting.site import Site
+
+MAX_LOGINS = 5
+"""Failed log-ins before the connection is closed."""
+
+MAX_ERRORS = 10
+"""Commands that were not understood, or did not belong where they came, before the connection is closed."""
+
+
+class State(Enum):
+    """RFC 1939 section 3; OVER is behind the UPDATE state."""
+
+    AUTHORIZATION = "AUTHORIZATION"
+    TRANSACTION = "TRANSACTION"
+    UPDATE = "UPDATE"
+    OVER = "over"
+
+
+LAWFUL: Mapping[State, frozenset[State]] = {
+    State.AUTHORIZATION: frozenset({State.TRANSACTION, State.OVER}),
+    State.TRANSACTION: frozenset({State.UPDATE, State.OVER}),
+    State.UPDATE: frozenset({State.OVER}),
+    State.OVER: frozenset({State.OVER}),
+}
+"""Where each state may lead."""
+
+
+class Unlawful(Exception):
+    """A transition that :data:`LAWFUL` does not have: our bug."""
+
+
+class CutOff(Exception):
+    """A multi-line reply that cannot be finished; only dropping the connection tells the peer."""
+
+
+class Connection(Wire, Protocol):
+    """What a session asks of its connection beyond octets."""
+
+    source: str
+
+    @property
+    def offers_tls(self) -> bool:
+        """Whether STLS is possible now."""
+
+    @property
+    def takes_passwords(self) -> bool:
+        """Whether a password may come on this connection as it is."""
+
+    def begin_tls(self) -> None:
+        """Speak TLS from the next octet."""
+
+    def logged_in(self, account: Account) -> None:
+        """Another deadline holds, and the log knows a name."""
+
+
+class Session:
+    """
+    One peer.
+
+    :ivar name: what USER gave.
+    :ivar failures: failed log-ins.
+    """
+
+    def __init__(self, wire: Connection, site: Site, service: str) -> None:
+        self.wire = wire
+        self.site = site
+        self.service = service
+        self.state = State.AUTHORIZATION
+        self.name: bytes | None = None
+        self.failures = 0
+        self.errors = 0
+        self._drop: Maildrop | None = None
+        self._unlock: Callable[[], None] | None = None
+        self._unsent = 0
+
+    @property
+    def drop(self) -> Maildrop:
+        """
+        The maildrop of who has logged in.
+
+        :raises Unlawful: nobody has.
+        """
+        if self._drop is None:
+            raise Unlawful("no maildrop in this state")
+        return self._drop
+
+    def become(self, state: State) -> None:
+        """
+        Go to another state.
+
+        :raises Unlawful: there is no way from here.
+        """
+        if state not in LAWFUL[self.state]:
+            raise Unlawful(f"{self.state} to {state}")
+        self.state = state
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait for a slow peer when much has been written."""
+        self.wire.write(data)
+        self._unsent += len(data)
+        if self._unsent >= PIECE:
+            self._unsent = 0
+            await self.wire.drain()
+
+    async def log_in(self, credentials: Credentials) -> None:
+        """
+        Check who it is, take the maildrop's lock and look at its messages.
+
+        :raises BadCredentials: name and password do not fit.
+        :raises InUse: another session has the maildrop.
+        :raises Refusal: as the directory and the store raise it.
+        """
+        try:
+            account = await self._account(credentials)
+        except NotPermitted:
+            self.failures += 1
+            raise
+        mail = await self.site.mail.mail(account.id, account.quota)
+        self._unlock = mail.lock()
+        try:
+            self._drop = await Maildrop.open(await mail.mailbox(INBOX))
+        except Refusal:
+            self.leave()
+            raise
+        self.become(State.TRANSACTION)
+        self.wire.logged_in(account)
+
+    async def _account(self, credentials: Credentials) -> Account:
+        logins = self.site.logins
+        account = await logins.by_password(credentials.name, credentials.password, self.wire.source, self.service)
+        if credentials.authorize not in ("", credentials.name, account.name, str(account.address)):
+            raise NotPermitted("nobody may act as somebody else here")
+        return account
+
+    def forget(self) -> None:
+        """Start anew, as after STLS: what was said in the clear counts for nothing.  RFC 2595 section 4."""
+        self.name = None
+
+    def leave(self) -> None:
+        """Let go of the maildrop; nothing is removed.  May be called twice."""
+        unlock, self._unlock = self._unlock, None
+        self._drop = None
+        if unlock is not None:
+            unlock()
+
+
+def reply_for(refusal: Refusal) -> bytes:
+    """
+    A refusal in POP3's words, complete with CRLF.
+
+    Response codes are those of RFC 2449 section 8.1 and RFC 3206 section 4.
+    """
+    code = next((CODES[kind] for kind in type(refusal).__mro__ if kind in CODES), "")
+    return bad(refusal.text, code)
+
+
+CODES: Mapping[type, str] = {
+    BadCredentials: "AUTH",
+    NotPermitted: "SYS/PERM",
+    ReadOnly: "SYS/PERM",
+    InUse: "IN-USE",
+    LimitReached: "LOGIN-DELAY",
+    OverQuota: "SYS/TEMP",
+    TryLater: "SYS/TEMP",
+}
+"""Response codes by kind; the other kinds are about one command and have none."""
