@@ -185,7 +185,7 @@ class Database:
         try:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
-            outcomes = [(deferred, run_in_savepoint(connection, job)) for deferred, job in batch]
+            outcomes = [(deferred, self._outcome(connection, job)) for deferred, job in batch]
             connection.execute("COMMIT")
             self._wal_size = size_of(self._wal)
         except (sqlite3.Error, OSError) as error:
@@ -199,6 +199,14 @@ class Database:
             return [(deferred, failure) for deferred, _ in batch]
         self._unmoved_jobs += len(batch)
         return outcomes
+
+    def _outcome(self, connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
+        """What comes of one job; SQL that the file does not understand is the file's failing, as in :meth:`read`."""
+        outcome = run_in_savepoint(connection, job)
+        if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.OperationalError):
+            self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(outcome.value))
+            return refusal_because(outcome.value)
+        return outcome
 
     def _hand_back(self, outcomes: list[Outcome]) -> None:
         self._at_work = False

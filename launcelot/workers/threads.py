@@ -44,7 +44,8 @@ class Deliveries:
         ready = self._ready
         while ready:
             deferred, result = ready.popleft()
-            deferred.callback(result)
+            if not deferred.called:  # else it was cancelled while its job ran
+                deferred.callback(result)
 
 
 class ThreadWorkers:
