@@ -107,6 +107,15 @@ def parse_address_list(value: bytes) -> tuple[Mailbox | Group, ...]:
     return tuple(found)
 
 
+def fits(value: bytes) -> bool:
+    """
+    Whether :func:`parse_address_list` surely sees all of a value.
+
+    Who grants something because of the addresses in a field must refuse a value that does not fit.
+    """
+    return len(value) <= MAX_LIST and value.count(b",") + value.count(b";") < MAX_ADDRESSES
+
+
 class _Reader:
     """
     The address being read: words before ``<``, then what is inside.
@@ -166,8 +175,8 @@ class _Reader:
             self.domain.append(text)
         else:
             self.local.append(text)
-            if not self.angle:
-                self.phrase.append(text)
+        if not self.angle:
+            self.phrase.append(text)
 
     def special(self, sign: bytes) -> None:
         """One of ``,:;<>@.``"""
@@ -190,7 +199,9 @@ class _Reader:
             self.word(sign)
 
     def at_sign(self) -> None:
-        """The domain begins, or a source route."""
+        """The domain begins, or a source route; or it stands in a name that should have had quotes."""
+        if not self.angle:
+            self.phrase.append(b"@")
         if self.angle and not self.local:
             self.route = [] if self.route is None else self.route
             self.route.append(b"@")

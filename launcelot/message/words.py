@@ -26,10 +26,7 @@ _NOT_TEXT = frozenset({
 _CODECS = {
     **{name: codec for name, codec in aliases.items() if codec not in _NOT_TEXT},
     **{codec: codec for codec in aliases.values() if codec not in _NOT_TEXT},
-    "utf_8": "utf-8",
-    "utf8": "utf-8",
-    "utf_8_sig": "utf-8-sig",
-    "utf_7": "utf-7",
+    "utf_8_sig": "utf_8_sig",
     "gb2312": "gb18030",
     "gbk": "gb18030",
     "x_gbk": "gb18030",
@@ -53,7 +50,11 @@ def decode_charset(data: bytes, charset: str) -> str:
     codec = codec_name(charset)
     if codec is None:
         return decode_raw(data)
-    return data.decode(codec, "replace")
+    text = data.decode(codec, "replace")
+    if codec == "utf_7":
+        # The one codec that lets half surrogates through, which no UTF-8 (a database, say) can hold.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def decode_raw(data: bytes) -> str:

@@ -26,7 +26,7 @@ from launcelot.message.headers import (
     scan_parameters,
     unfold,
 )
-from launcelot.message.lists import MAX_ADDRESSES, MAX_LIST
+from launcelot.message.lists import MAX_ADDRESSES, MAX_LIST, fits
 from launcelot.message.parameters import MAX_PARAMETERS, strip_comments
 from launcelot.message.words import _CODECS, MAX_TEXT, codec_name, decode_base64, decode_charset
 from tests.message.messages import cpu_seconds
@@ -225,6 +225,13 @@ class WordTests(SynchronousTestCase):
             for data in (b"abc", bytes(range(256)), b"\xff\xfe\xfd", b""):
                 self.assertIsInstance(decode_charset(data, name), str)
 
+    def test_no_half_surrogates(self) -> None:
+        """Decoded text can always be written as UTF-8, whatever UTF-7 and its like let through."""
+        for data in (b"+2AA-", b"+2D3eAA-", b"+3AA-x", b"\xed\xa0\x80", b"\xd8\x00", b"\x00\xd8\x00\x00"):
+            for name in _CODECS:
+                decode_charset(data, name).encode("utf-8")
+        self.assertEqual(decode_charset(b"+2D3eAA-", "utf-7"), "\U0001f600")
+
     def test_names_that_are_no_charset(self) -> None:
         """Codecs that are none, or that are slow, cannot be reached."""
         for name in (
@@ -340,6 +347,8 @@ class ListTests(SynchronousTestCase):
             (b"J. R. Public <j@x>", (Mailbox(b"J. R. Public", None, b"j", b"x"),)),
             (b'J "R" Public <j@x>', (Mailbox(b"J R Public", None, b"j", b"x"),)),
             (b"\xfc <j@x>", (Mailbox(b"\xfc", None, b"j", b"x"),)),
+            (b"a@b.c <d@e>", (Mailbox(b"a@b.c", None, b"d", b"e"),)),
+            (b"a @ b <d@e>", (Mailbox(b"a @ b", None, b"d", b"e"),)),
             (b"g: a@b", (Group(b"g", (Mailbox(None, None, b"a", b"b"),)),)),
             (b"a@b@c", (Mailbox(None, None, b"a", b"b@c"),)),
             (b'"open <a@b>', (Mailbox(None, None, b"open <a@b>", b""),)),
@@ -379,6 +388,33 @@ class ListTests(SynchronousTestCase):
         assert isinstance(group, Group)
         self.assertEqual(len(group.members), MAX_ADDRESSES)
         self.assertEqual(parse_address_list(b" " * MAX_LIST + b"a@b"), ())
+
+    def test_nobody_hides_behind_the_limits(self) -> None:
+        """Case S09: a list of which some addresses would not be seen does not fit."""
+        for value in (b"a@b," * 2000 + b"c@d", b"a@b" + b" " * MAX_LIST + b",c@d", b"g:a@b;" * 1000 + b"c@d"):
+            found = parse_address_list(value)
+            flat = [one for item in found for one in ([item] if isinstance(item, Mailbox) else item.members)]
+            self.assertNotIn(Mailbox(None, None, b"c", b"d"), flat)
+            self.assertFalse(fits(value))
+        for value in (b"a@b", b"a@b," * 900, b'"a,b" <a@b>; c@d'):
+            self.assertTrue(fits(value))
+
+    def test_two_addresses_in_one_are_none(self) -> None:
+        """Case S10: what different programs show as different authors has no strict address, or the inner one."""
+        for value in (
+            b"<a@b> <c@d>",
+            b"<a@b> c@d",
+            b"<a@b>c@d",
+            b"a@b c@d",
+            b"<a@b c@d>",
+            b"<<a@b>c@d>",
+            b'"x" <a@b>, <c@d',
+        ):
+            last = parse_address_list(value)[-1]
+            assert isinstance(last, Mailbox)
+            self.assertIn(last.address, (None, Address("c", "d")), value)
+        inner = parse_address_list(b"a@b <c@d>")
+        self.assertEqual([one.address for one in inner if isinstance(one, Mailbox)], [Address("c", "d")])
 
     @given(
         st.lists(
