@@ -1,9 +1,10 @@
 """
 Asks questions: any number at once, each answered in order, each ending exactly once whatever becomes of the connection.
 
->>> client = await connect(endpoint, QuestionsClientFactory(reactor))      # doctest: +SKIP
->>> await client.ask(b"What is your name?")                                # doctest: +SKIP
-b'My name is Sir Lancelot of Camelot.'
+::
+
+    client = await launcelot.hosting.calling.connect(endpoint, QuestionsClientFactory(reactor))
+    answer = await client.ask(b"What is your name?")
 
 For TLS the caller wraps the endpoint: ``wrapClientTLS(optionsForClientTLS(hostname), endpoint)`` verifies certificate and name.
 """
@@ -11,23 +12,14 @@ For TLS the caller wraps the endpoint: ``wrapClientTLS(optionsForClientTLS(hostn
 from __future__ import annotations
 
 from collections import deque
-from typing import cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import (
-    ConnectError,
-    ConnectionAborted,
-    ConnectionDone,
-    ConnectionLost,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
-from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
-from launcelot.core.wire import DeadlinePassed, PeerGone, WireEnd
+from launcelot.core.wire import PeerGone, WireEnd
+from launcelot.hosting.calling import CallError, Confused, why
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.stream import Stream
 from launcelot.protocols.questions.grammar import (
@@ -46,50 +38,6 @@ WINDOW = 16_384
 """Octets of questions under way; more wait here, so that neither side ever waits for the other to read."""
 
 
-class AskError(Exception):
-    """A question that got no answer."""
-
-
-class Refused(AskError):
-    """Nobody listens there."""
-
-
-class Unreachable(AskError):
-    """The connection could not be made."""
-
-
-class TimedOut(AskError):
-    """No connection, or no answer, in time."""
-
-
-class Reset(AskError):
-    """The connection was reset."""
-
-
-class Closed(AskError):
-    """The connection was closed before the answer began."""
-
-
-class Truncated(AskError):
-    """
-    The connection was closed in the middle of the answer.
-
-    :ivar received: what came of it.
-    """
-
-    def __init__(self, received: bytes) -> None:
-        super().__init__(f"the answer broke off after {len(received)} octets")
-        self.received = received
-
-
-class Untrusted(AskError):
-    """TLS failed: the certificate is not trusted, is another host's, or the peer does not speak TLS."""
-
-
-class Confused(AskError):
-    """The peer answered what nobody asked, or with an answer that does not end."""
-
-
 class QuestionsClient(Stream):
     """
     One connection to somebody who answers.
@@ -105,14 +53,14 @@ class QuestionsClient(Stream):
         self._under_way = 0
         self._heard = b""
         self._hearing: Deferred[None] | None = None
-        self._failed: AskError | None = None
+        self._failed: CallError | None = None
         self._lost_because: Failure | None = None
 
     def ask(self, question: bytes) -> Deferred[bytes]:
         """
         Ask one question; the result is its answer, with its full stop.
 
-        Errors are of :class:`AskError`.  A cancelled question is still answered, to nobody.
+        Errors are those of :mod:`launcelot.hosting.calling`.  A cancelled question is still answered, to nobody.
 
         :param question: with its ``?``.
         :raises NotASentence: it is not exactly one question.
@@ -134,7 +82,7 @@ class QuestionsClient(Stream):
         """Fail what is still to be answered."""
         self._lost_because = reason
         super().connectionLost(reason)
-        self._fail(self._failed or self._why(None))
+        self._fail(self._failed or why(None, self._lost_because, bool(self._heard)))
 
     def _send(self) -> None:
         while self._waiting and self._under_way < WINDOW:
@@ -147,13 +95,19 @@ class QuestionsClient(Stream):
     async def _hear(self) -> None:
         while self._asked:
             self._heard += await self.chunk()
-            found = sentences(self._heard, FULL_STOP, MAX_ANSWER)
-            self._heard = self._heard[sum(map(len, found)) :]
-            for answer in found:
-                self._settle(answer)
+            while found := self._answers():
+                self._heard = self._heard[sum(map(len, found)) :]
+                for answer in found:
+                    self._settle(answer)
             self._send()
         if self._heard or self.pending:
             raise Confused("the peer said what nobody asked for")
+
+    def _answers(self) -> list[bytes]:
+        try:
+            return sentences(self._heard, FULL_STOP, MAX_ANSWER)
+        except SentenceTooLong:
+            raise Confused("the answer does not end") from None
 
     def _settle(self, answer: bytes) -> None:
         if not self._asked:
@@ -166,32 +120,18 @@ class QuestionsClient(Stream):
         self._hearing = None
         if not isinstance(result, Failure):
             return
-        result.trap(WireEnd, SentenceTooLong, Confused)
+        result.trap(WireEnd, Confused)
         if result.check(PeerGone):
-            self._fail(self._failed or self._why(result))
+            self._fail(self._failed or why(result, self._lost_because, bool(self._heard)))
             self.close()
         else:
-            self._break_off(self._why(result))
+            self._break_off(why(result, self._lost_because, bool(self._heard)))
 
-    def _break_off(self, error: AskError) -> None:
+    def _break_off(self, error: CallError) -> None:
         self._fail(error)
         self.abort()
 
-    def _why(self, result: Failure | None) -> AskError:
-        if result is not None and result.check(Confused):
-            return Confused(str(result.value))
-        if result is not None and result.check(SentenceTooLong):
-            return Confused("the answer does not end")
-        if result is not None and result.check(DeadlinePassed):
-            return TimedOut("no answer in time")
-        lost = self._lost_because
-        if lost is not None and lost.check(ConnectionLost, ConnectionAborted):
-            return Reset("the connection was reset")
-        if lost is not None and not lost.check(ConnectionDone):
-            return Untrusted(str(lost.value) or type(lost.value).__name__)
-        return Truncated(self._heard) if self._heard else Closed("closed before the answer")
-
-    def _fail(self, error: AskError) -> None:
+    def _fail(self, error: CallError) -> None:
         self._failed = error
         left = [*self._asked, *self._waiting]
         self._asked.clear()
@@ -218,23 +158,3 @@ class QuestionsClientFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> QuestionsClient:
         """A client for one connection."""
         return QuestionsClient(self._clock, self._deadlines, self._timeout)
-
-
-async def connect(endpoint: IStreamClientEndpoint, factory: QuestionsClientFactory) -> QuestionsClient:
-    """
-    Connect.
-
-    :raises Refused: nobody listens there.
-    :raises TimedOut: no connection in time.
-    :raises Unreachable: any other reason.
-    """
-    try:
-        return cast(QuestionsClient, await endpoint.connect(factory))
-    except (ConnectError, DNSLookupError) as error:
-        raise _unconnected(error) from error
-
-
-def _unconnected(error: ConnectError | DNSLookupError) -> AskError:
-    kinds: dict[type[Exception], type[AskError]] = {ConnectionRefusedError: Refused, TimeoutError: TimedOut}
-    kind = next((kinds[one] for one in type(error).__mro__ if one in kinds), Unreachable)
-    return kind(str(error))

@@ -9,9 +9,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.core.settings import load
+from launcelot.hosting.calling import Refused, Untrusted, connect
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.listening import Listeners
-from launcelot.protocols.questions.client import QuestionsClientFactory, Refused, Untrusted, connect
+from launcelot.protocols.questions.client import QuestionsClientFactory
 from launcelot.protocols.questions.service import Settings, build
 from launcelot.testing.site import memory_site
 
