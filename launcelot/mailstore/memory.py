@@ -64,7 +64,7 @@ class MemoryMailStore:
             holdings.removed = True
             for shelf in holdings.shelves.values():
                 shelf.gone = True
-            holdings.watchers.notify([shelf.number for shelf in holdings.shelves.values()])
+            holdings.watchers.notify_all()
 
     async def close(self) -> None:
         """There is nothing to let go of."""

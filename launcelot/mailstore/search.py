@@ -35,6 +35,8 @@ from launcelot.message.structure import Part, parse
 
 MAX_DEPTH = 100
 """Levels of a query inside each other."""
+MAX_OCTETS = 16_777_216
+"""Octets of one message that are searched; text parts that begin behind them are not found."""
 
 
 class Subject(Protocol):
@@ -77,7 +79,7 @@ class Text:
 
     def _parsed(self) -> Part:
         if self._part is None:
-            self._buffer = self._octets()
+            self._buffer = self._octets()[:MAX_OCTETS]
             self._part = parse(self._buffer)
         return self._part
 

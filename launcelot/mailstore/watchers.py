@@ -30,6 +30,10 @@ class Watchers:
 
         return stop
 
+    def notify_all(self) -> None:
+        """Tell everybody, because everything is gone."""
+        self.notify(sorted(self._watching))
+
     def notify(self, mailboxes: Iterable[int]) -> None:
         """Tell everybody who watches these; a watcher's bug is logged and does not reach the one who made the change."""
         for mailbox in mailboxes:

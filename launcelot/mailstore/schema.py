@@ -1,0 +1,123 @@
+"""
+The tables of an account's mail file.
+
+Each step of :data:`MIGRATIONS` is final once it has been released: a change is a new step.  Flags are bits as in
+:mod:`launcelot.mailstore.flags`, system flags and keywords in two columns because SQLite's integers have 64 bits; days are
+proleptic Gregorian ordinals (:meth:`datetime.date.toordinal`), moments seconds since 1970 with a zone in minutes.
+
+``messages`` rows are short and lie together by mailbox and UID, so that listing states reads few pages; everything that
+never changes of a message is in ``contents``, shared by its copies (``uses`` counts them), and its octets in ``chunks``,
+numbered by content and position (:data:`CHUNK_BITS`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+CHUNK = 262_144
+"""Octets in one row of ``chunks``, the last of a message excepted."""
+CHUNK_BITS = 20
+"""Low bits of a chunk's number that count the chunks of one message."""
+
+
+def first(connection: sqlite3.Connection) -> None:
+    """Everything IMAP, POP3 and delivery need."""
+    for statement in _FIRST:
+        connection.execute(statement)
+
+
+_FIRST = (
+    """
+    CREATE TABLE account (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        uid_validity INTEGER NOT NULL,
+        octets INTEGER NOT NULL,
+        messages INTEGER NOT NULL
+    )
+    """,
+    "INSERT INTO account VALUES (1, 0, 0, 0)",
+    """
+    CREATE TABLE mailboxes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL UNIQUE,
+        special_use TEXT NOT NULL,
+        uid_validity INTEGER NOT NULL,
+        uid_next INTEGER NOT NULL DEFAULT 1,
+        modseq INTEGER NOT NULL DEFAULT 1,
+        recent_from INTEGER NOT NULL DEFAULT 1,
+        messages INTEGER NOT NULL DEFAULT 0,
+        unseen INTEGER NOT NULL DEFAULT 0,
+        deleted INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE keywords (
+        mailbox INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (mailbox, number)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE contents (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        uses INTEGER NOT NULL,
+        email_id TEXT NOT NULL,
+        thread_id TEXT,
+        size INTEGER NOT NULL,
+        header_size INTEGER NOT NULL,
+        sent INTEGER,
+        sent_zone INTEGER,
+        sent_day INTEGER,
+        envelope BLOB NOT NULL,
+        body BLOB NOT NULL,
+        body_structure BLOB NOT NULL,
+        parts BLOB NOT NULL,
+        subject TEXT NOT NULL,
+        base_subject TEXT NOT NULL,
+        from_key TEXT NOT NULL,
+        to_key TEXT NOT NULL,
+        cc_key TEXT NOT NULL,
+        bcc_key TEXT NOT NULL,
+        sort_from TEXT NOT NULL,
+        sort_to TEXT NOT NULL,
+        sort_cc TEXT NOT NULL,
+        message_id TEXT,
+        references_to TEXT NOT NULL
+    )
+    """,
+    "CREATE TABLE chunks (number INTEGER PRIMARY KEY, octets BLOB NOT NULL)",
+    """
+    CREATE TABLE messages (
+        mailbox INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        flags INTEGER NOT NULL,
+        keywords INTEGER NOT NULL,
+        content INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        internal INTEGER NOT NULL,
+        internal_zone INTEGER NOT NULL,
+        internal_day INTEGER NOT NULL,
+        saved INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX messages_by_modseq ON messages (mailbox, modseq)",
+    "CREATE INDEX messages_unseen ON messages (mailbox, uid) WHERE flags & 8 = 0",
+    "CREATE INDEX messages_deleted ON messages (mailbox, uid) WHERE flags & 4 <> 0",
+    """
+    CREATE TABLE expunged (
+        mailbox INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, modseq, uid)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE subscriptions (name TEXT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE deliveries (key TEXT PRIMARY KEY, made INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS = (first,)

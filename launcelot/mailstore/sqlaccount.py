@@ -1,0 +1,126 @@
+"""One account's mail in its SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from sqlite3 import Connection
+
+from launcelot.core.errors import InUse, NotFound
+from launcelot.mailstore import sqlrows, tree
+from launcelot.mailstore.flags import Flags, sort_out
+from launcelot.mailstore.interface import INBOX, Appended, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.names import canonical, known, order
+from launcelot.mailstore.sqlfile import AccountFile
+from launcelot.mailstore.sqlmailbox import SqliteMailbox
+from launcelot.mailstore.sqlwriting import Writing
+from launcelot.message.analysis import Analysis
+from launcelot.workers.staging import Buffer
+
+SHORT = 500
+"""Mailboxes or subscriptions listed in the reactor thread at most."""
+
+
+class SqliteAccountMail:
+    """
+    One account's mail; see :class:`launcelot.mailstore.interface.AccountMail`.
+
+    :param quota: octets it may hold; 0 for no limit.
+    """
+
+    def __init__(self, file: AccountFile, quota: int) -> None:
+        self._file = file
+        self._quota = quota
+
+    # -- mailboxes -----------------------------------------------------------------------------------------------
+
+    async def mailboxes(self) -> Sequence[MailboxInfo]:
+        """All names, INBOX first, then by name."""
+        rows = await self._file.read(sqlrows.tree_size)
+        return await (self._file.read(listing_of) if rows <= SHORT else self._file.read_aside(listing_of))
+
+    async def mailbox(self, name: str) -> Mailbox:
+        """Open a mailbox."""
+        found = known(name)
+        if found is None:
+            raise NotFound("no such mailbox")
+        number, info = await self._file.read(lambda connection: sqlrows.mailbox_named(connection, found))
+        return SqliteMailbox(self._file, self._quota, number, info)
+
+    async def create(self, name: str, special_use: str = "") -> MailboxInfo:
+        """Make a mailbox and those missing above it."""
+
+        def job(writing: Writing) -> MailboxInfo:
+            made = writing.create(name, special_use)
+            return sqlrows.mailbox_named(writing.connection, made)[1]
+
+        return await self._file.write(job)
+
+    async def delete(self, name: str) -> None:
+        """Delete a mailbox and its messages."""
+        await self._file.write(lambda writing: writing.delete(name))
+
+    async def rename(self, name: str, to: str) -> None:
+        """Rename a mailbox and all below it; of INBOX the messages move."""
+        await self._file.write(lambda writing: writing.rename(name, to))
+
+    # -- subscriptions -------------------------------------------------------------------------------------------
+
+    async def subscriptions(self) -> Sequence[str]:
+        """Subscribed names."""
+        rows = await self._file.read(sqlrows.tree_size)
+        read = self._file.read if rows <= SHORT else self._file.read_aside
+        return sorted(await read(sqlrows.subscribed_names), key=order)
+
+    async def subscribe(self, name: str, subscribed: bool = True) -> None:
+        """Set or clear a subscription."""
+        name = canonical(name)
+        await self._file.write(lambda writing: writing.subscribe(name, subscribed))
+
+    # -- delivery ------------------------------------------------------------------------------------------------
+
+    async def deliver(
+        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+    ) -> Appended | None:
+        """Deliver once."""
+        given = sort_out(flags)
+        analysis = await self._file.analysis(body)
+        return await self._file.write(
+            lambda writing: deliver(writing, body, analysis, delivery, mailbox, given), self._quota
+        )
+
+    async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
+        """Drop keys that will not come again."""
+        await self._file.write(lambda writing: writing.forget_deliveries(deliveries))
+
+    async def usage(self) -> Usage:
+        """What the account's mail takes."""
+        return await self._file.read(sqlrows.usage_of)
+
+    def lock(self) -> Callable[[], None]:
+        """Take the maildrop for one POP3 session."""
+        file = self._file
+        file.check()
+        if file.locked:
+            raise InUse("another session has the mailbox open")
+        file.locked = True
+        taken = [file]
+
+        def release() -> None:
+            while taken:
+                taken.pop().locked = False
+
+        return release
+
+
+def deliver(
+    writing: Writing, body: Buffer, analysis: Analysis | None, delivery: str, mailbox: str, flags: Flags
+) -> Appended | None:
+    """Add a message unless its delivery is known."""
+    if not writing.begin_delivery(delivery):
+        return None
+    return writing.add(sqlrows.number_named(writing.connection, mailbox), body, analysis, flags, None)
+
+
+def listing_of(connection: Connection) -> list[MailboxInfo]:
+    """All names of an account."""
+    return tree.listing(sqlrows.kept_mailboxes(connection), sqlrows.subscribed_names(connection))

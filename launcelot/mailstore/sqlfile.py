@@ -1,0 +1,242 @@
+"""
+One account's mail file: opened when it is needed, closed when nobody has used it for long.
+
+An :class:`AccountFile` outlives its open database: who holds it (or a mailbox made from it) need not know whether the file
+is open.  Changes are shielded: cancelling a caller's Deferred gives up waiting, the change and the word to the watchers
+still happen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from launcelot.core.errors import Gone, Refusal
+from launcelot.mailstore.interface import INBOX
+from launcelot.mailstore.schema import MIGRATIONS
+from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.watchers import Watchers
+from launcelot.message.analysis import Analysis, analyse
+from launcelot.workers.database import Database, sync_directory
+from launcelot.workers.interface import Workers
+from launcelot.workers.staging import Buffer
+
+T = TypeVar("T")
+
+FILE_NAME = "mail.db"
+ANALYSE_ASIDE = 65_536
+"""Octets from which on a body is analysed in a reader thread, before it takes part in a transaction."""
+
+
+class AccountFile:
+    """
+    The mail file of one account.
+
+    :param folder: the account's folder; made with mode 0700 when the file is.
+    :param used: told each time the database is asked for, so that the store can close those not used for long.
+    """
+
+    log = Logger(namespace="launcelot.mailstore")
+
+    def __init__(
+        self,
+        folder: Path,
+        writer: Workers,
+        readers: Workers,
+        now: Callable[[], datetime],
+        ids: Callable[[], str],
+        used: Callable[[AccountFile], None],
+    ) -> None:
+        self.folder = folder
+        self.watchers = Watchers()
+        self.locked = False
+        self.ended: type[Refusal] | None = None
+        self._writer = writer
+        self._readers = readers
+        self._now = now
+        self._ids = ids
+        self._used = used
+        self._database: Database | None = None
+        self._busy = 0
+        self._quiet: list[Deferred[None]] = []
+        self._opening = False
+        self._waiters: list[Deferred[None]] = []
+        self._closing: Deferred[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be closed without anybody noticing."""
+        return not (self._busy or self._opening or self.watchers or self.locked)
+
+    # -- opening and closing -------------------------------------------------------------------------------------
+
+    async def opened(self) -> Database:
+        """
+        The open database.
+
+        :raises Gone: the account's mail has been removed.
+        :raises TryLater: the file cannot be opened, or the store has been closed.
+        """
+        while True:
+            self.check()
+            if self._database is not None:
+                self._used(self)
+                return self._database
+            waiter: Deferred[None] = Deferred()
+            self._waiters.append(waiter)
+            if not self._opening:
+                self._opening = True
+                Deferred.fromCoroutine(self._open()).addBoth(self._end_opening)
+            await waiter
+
+    def check(self) -> None:
+        """Refuse what comes after :meth:`end`."""
+        if self.ended is not None:
+            raise self.ended
+
+    async def _open(self) -> None:
+        if self._closing is not None:
+            await self._closing
+            self._closing = None
+        await self._writer.run(self._make_folder)
+        database = Database(self.folder / FILE_NAME, MIGRATIONS, self._writer, self._readers)
+        await database.open()
+        if database.read(_is_new):
+            await database.write(self._make_inbox)
+        self._database = database
+
+    def _make_folder(self) -> None:
+        if not self.folder.exists():
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self.folder.parent)
+
+    def _make_inbox(self, connection: sqlite3.Connection) -> None:
+        if _is_new(connection):
+            Writing(connection, 0, self._now, self._ids).add_mailbox(INBOX, "")
+
+    def _end_opening(self, result: Any) -> None:
+        self._opening = False
+        self._settle()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(result)
+
+    def close(self) -> Deferred[None]:
+        """Close the database, which is :attr:`idle` now; the next use opens it again."""
+        database, self._database = self._database, None
+        if database is not None:
+            self._closing = database.close()
+        return succeed(None) if self._closing is None else shielded(self._closing)
+
+    async def end(self, refusal: type[Refusal]) -> None:
+        """Refuse everything from now on, finish what is under way, then close the database."""
+        self.ended = refusal
+        while self._busy or self._opening:
+            quiet: Deferred[None] = Deferred()
+            self._quiet.append(quiet)
+            await quiet
+        await self.close()
+
+    async def remove(self) -> None:
+        """Close the database for good and remove the folder."""
+        await self.end(Gone)
+        await self._writer.run(self._remove_folder)
+        self.watchers.notify_all()
+
+    def _remove_folder(self) -> None:
+        # Renamed first, so that a crash leaves either all of an account's mail or none of it.
+        grave = self.folder.with_name(f".removed-{self._ids()}")
+        try:
+            os.rename(self.folder, grave)
+        except FileNotFoundError:
+            return
+        sync_directory(self.folder.parent)
+        shutil.rmtree(grave)
+
+    def _settle(self) -> None:
+        if not (self._busy or self._opening):
+            quiet, self._quiet = self._quiet, []
+            for waiter in quiet:
+                waiter.callback(None)
+
+    # -- using it ------------------------------------------------------------------------------------------------
+
+    async def write(self, job: Callable[[Writing], T], quota: int = 0) -> T:
+        """Run a change and tell the watchers of every mailbox it touched; what it returns is on disk."""
+        database = await self.opened()
+
+        def run(connection: sqlite3.Connection) -> tuple[T, list[int]]:
+            writing = Writing(connection, quota, self._now, self._ids)
+            return job(writing), sorted(writing.touched)
+
+        self._busy += 1
+        outcome = await shielded(database.write(run).addBoth(self._written))
+        return cast(T, outcome)
+
+    def _written(self, outcome: Any) -> Any:
+        self._busy -= 1
+        self._settle()
+        if isinstance(outcome, Failure):
+            return outcome
+        result, touched = outcome
+        self.watchers.notify(touched)
+        return result
+
+    def _have_read(self, outcome: T) -> T:
+        self._busy -= 1
+        self._settle()
+        return outcome
+
+    async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a short read now, all of it on one commit."""
+        database = await self.opened()
+        return database.read(lambda connection: at_once(connection, job))
+
+    async def read_aside(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a long read in a reader thread, all of it on one commit."""
+        database = await self.opened()
+        self._busy += 1
+        return await shielded(database.read_aside(lambda connection: at_once(connection, job)).addBoth(self._have_read))
+
+    async def analysis(self, body: Buffer) -> Analysis | None:
+        """The analysis of a large body, made in a reader thread; None for a small one, analysed where it is written."""
+        if len(body) < ANALYSE_ASIDE:
+            return None
+        return await self._readers.run(lambda: analyse(body))
+
+
+def at_once(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
+    """What ``job`` reads from one commit."""
+    connection.execute("BEGIN")
+    try:
+        return job(connection)
+    finally:
+        connection.execute("COMMIT")
+
+
+def shielded(done: Deferred[T]) -> Deferred[T]:
+    """A Deferred that ends like ``done``; cancelling it leaves ``done`` alone."""
+    waiting: Deferred[T] = Deferred()
+
+    def hand_on(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure) and not result.check(Refusal):
+            AccountFile.log.failure("a change nobody waited for failed", result)
+
+    done.addBoth(hand_on)
+    return waiting
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM mailboxes WHERE name = ?", (INBOX,)).fetchone() is None

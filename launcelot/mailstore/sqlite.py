@@ -1,0 +1,121 @@
+"""
+Mail in SQLite: one file for each account, so that an account can be copied, moved, restored or removed by itself.
+
+``<folder>/<account id>/mail.db`` is opened at first use; of those open, the ones longest unused are closed when there are more
+than ``open_files``.  An account's file is always written by the same one of a few threads.
+
+What is left out: threads of messages (``thread_id`` is kept empty), and forgetting old entries of the expunge log.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from weakref import WeakValueDictionary
+from zlib import crc32
+
+from twisted.internet.defer import Deferred
+
+from launcelot.core.errors import Invalid, TryLater
+from launcelot.core.ids import AccountId
+from launcelot.mailstore.interface import AccountMail
+from launcelot.mailstore.sqlaccount import SqliteAccountMail
+from launcelot.mailstore.sqlfile import AccountFile, shielded
+from launcelot.workers.interface import Workers
+
+OPEN_FILES = 500
+"""Accounts whose files are open at once; each takes up to ten descriptors and a few MiB of cache when it is busy."""
+
+
+class SqliteMailStore:
+    """
+    The mail of all accounts.
+
+    :param folder: holds a folder for each account; made when the first is.
+    :param writers: where files are written, one of them for each account; each must run one job at a time.
+    :param readers: where long reads and the analysis of large messages run.
+    :param now: the wall clock, aware; called in the writers' threads, like ``ids``.
+    :param ids: gives a fresh identifier each time.
+    :param open_files: largest number of unused files left open.
+
+    The workers belong to the caller, who closes them after the store.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        writers: Sequence[Workers],
+        readers: Workers,
+        now: Callable[[], datetime],
+        ids: Callable[[], str],
+        open_files: int = OPEN_FILES,
+    ) -> None:
+        self._folder = folder
+        self._writers = tuple(writers)
+        self._readers = readers
+        self._now = now
+        self._ids = ids
+        self._limit = open_files
+        # Who uses an account holds its file; the store itself holds only those that are open.
+        self._files: WeakValueDictionary[AccountId, AccountFile] = WeakValueDictionary()
+        self._removals: dict[AccountId, Deferred[None]] = {}
+        self._closed = False
+        self._open: OrderedDict[AccountFile, None] = OrderedDict()
+
+    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+        """
+        An account's mail, made with an INBOX at first use.
+
+        :raises TryLater: its file cannot be opened.
+        """
+        if self._closed:
+            raise TryLater
+        while account in self._removals:
+            await shielded(self._removals[account])
+        file = self._file(account)
+        await file.opened()
+        return SqliteAccountMail(file, quota)
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove an account's mail; sessions that have it open find it gone."""
+        while account in self._removals:
+            await shielded(self._removals[account])
+        file = self._file(account)
+        removed: Deferred[None] = Deferred()
+        self._removals[account] = removed
+        try:
+            await file.remove()
+        finally:
+            self._files.pop(account, None)
+            self._open.pop(file, None)
+            del self._removals[account]
+            removed.callback(None)
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the files; refuse everything that comes later."""
+        self._closed = True
+        for file in list(self._files.values()):
+            await file.end(TryLater)
+        self._open.clear()
+
+    def _file(self, account: AccountId) -> AccountFile:
+        file = self._files.get(account)
+        if file is None:
+            if not account or account.startswith(".") or "/" in account or "\0" in account:
+                raise Invalid("impossible account id")
+            writer = self._writers[crc32(account.encode()) % len(self._writers)]
+            file = AccountFile(self._folder / account, writer, self._readers, self._now, self._ids, self._use)
+            self._files[account] = file
+        return file
+
+    def _use(self, file: AccountFile) -> None:
+        """Note that a file is used; close the one longest unused if too many are open."""
+        self._open[file] = None
+        self._open.move_to_end(file)
+        if len(self._open) > self._limit:
+            oldest = next((other for other in self._open if other.idle and other is not file), None)
+            if oldest is not None:
+                del self._open[oldest]
+                oldest.close()

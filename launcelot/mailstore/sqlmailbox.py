@@ -1,0 +1,166 @@
+"""
+One mailbox of the SQLite store.
+
+Short reads are answered in the reactor thread, longer ones (:data:`SHORT` messages and more) in a reader thread; both see
+one commit each.  Changes go through :meth:`launcelot.mailstore.sqlfile.AccountFile.write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from datetime import datetime
+from sqlite3 import Connection
+
+from launcelot.mailstore import search, sqlrows, sqlsearch
+from launcelot.mailstore.flags import sort_out
+from launcelot.mailstore.interface import (
+    Appended,
+    Changes,
+    Copied,
+    MailboxInfo,
+    MailboxStatus,
+    Message,
+    MessageState,
+    StoreMode,
+)
+from launcelot.mailstore.query import Query
+from launcelot.mailstore.sqlfile import AccountFile
+from launcelot.mailstore.sqlwriting import Writing
+from launcelot.workers.staging import Buffer
+
+SHORT = 200
+"""Rows read in the reactor thread at most; they take about a millisecond."""
+SLICE = 500
+"""Rows read at a time in a reader thread."""
+SHORT_OCTETS = 262_144
+"""Octets of a body read in the reactor thread at most."""
+
+
+class SqliteMailbox:
+    """
+    One mailbox; see :class:`launcelot.mailstore.interface.Mailbox`.
+
+    :param number: its row, kept through a rename.
+    """
+
+    def __init__(self, file: AccountFile, quota: int, number: int, info: MailboxInfo) -> None:
+        self._file = file
+        self._quota = quota
+        self._number = number
+        self._info = info
+
+    @property
+    def info(self) -> MailboxInfo:
+        """Its id and its name when it was opened."""
+        return self._info
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def status(self) -> MailboxStatus:
+        """Its numbers now."""
+        return await self._file.read(lambda connection: sqlrows.status_of(connection, self._number))
+
+    async def states(self) -> Sequence[MessageState]:
+        """Every message's UID, MODSEQ and flags, ascending by UID."""
+
+        def job(connection: Connection) -> Sequence[MessageState]:
+            sqlrows.numbers_of(connection, self._number)
+            return sqlrows.states_of(connection, self._number)
+
+        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
+        return await (self._file.read(job) if rows <= SHORT else self._file.read_aside(job))
+
+    async def changes(self, since: int) -> Changes:
+        """What happened after MODSEQ ``since``."""
+
+        def job(connection: Connection) -> Changes:
+            return sqlrows.changes_of(connection, self._number, since)
+
+        rows = await self._file.read(lambda connection: sqlrows.rows_since(connection, self._number, since, SHORT + 1))
+        return await (self._file.read(job) if rows <= SHORT else self._file.read_aside(job))
+
+    async def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
+        """Messages in batches; those that are gone are left out."""
+        read = self._file.read if len(uids) <= SHORT else self._file.read_aside
+        for start in range(0, len(uids), SLICE):
+            wanted = uids[start : start + SLICE]
+            batch = await read(lambda connection, wanted=wanted: self._batch(connection, wanted))  # type: ignore[misc]
+            if batch:
+                yield batch
+
+    def _batch(self, connection: Connection, uids: Sequence[int]) -> Sequence[Message]:
+        sqlrows.numbers_of(connection, self._number)
+        return sqlrows.messages_of(connection, self._number, uids)
+
+    async def read(self, uid: int, offset: int, length: int) -> bytes:
+        """Octets of a message."""
+        read = self._file.read if length <= SHORT_OCTETS else self._file.read_aside
+        return await read(lambda connection: sqlrows.octets_of(connection, self._number, uid, offset, length))
+
+    async def search(self, query: Query) -> Sequence[int]:
+        """UIDs that match, ascending."""
+        search.check(query)
+        plan, candidates = await self._file.read_aside(
+            lambda connection: sqlsearch.begin(connection, self._number, query)
+        )
+        if plan is None:
+            return candidates
+        found: list[int] = []
+        for start in range(0, len(candidates), sqlsearch.SLICE):
+            some = candidates[start : start + sqlsearch.SLICE]
+            found += await self._file.read_aside(
+                lambda connection, some=some: sqlsearch.among(connection, self._number, plan, some)  # type: ignore[misc]
+            )
+        return found
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def claim_recent(self) -> int:
+        """``recent_from`` as it was; nothing that exists now is recent to anybody else."""
+        status = await self.status()
+        if status.recent_from == status.uid_next:
+            return status.recent_from
+        return await self._file.write(lambda writing: writing.claim_recent(self._number))
+
+    async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
+        """Add a message."""
+        given = sort_out(flags)
+        analysis = await self._file.analysis(body)
+        return await self._file.write(
+            lambda writing: writing.add(self._number, body, analysis, given, internal_date), self._quota
+        )
+
+    async def store(
+        self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
+    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+        """Change flags."""
+        given = sort_out(flags)
+        return await self._file.write(lambda writing: writing.flag(self._number, uids, mode, given, unchanged_since))
+
+    async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
+        """Remove messages flagged ``\\\\Deleted``."""
+        return await self._file.write(lambda writing: writing.take(self._number, writing.deleted(self._number, uids)))
+
+    async def remove(self, uids: Sequence[int]) -> Sequence[int]:
+        """Remove messages whatever their flags."""
+        return await self._file.write(lambda writing: writing.take(self._number, writing.rows(self._number, uids)))
+
+    async def copy(self, uids: Sequence[int], target: str) -> Copied:
+        """Copy messages."""
+
+        def job(writing: Writing) -> Copied:
+            return writing.copy(self._number, uids, writing.target(self._number, target))
+
+        return await self._file.write(job, self._quota)
+
+    async def move(self, uids: Sequence[int], target: str) -> Copied:
+        """Copy and remove in one."""
+
+        def job(writing: Writing) -> Copied:
+            return writing.move(self._number, uids, writing.target(self._number, target))
+
+        return await self._file.write(job)
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have ``changed`` called after every change."""
+        return self._file.watchers.watch(self._number, changed)

@@ -1,0 +1,271 @@
+"""
+Rows of an account's mail file as values, and the reads every part of the SQLite store shares.
+
+Everything here takes a connection in a transaction that somebody else begins and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from launcelot.core.errors import Gone, NotFound
+from launcelot.mailstore.dates import moment_of
+from launcelot.mailstore.flags import SYSTEM_COUNT, SYSTEM_MASK, Keywords
+from launcelot.mailstore.interface import Changes, MailboxInfo, MailboxStatus, Message, MessageState, Usage
+from launcelot.mailstore.names import known
+from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
+from launcelot.mailstore.tree import Kept
+
+LARGEST = (1 << 63) - 1
+_KEYWORD_BITS = (1 << 64) - 1
+
+
+def fits(number: int) -> int:
+    """The number, or the nearest one that SQLite can compare with."""
+    return max(-LARGEST, min(number, LARGEST))
+
+
+def text(value: str) -> str:
+    """The text without surrogates, which SQLite has no form for."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Numbers for ``json_each``, so that one statement takes any number of them."""
+    return json.dumps([fits(number) for number in numbers])
+
+
+def mask_of(flags: int, keywords: int) -> int:
+    """The mask two columns hold."""
+    return flags | (keywords & _KEYWORD_BITS) << SYSTEM_COUNT
+
+
+def columns_of(mask: int) -> tuple[int, int]:
+    """What two columns hold of a mask; the highest keyword is SQLite's sign."""
+    keywords = mask >> SYSTEM_COUNT
+    return mask & SYSTEM_MASK, keywords - (1 << 64) if keywords > LARGEST else keywords
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The row of a mailbox that writing needs."""
+
+    number: int
+    uid_validity: int
+    uid_next: int
+    modseq: int
+
+
+def numbers_of(connection: sqlite3.Connection, mailbox: int) -> Numbers:
+    """
+    The numbers of a mailbox.
+
+    :raises Gone: it has been deleted.
+    """
+    row = connection.execute(
+        "SELECT number, uid_validity, uid_next, modseq FROM mailboxes WHERE number = ?", (mailbox,)
+    ).fetchone()
+    if row is None:
+        raise Gone("the mailbox has been deleted")
+    return Numbers(*row)
+
+
+def number_named(connection: sqlite3.Connection, name: str) -> int:
+    """
+    The number of a mailbox by name.
+
+    :raises NotFound: there is none.
+    """
+    found = known(name)
+    row = connection.execute("SELECT number FROM mailboxes WHERE name = ?", (found,)).fetchone() if found else None
+    if row is None:
+        raise NotFound("no such mailbox")
+    number: int = row[0]
+    return number
+
+
+def kept_mailboxes(connection: sqlite3.Connection) -> list[Kept]:
+    """All mailboxes."""
+    return [Kept(*row) for row in connection.execute("SELECT id, name, special_use FROM mailboxes")]
+
+
+def mailbox_named(connection: sqlite3.Connection, name: str) -> tuple[int, MailboxInfo]:
+    """
+    The number of a mailbox and how it is listed, without looking at all others.
+
+    :param name: in its one spelling.
+    :raises NotFound: there is none.
+    """
+    row = connection.execute(_NAMED, {"name": name}).fetchone()
+    if row is None:
+        raise NotFound("no such mailbox")
+    number, id, special_use, subscribed, below = row
+    return number, MailboxInfo(
+        id=id, name=name, subscribed=bool(subscribed), has_children=bool(below), special_use=special_use
+    )
+
+
+def tree_size(connection: sqlite3.Connection) -> int:
+    """How many mailboxes and subscriptions there are."""
+    rows: int = connection.execute(
+        "SELECT (SELECT count(*) FROM mailboxes) + (SELECT count(*) FROM subscriptions)"
+    ).fetchone()[0]
+    return rows
+
+
+def usage_of(connection: sqlite3.Connection) -> Usage:
+    """What the account's mail takes, from counters."""
+    return Usage(*connection.execute("SELECT octets, messages FROM account").fetchone())
+
+
+def subscribed_names(connection: sqlite3.Connection) -> set[str]:
+    """All subscribed names."""
+    return {name for (name,) in connection.execute("SELECT name FROM subscriptions")}
+
+
+def keywords_of(connection: sqlite3.Connection, mailbox: int) -> Keywords:
+    """The keywords of a mailbox."""
+    return Keywords(dict(connection.execute("SELECT number, name FROM keywords WHERE mailbox = ?", (mailbox,))))
+
+
+def status_of(connection: sqlite3.Connection, mailbox: int) -> MailboxStatus:
+    """The numbers of a mailbox, from counters."""
+    row = connection.execute(_STATUS, (mailbox,)).fetchone()
+    if row is None:
+        raise Gone("the mailbox has been deleted")
+    return MailboxStatus(*(*row, keywords_of(connection, mailbox).names))
+
+
+def states_of(connection: sqlite3.Connection, mailbox: int, above: int = 0) -> list[MessageState]:
+    """States of all messages, or of those whose MODSEQ is above a number; ascending by UID."""
+    flags = keywords_of(connection, mailbox).flags
+    if above:
+        rows = connection.execute(_STATES + " AND modseq > ? ORDER BY uid", (mailbox, fits(above)))
+    else:
+        rows = connection.execute(_STATES + " ORDER BY uid", (mailbox,))
+    return [MessageState(uid, modseq, flags(mask_of(system, words))) for uid, modseq, system, words in rows]
+
+
+def changes_of(connection: sqlite3.Connection, mailbox: int, since: int) -> Changes:
+    """What happened to a mailbox after a MODSEQ."""
+    numbers = numbers_of(connection, mailbox)
+    if numbers.modseq <= since:
+        return Changes(numbers.modseq, numbers.uid_next, (), ())
+    vanished = connection.execute(_VANISHED, (mailbox, fits(since)))
+    return Changes(
+        numbers.modseq,
+        numbers.uid_next,
+        tuple(states_of(connection, mailbox, max(since, 0))),
+        tuple([uid for (uid,) in vanished]),
+    )
+
+
+def messages_in(connection: sqlite3.Connection, mailbox: int) -> int:
+    """How many messages there are."""
+    return status_of(connection, mailbox).messages
+
+
+def rows_since(connection: sqlite3.Connection, mailbox: int, since: int, limit: int) -> int:
+    """How many rows :func:`changes_of` would look at; it is not counted beyond ``limit`` for each kind."""
+    if numbers_of(connection, mailbox).modseq <= since:
+        return 0
+    values = (mailbox, fits(since), limit)
+    rows: int = connection.execute(_CHANGED_ROWS, values).fetchone()[0]
+    rows += connection.execute(_VANISHED_ROWS, values).fetchone()[0]
+    return rows
+
+
+def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int]) -> list[Message]:
+    """Those messages among ``uids`` that are there, ascending."""
+    flags = keywords_of(connection, mailbox).flags
+    return [
+        Message(
+            uid=uid,
+            modseq=modseq,
+            flags=flags(mask_of(system, words)),
+            internal_date=moment_of(internal, zone),
+            saved=moment_of(saved),
+            size=size,
+            header_size=header_size,
+            email_id=email_id,
+            envelope=envelope,
+            body=body,
+            body_structure=structure,
+            parts=parts,
+        )
+        for uid, modseq, system, words, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts
+        in connection.execute(_MESSAGES, (mailbox, listed(uids)))
+    ]  # fmt: skip
+
+
+def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: int, length: int) -> bytes:
+    """
+    Octets of a message, fewer than ``length`` only at its end.
+
+    :raises Gone: there is no such message.
+    """
+    numbers_of(connection, mailbox)
+    row = connection.execute(
+        "SELECT content, size FROM messages WHERE mailbox = ? AND uid = ?", (mailbox, fits(uid))
+    ).fetchone()
+    if row is None:
+        raise Gone("the message has been removed")
+    content, size = row
+    return content_octets(connection, content, max(offset, 0), min(max(offset, 0) + max(length, 0), size))
+
+
+def content_octets(connection: sqlite3.Connection, content: int, start: int, end: int) -> bytes:
+    """Octets of a content from ``start`` to before ``end``, which is at most its size."""
+    pieces = []
+    position = start
+    while position < end:
+        number, inside = divmod(position, CHUNK)
+        wanted = min(end - position, CHUNK - inside)
+        pieces.append(_piece(connection, content << CHUNK_BITS | number, inside, wanted))
+        position += wanted
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _piece(connection: sqlite3.Connection, chunk: int, offset: int, length: int) -> bytes:
+    # An incremental read does not fetch the pages behind the piece; for whole chunks the plain one is faster.
+    if offset == 0 and length < CHUNK:
+        statement, values = "SELECT substr(octets, 1, ?) FROM chunks WHERE number = ?", (length, chunk)
+    elif length == CHUNK:
+        statement, values = "SELECT octets, ? FROM chunks WHERE number = ?", (0, chunk)
+    else:
+        with connection.blobopen("chunks", "octets", chunk, readonly=True) as blob:
+            blob.seek(offset)
+            return blob.read(length)
+    octets: bytes = connection.execute(statement, values).fetchone()[0]
+    return octets
+
+
+# What lies below a name sorts between the name with "/" and the name with the next character, "0".
+_NAMED = """
+    SELECT number, id, special_use,
+        EXISTS (SELECT 1 FROM subscriptions WHERE name = :name),
+        EXISTS (SELECT 1 FROM mailboxes WHERE name > :name || '/' AND name < :name || '0')
+    FROM mailboxes WHERE name = :name
+"""
+_STATUS = """
+    SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from,
+        CASE unseen WHEN 0 THEN 0
+        ELSE (SELECT uid FROM messages INDEXED BY messages_unseen
+              WHERE mailbox = mailboxes.number AND flags & 8 = 0 ORDER BY uid LIMIT 1) END,
+        size
+    FROM mailboxes WHERE number = ?
+"""
+_STATES = "SELECT uid, modseq, flags, keywords FROM messages WHERE mailbox = ?"
+_VANISHED = "SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ? ORDER BY uid"
+_CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE mailbox = ? AND modseq > ? LIMIT ?)"
+_VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
+_MESSAGES = """
+    SELECT m.uid, m.modseq, m.flags, m.keywords, m.internal, m.internal_zone, m.saved,
+        m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts
+    FROM messages AS m JOIN contents AS c ON c.number = m.content
+    WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
+    ORDER BY m.uid
+"""

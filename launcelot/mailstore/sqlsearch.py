@@ -1,0 +1,183 @@
+"""
+Searching in an account's mail file.
+
+What columns can answer is said in SQL, every value as a parameter; what needs decoded text is looked at message by message
+(:mod:`launcelot.mailstore.search`) among those that the SQL part lets through.  Very large queries are not put into SQL,
+which bounds the depth of its expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import cached_property
+from sqlite3 import Connection
+from typing import Any
+
+from launcelot.mailstore import search
+from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
+from launcelot.mailstore.query import (
+    All,
+    And,
+    Compare,
+    Contains,
+    Field,
+    Flagged,
+    InternalDate,
+    ModSeq,
+    Not,
+    Or,
+    Query,
+    SentDate,
+    Size,
+    Uids,
+)
+from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
+
+SLICE = 100
+"""Messages whose text is looked at in one go of a reader thread."""
+MAX_TERMS = 200
+"""Terms of one SQL condition."""
+
+Condition = tuple[str, list[Any]]
+
+
+def begin(connection: Connection, mailbox: int, query: Query) -> tuple[Query | None, Sequence[int]]:
+    """
+    The UIDs that may match and what is still to be asked of each with :func:`among`; None if nothing is.
+
+    :raises Gone: the mailbox has been deleted.
+    """
+    numbers_of(connection, mailbox)
+    keywords = keywords_of(connection, mailbox)
+    parts = query.queries if isinstance(query, And) else (query,)
+    said: list[Condition] = []
+    rest: list[Query] = []
+    terms = 0
+    for part in parts:
+        terms += _terms(part)
+        condition = condition_of(part, keywords) if terms <= MAX_TERMS else None
+        if condition is None:
+            rest.append(part)
+        else:
+            said.append(condition)
+    where = " AND ".join(["m.mailbox = ?", *(statement for statement, _ in said)])
+    values = [mailbox, *(value for _, some in said for value in some)]
+    join = " JOIN contents AS c ON c.number = m.content" if "c." in where else ""
+    rows = connection.execute(f"SELECT m.uid FROM messages AS m{join} WHERE {where} ORDER BY m.uid", values)
+    return (And(tuple(rest)) if rest else None), [uid for (uid,) in rows]
+
+
+def among(connection: Connection, mailbox: int, query: Query, uids: Sequence[int]) -> Sequence[int]:
+    """Those of some messages that match; one that has gone does not."""
+    keywords = keywords_of(connection, mailbox)
+    rows = connection.execute(_SUBJECTS, (mailbox, listed(uids))).fetchall()
+    return [row[0] for row in rows if search.matches(query, SqliteSubject(connection, keywords, row))]
+
+
+class SqliteSubject:
+    """A message that is looked at; see :class:`launcelot.mailstore.search.Subject`."""
+
+    def __init__(self, connection: Connection, keywords: Keywords, row: Sequence[Any]) -> None:
+        self._connection = connection
+        self._keywords = keywords
+        self.uid, self.modseq, flags, words, self.size, internal_day, sent_day, self._content, *self._places = row
+        self._mask = mask_of(flags, words)
+        self.internal_day = date.fromordinal(internal_day)
+        self.sent_day = None if sent_day is None else date.fromordinal(sent_day)
+
+    @cached_property
+    def text(self) -> search.Text:
+        """Its octets, decoded."""
+        return search.Text(
+            lambda: content_octets(self._connection, self._content, 0, min(self.size, search.MAX_OCTETS))
+        )
+
+    def has(self, flag: str) -> bool:
+        """Whether it has a flag."""
+        return bool(self._mask & self._keywords.bit(flag))
+
+    def place(self, field: Field) -> str:
+        """The folded text of a header field."""
+        return search.place(field, *self._places)
+
+
+def condition_of(query: Query, keywords: Keywords) -> Condition | None:
+    """The query in SQL over ``messages AS m`` and ``contents AS c``; None if it needs text."""
+    say = _SAYERS.get(type(query))
+    return None if say is None else say(query, keywords)
+
+
+def _terms(query: Query) -> int:
+    if isinstance(query, Uids):
+        return 1 + len(query.ranges)
+    return 1 + sum(_terms(inner) for inner in search.children(query))
+
+
+def _flagged(query: Flagged, keywords: Keywords) -> Condition:
+    bit = keywords.bit(query.flag)
+    if bit & SYSTEM_MASK:
+        return f"m.flags & {bit} <> 0", []
+    return "m.keywords & ? <> 0", [columns_of(bit)[1]]
+
+
+def _uids(query: Uids, keywords: Keywords) -> Condition:
+    ranges = " OR ".join(["m.uid BETWEEN ? AND ?"] * len(query.ranges)) or "0"
+    return f"({ranges})", [fits(end) for pair in query.ranges for end in pair]
+
+
+def _contains(query: Contains, keywords: Keywords) -> Condition | None:
+    column = _COLUMNS.get(query.field)
+    if column is None:
+        return None
+    return f"instr(c.{column}, ?) > 0", [text(query.text.casefold())]
+
+
+def _not(query: Not, keywords: Keywords) -> Condition | None:
+    condition = condition_of(query.query, keywords)
+    return None if condition is None else (f"NOT ({condition[0]})", condition[1])
+
+
+def _joined(queries: Sequence[Query], keywords: Keywords, word: str, empty: str) -> Condition | None:
+    statements: list[str] = []
+    values: list[Any] = []
+    for query in queries:
+        condition = condition_of(query, keywords)
+        if condition is None:
+            return None
+        statements.append(f"({condition[0]})")
+        values += condition[1]
+    return "(" + (word.join(statements) or empty) + ")", values
+
+
+_SIGNS = {Compare.BELOW: "<", Compare.EQUAL: "=", Compare.FROM: ">=", Compare.ABOVE: ">"}
+_COLUMNS = {
+    Field.SUBJECT: "subject",
+    Field.FROM: "from_key",
+    Field.TO: "to_key",
+    Field.CC: "cc_key",
+    Field.BCC: "bcc_key",
+}
+_SAYERS: dict[type, Callable[[Any, Keywords], Condition | None]] = {
+    All: lambda query, keywords: ("1", []),
+    Flagged: _flagged,
+    Uids: _uids,
+    Size: lambda query, keywords: (f"m.size {_SIGNS[query.compare]} ?", [fits(query.octets)]),
+    InternalDate: lambda query, keywords: (f"m.internal_day {_SIGNS[query.compare]} ?", [query.day.toordinal()]),
+    SentDate: lambda query, keywords: (
+        f"(c.sent_day IS NOT NULL AND c.sent_day {_SIGNS[query.compare]} ?)",
+        [query.day.toordinal()],
+    ),
+    Contains: _contains,
+    ModSeq: lambda query, keywords: ("m.modseq >= ?", [fits(query.lowest)]),
+    Not: _not,
+    And: lambda query, keywords: _joined(query.queries, keywords, " AND ", "1"),
+    Or: lambda query, keywords: _joined(query.queries, keywords, " OR ", "0"),
+}
+_SUBJECTS = """
+    SELECT m.uid, m.modseq, m.flags, m.keywords, m.size, m.internal_day, c.sent_day, m.content,
+        c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
+    FROM messages AS m JOIN contents AS c ON c.number = m.content
+    WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
+    ORDER BY m.uid
+"""

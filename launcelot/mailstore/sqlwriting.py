@@ -1,0 +1,420 @@
+"""
+Changes to an account's mail file, inside a transaction that :class:`launcelot.workers.database.Database` begins and ends.
+
+A :class:`Writing` lives for one job in the writer's thread.  Whatever it adds or takes, it keeps the counters of the mailbox
+and of the account in step in the same transaction, and remembers which mailboxes it touched.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from launcelot.core.errors import OverQuota
+from launcelot.mailstore import sqlrows, tree
+from launcelot.mailstore.dates import seconds_of, whole, zone_of
+from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
+from launcelot.mailstore.interface import INBOX, Appended, Copied, MessageState, StoreMode
+from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
+from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
+from launcelot.message.analysis import Analysis, analyse
+from launcelot.workers.staging import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message as changes see it."""
+
+    uid: int
+    modseq: int
+    mask: int
+    content: int
+    size: int
+    internal: int
+    internal_zone: int
+    internal_day: int
+
+    @property
+    def lasting(self) -> tuple[int, int, int, int, int]:
+        """The columns a copy shares."""
+        return (self.content, self.size, self.internal, self.internal_zone, self.internal_day)
+
+
+class Writing:
+    """
+    One job's hands on the file.
+
+    :param quota: octets the account may hold; 0 for no limit.
+    :param now: the wall clock; called in the writer's thread, like ``ids``.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, quota: int, now: Callable[[], datetime], ids: Callable[[], str]
+    ) -> None:
+        self.connection = connection
+        self.touched: set[int] = set()
+        self._quota = quota
+        self._now = now
+        self._ids = ids
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def rows(self, mailbox: int, uids: Iterable[int] | None = None, where: str = "") -> list[Row]:
+        """
+        Messages among ``uids`` (or all) that fulfil a constant condition, ascending.
+
+        :raises Gone: the mailbox has been deleted.
+        """
+        sqlrows.numbers_of(self.connection, mailbox)
+        values: tuple[object, ...] = (mailbox,)
+        statement = _ROWS
+        if uids is not None:
+            statement += " AND uid IN (SELECT value FROM json_each(?))"
+            values = (mailbox, listed(uids))
+        return [
+            Row(uid, modseq, mask_of(flags, keywords), *others)
+            for uid, modseq, flags, keywords, *others in self.connection.execute(
+                statement + where + " ORDER BY uid", values
+            )
+        ]
+
+    def deleted(self, mailbox: int, uids: Iterable[int] | None) -> list[Row]:
+        """Messages flagged ``\\\\Deleted`` among ``uids``, or all."""
+        return self.rows(mailbox, uids, f" AND flags & {DELETED} <> 0")
+
+    def add(
+        self, mailbox: int, body: Buffer, analysis: Analysis | None, flags: Flags, internal_date: datetime | None
+    ) -> Appended:
+        """
+        Put a new message into a mailbox.
+
+        :param analysis: of the body, if somebody has already made it.
+        """
+        if analysis is None:
+            analysis = analyse(body)
+        numbers = sqlrows.numbers_of(self.connection, mailbox)
+        self.make_room(analysis.size)
+        mask = self._admit(mailbox, flags)
+        moment = whole(internal_date or self._now())
+        email_id = "M" + self._ids()
+        content = self._add_content(body, analysis, email_id)
+        row = Row(
+            0, 0, mask, content, analysis.size, seconds_of(moment), zone_of(moment), moment.date().toordinal()
+        )
+        (uid,) = self._add_rows(numbers, [row])
+        self._count_usage([row], 1)
+        return Appended(numbers.uid_validity, uid, email_id)
+
+    def copy(self, mailbox: int, uids: Iterable[int] | None, target: int) -> Copied:
+        """Put copies into a mailbox, which may be the same one; they share the content."""
+        rows = self.rows(mailbox, uids)
+        numbers = sqlrows.numbers_of(self.connection, target)
+        self.make_room(sum(row.size for row in rows))
+        copied = self._transfer(mailbox, rows, numbers)
+        self.connection.executemany(
+            "UPDATE contents SET uses = uses + 1 WHERE number = ?", [(row.content,) for row in rows]
+        )
+        self._count_usage(rows, 1)
+        return copied
+
+    def move(self, mailbox: int, uids: Iterable[int] | None, target: int) -> Copied:
+        """Put messages into another mailbox and take them from this one."""
+        rows = self.rows(mailbox, uids)
+        copied = self._transfer(mailbox, rows, sqlrows.numbers_of(self.connection, target))
+        self._take_rows(mailbox, rows)
+        return copied
+
+    def take(self, mailbox: int, rows: Sequence[Row]) -> list[int]:
+        """Remove messages, and contents nobody uses any more; their UIDs."""
+        self._take_rows(mailbox, rows)
+        self._count_usage(rows, -1)
+        self._release([row.content for row in rows])
+        return [row.uid for row in rows]
+
+    def flag(
+        self, mailbox: int, uids: Iterable[int], mode: StoreMode, given: Flags, unchanged_since: int | None
+    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+        """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
+        modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
+        rows = self.rows(mailbox, uids)
+        alone = [row.uid for row in rows if unchanged_since is not None and row.modseq > unchanged_since]
+        if alone:
+            rows = [row for row in rows if unchanged_since is None or row.modseq <= unchanged_since]
+        if not rows:
+            return [], alone
+        keywords = sqlrows.keywords_of(self.connection, mailbox)
+        mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
+        changed = [(row, new) for row in rows if (new := combine(row.mask, mode, mask)) != row.mask]
+        self.connection.executemany(
+            "UPDATE messages SET modseq = ?, flags = ?, keywords = ? WHERE mailbox = ? AND uid = ?",
+            [(modseq, *columns_of(new), mailbox, row.uid) for row, new in changed],
+        )
+        if changed:
+            self._count(mailbox, modseq, [row.mask for row, _ in changed], [new for _, new in changed])
+        states = {row.uid: MessageState(row.uid, row.modseq, keywords.flags(row.mask)) for row in rows}
+        for row, new in changed:
+            states[row.uid] = MessageState(row.uid, modseq, keywords.flags(new))
+        return list(states.values()), alone
+
+    def make_room(self, octets: int) -> None:
+        """
+        Refuse what the quota does not allow.
+
+        :raises OverQuota: the account is full.
+        """
+        if self._quota:
+            used: int = self.connection.execute("SELECT octets FROM account").fetchone()[0]
+            if used + octets > self._quota:
+                raise OverQuota
+
+    def _add_content(self, body: Buffer, analysis: Analysis, email_id: str) -> int:
+        sent = analysis.sent
+        cursor = self.connection.execute(
+            _ADD_CONTENT,
+            (
+                email_id,
+                analysis.size,
+                analysis.header_size,
+                seconds_of(whole(sent)) if sent else None,
+                zone_of(sent) if sent else None,
+                sent.date().toordinal() if sent else None,
+                analysis.envelope,
+                analysis.body,
+                analysis.body_structure,
+                analysis.parts,
+                text(analysis.subject.casefold()),
+                text(analysis.base_subject),
+                text(analysis.from_key),
+                text(analysis.to_key),
+                text(analysis.cc_key),
+                text(analysis.bcc_key),
+                text(analysis.sort_from),
+                text(analysis.sort_to),
+                text(analysis.sort_cc),
+                None if analysis.message_id is None else text(analysis.message_id),
+                text("\n".join(analysis.references)),
+            ),
+        )
+        content = cursor.lastrowid or 0
+        for number, start in enumerate(range(0, len(body), CHUNK)):
+            self.connection.execute(
+                "INSERT INTO chunks VALUES (?, ?)", (content << CHUNK_BITS | number, body[start : start + CHUNK])
+            )
+        return content
+
+    def _add_rows(self, numbers: Numbers, rows: Sequence[Row]) -> list[int]:
+        """Rows with the masks of this mailbox, at its end; their UIDs."""
+        if not rows:
+            return []
+        modseq = numbers.modseq + 1
+        saved = seconds_of(self._now())
+        uids = list(range(numbers.uid_next, numbers.uid_next + len(rows)))
+        self.connection.executemany(
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (numbers.number, uid, modseq, *columns_of(row.mask), *row.lasting, saved)
+                for uid, row in zip(uids, rows, strict=True)
+            ],
+        )
+        self.connection.execute(
+            "UPDATE mailboxes SET uid_next = uid_next + ?1, messages = messages + ?1, size = size + ?2 WHERE number = ?3",
+            (len(rows), sum(row.size for row in rows), numbers.number),
+        )
+        self._count(numbers.number, modseq, [_ABSENT] * len(rows), [row.mask for row in rows])
+        return uids
+
+    def _take_rows(self, mailbox: int, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
+        uids = [(mailbox, row.uid) for row in rows]
+        self.connection.executemany("DELETE FROM messages WHERE mailbox = ? AND uid = ?", uids)
+        self.connection.executemany(
+            "INSERT INTO expunged VALUES (?, ?, ?)", [(mailbox, modseq, row.uid) for row in rows]
+        )
+        self.connection.execute(
+            "UPDATE mailboxes SET messages = messages - ?, size = size - ? WHERE number = ?",
+            (len(rows), sum(row.size for row in rows), mailbox),
+        )
+        self._count(mailbox, modseq, [row.mask for row in rows], [_ABSENT] * len(rows))
+
+    def _count(self, mailbox: int, modseq: int, old: Sequence[int], new: Sequence[int]) -> None:
+        """Bring MODSEQ and the counters of flags from old masks to new ones."""
+        unseen = sum(not mask & SEEN for mask in new) - sum(not mask & SEEN for mask in old)
+        deleted = sum(bool(mask & DELETED) for mask in new) - sum(bool(mask & DELETED) for mask in old)
+        self.connection.execute(
+            "UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE number = ?",
+            (modseq, unseen, deleted, mailbox),
+        )
+        self.touched.add(mailbox)
+
+    def _count_usage(self, rows: Sequence[Row], sign: int) -> None:
+        self.connection.execute(
+            "UPDATE account SET octets = octets + ?, messages = messages + ?",
+            (sign * sum(row.size for row in rows), sign * len(rows)),
+        )
+
+    def _release(self, contents: Sequence[int]) -> None:
+        self.connection.executemany(
+            "UPDATE contents SET uses = uses - 1 WHERE number = ?", [(number,) for number in contents]
+        )
+        unused = self.connection.execute(
+            "SELECT number FROM contents WHERE uses = 0 AND number IN (SELECT value FROM json_each(?))",
+            (listed(set(contents)),),
+        ).fetchall()
+        self.connection.executemany(
+            "DELETE FROM chunks WHERE number BETWEEN ? AND ?",
+            [(number << CHUNK_BITS, (number + 1 << CHUNK_BITS) - 1) for (number,) in unused],
+        )
+        self.connection.executemany("DELETE FROM contents WHERE number = ?", unused)
+
+    def _transfer(self, mailbox: int, rows: Sequence[Row], to: Numbers) -> Copied:
+        source = sqlrows.keywords_of(self.connection, mailbox)
+        target = sqlrows.keywords_of(self.connection, to.number)
+        before = target.numbered()
+        masks = translate(source, target, {row.mask for row in rows}, lambda: self._masks(to.number))
+        self._keep_keywords(to.number, before, target)
+        uids = self._add_rows(to, [Row(0, 0, masks[row.mask], *row.lasting) for row in rows])
+        return Copied(to.uid_validity, tuple(row.uid for row in rows), tuple(uids))
+
+    # -- keywords ------------------------------------------------------------------------------------------------
+
+    def _admit(self, mailbox: int, flags: Flags, keywords: Keywords | None = None) -> int:
+        """The mask of flags, after keywords the mailbox lacks are added to it."""
+        if not flags.keywords:
+            return flags.system
+        if keywords is None:
+            keywords = sqlrows.keywords_of(self.connection, mailbox)
+        before = keywords.numbered()
+        mask = keywords.admit(flags, lambda: self._masks(mailbox))
+        self._keep_keywords(mailbox, before, keywords)
+        return mask
+
+    def _masks(self, mailbox: int) -> int:
+        mask = 0
+        for pair in self.connection.execute("SELECT DISTINCT 0, keywords FROM messages WHERE mailbox = ?", (mailbox,)):
+            mask |= mask_of(*pair)
+        return mask
+
+    def _keep_keywords(self, mailbox: int, before: dict[int, str], keywords: Keywords) -> None:
+        now = keywords.numbered()
+        self.connection.executemany(
+            "DELETE FROM keywords WHERE mailbox = ? AND number = ?",
+            [(mailbox, number) for number, name in before.items() if now.get(number) != name],
+        )
+        self.connection.executemany(
+            "INSERT INTO keywords VALUES (?, ?, ?)",
+            [(mailbox, number, name) for number, name in now.items() if before.get(number) != name],
+        )
+
+    # -- deliveries and subscriptions ----------------------------------------------------------------------------
+
+    def begin_delivery(self, delivery: str) -> bool:
+        """Remember a delivery's key; False if it is known already."""
+        return bool(
+            self.connection.execute(
+                "INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (delivery, seconds_of(self._now()))
+            ).rowcount
+        )
+
+    def forget_deliveries(self, deliveries: Iterable[str]) -> None:
+        """Drop keys."""
+        self.connection.executemany("DELETE FROM deliveries WHERE key = ?", [(key,) for key in deliveries])
+
+    def subscribe(self, name: str, subscribed: bool) -> None:
+        """Set or clear a subscription of a name in its one spelling."""
+        if not subscribed:
+            self.connection.execute("DELETE FROM subscriptions WHERE name = ?", (name,))
+            return
+        others: int = self.connection.execute(
+            "SELECT count(*) FROM subscriptions WHERE name <> ?", (name,)
+        ).fetchone()[0]
+        tree.may_subscribe(others)
+        self.connection.execute("INSERT OR IGNORE INTO subscriptions VALUES (?)", (name,))
+
+    # -- mailboxes -----------------------------------------------------------------------------------------------
+
+    def target(self, mailbox: int, name: str) -> int:
+        """
+        The number of the mailbox that copies go to.
+
+        :raises Gone: the one they come from has been deleted.
+        :raises NotFound: there is no target.
+        """
+        sqlrows.numbers_of(self.connection, mailbox)
+        return sqlrows.number_named(self.connection, name)
+
+    def claim_recent(self, mailbox: int) -> int:
+        """``recent_from`` as it was; after that it is UIDNEXT."""
+        recent_from = sqlrows.status_of(self.connection, mailbox).recent_from
+        self.connection.execute("UPDATE mailboxes SET recent_from = uid_next WHERE number = ?", (mailbox,))
+        return recent_from
+
+    def names(self) -> set[str]:
+        """All mailboxes' names."""
+        return {name for (name,) in self.connection.execute("SELECT name FROM mailboxes")}
+
+    def add_mailbox(self, name: str, special_use: str) -> int:
+        """Make an empty mailbox with a UIDVALIDITY no other has had; its number."""
+        self.connection.execute(
+            "UPDATE account SET uid_validity = max(uid_validity + 1, ?)", (int(self._now().timestamp()),)
+        )
+        cursor = self.connection.execute(
+            "INSERT INTO mailboxes (id, name, special_use, uid_validity) SELECT ?, ?, ?, uid_validity FROM account",
+            ("F" + self._ids(), name, special_use),
+        )
+        return cursor.lastrowid or 0
+
+    def create(self, name: str, special_use: str) -> str:
+        """Make a mailbox and those missing above it; its one spelling."""
+        *above, last = tree.to_create(self.names(), name)
+        for parent in above:
+            self.add_mailbox(parent, "")
+        self.add_mailbox(last, special_use)
+        return last
+
+    def delete(self, name: str) -> None:
+        """Delete a mailbox with its messages."""
+        mailbox = sqlrows.number_named(self.connection, tree.to_delete(self.names(), name))
+        self.take(mailbox, self.rows(mailbox))
+        for statement in (
+            "DELETE FROM expunged WHERE mailbox = ?",
+            "DELETE FROM keywords WHERE mailbox = ?",
+            "DELETE FROM mailboxes WHERE number = ?",
+        ):
+            self.connection.execute(statement, (mailbox,))
+        self.touched.add(mailbox)
+
+    def rename(self, name: str, to: str) -> None:
+        """Rename a mailbox and all below it; of INBOX the messages move."""
+        names = self.names()
+        renames = tree.to_rename(names, name, to)
+        *above, target = tree.to_create(names.difference(renames), to)
+        for parent in above:
+            self.add_mailbox(parent, "")
+        if INBOX in renames:
+            self.move(sqlrows.number_named(self.connection, INBOX), None, self.add_mailbox(target, ""))
+            return
+        numbered = [(new, sqlrows.number_named(self.connection, old)) for old, new in renames.items()]
+        # Names are unique at every moment, and a new one may be the old one of the next.
+        self.connection.executemany(
+            "UPDATE mailboxes SET name = '/' || number WHERE number = ?", [(number,) for _, number in numbered]
+        )
+        self.connection.executemany("UPDATE mailboxes SET name = ? WHERE number = ?", numbered)
+
+
+_ABSENT = SEEN
+"""What counts for no unseen and no deleted message."""
+
+_ROWS = """
+    SELECT uid, modseq, flags, keywords, content, size, internal, internal_zone, internal_day
+    FROM messages WHERE mailbox = ?"""
+
+_ADD_CONTENT = """
+    INSERT INTO contents (
+        uses, email_id, size, header_size, sent, sent_zone, sent_day, envelope, body, body_structure, parts,
+        subject, base_subject, from_key, to_key, cc_key, bcc_key, sort_from, sort_to, sort_cc, message_id, references_to
+    ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
