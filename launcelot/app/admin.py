@@ -94,6 +94,7 @@ class AdminProtocol(LineOnlyReceiver):
         """What is being answered is done all the same; nobody hears it."""
         self.factory.open.discard(self)
 
+
 class AdminFactory(Factory):
     """
     Answers at the admin socket.

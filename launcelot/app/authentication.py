@@ -96,5 +96,3 @@ class CheckedDirectory:
             return await self._directory.account(name)
         except NotFound:
             raise BadCredentials from None
-
-

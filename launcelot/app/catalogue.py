@@ -54,6 +54,20 @@ def build_of(name: str) -> Any:
 
 
 SERVICES: Mapping[str, ServiceEntry] = {
+    "smtp": ServiceEntry(
+        "launcelot.protocols.smtp.service",
+        "Mail in: SMTP for mail from elsewhere, submission for accounts",
+        {
+            "smtp": Place("listen_mx", 2525, 25),
+            "submission": Place("listen_submission", 2587, 587),
+            "submissions": Place("listen_submissions", 2465, 465),
+        },
+    ),
+    "imap": ServiceEntry(
+        "launcelot.protocols.imap4.service",
+        "Mail out: IMAP4",
+        {"imap": Place("listen", 2143, 143), "imaps": Place("listen_tls", 2993, 993)},
+    ),
     "questions": ServiceEntry(
         "launcelot.protocols.questions.service",
         "Sir Launcelot answers questions",

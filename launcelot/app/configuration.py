@@ -18,7 +18,7 @@ from typing import Any
 
 from launcelot.app.catalogue import SERVICES, settings_of
 from launcelot.app.errors import CONFIGURATION, Ending
-from launcelot.app.positions import key_lines, line_of
+from launcelot.app.positions import Positions, key_lines, line_of
 from launcelot.app.settings import (
     CONFIG_VERSION,
     AccountSettings,
@@ -39,17 +39,19 @@ class Configuration:
     Everything that can be set.
 
     :ivar services: settings of the services that run, by name.
+    :ivar lines: where the file says what; empty without one.
     """
 
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     accounts: AccountSettings = field(default_factory=AccountSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
+    lines: Positions = field(default_factory=dict, compare=False)
 
     @property
     def data(self) -> Path:
         """The data folder."""
-        return Path(self.daemon.data).expanduser() if self.daemon.data else default_data()
+        return Path(self.daemon.data) if self.daemon.data else default_data()
 
     @property
     def admin_socket(self) -> Path:
@@ -132,17 +134,32 @@ def parse(text: str) -> tuple[Configuration, list[Fault]]:
     positions = key_lines(text)
     configuration, problems = interpret(given)
     faults = [Fault(line_of(positions, one.path), ".".join(one.path), one.text) for one in problems]
+    configuration = dataclasses.replace(configuration, lines=positions)
     return configuration, sorted(faults, key=lambda fault: (fault.line, fault.key))
 
 
-def must_read(path: Path | None) -> Configuration:
+def configuration_for(config: str | None, data: str | None) -> Configuration:
     """
-    The configuration of a file that must be right, or of no file.
+    The configuration of a command: of the file that is named, else of ``launcelot.toml`` in the data folder, else the defaults.
+
+    :param data: the data folder, in place of the one in the file.
+    :raises Ending: the file cannot be read, or is wrong.
+    """
+    folder = Path(data) if data else default_data()
+    if config:
+        configuration = must_read(Path(config))
+    else:
+        beside = folder / "launcelot.toml"
+        configuration = must_read(beside) if beside.exists() else defaults()
+    return configuration.with_data(str(folder)) if data or not config else configuration
+
+
+def must_read(path: Path) -> Configuration:
+    """
+    The configuration of a file that must be right.
 
     :raises Ending: it cannot be read or is wrong; with every fault, one on each line.
     """
-    if path is None:
-        return defaults()
     configuration, faults = read(path)
     if faults:
         raise Ending("\n".join(f"{path}:{fault.line}: {fault}" for fault in faults), CONFIGURATION)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import getpass
 import os
-import secrets
 import sys
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from twisted.logger import globalLogBeginner, textFileLogObserver
@@ -19,19 +19,13 @@ from launcelot.accounts.names import canonical
 from launcelot.app.configuration import Configuration
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import OK, USAGE, Ending
+from launcelot.app.passwords import generated_password
 from launcelot.app.roof import say, take_reactor
+from launcelot.app.streams import Streams
 from launcelot.app.table import Person, first_steps, table
 from launcelot.app.tap import DaemonOptions, everything
 from launcelot.core.errors import Invalid
 from launcelot.message.address import Address
-
-PASSWORD_OCTETS = 12
-"""Random octets in a generated password: 96 bits, 16 characters."""
-
-
-def generated_password() -> str:
-    """A password that nobody chose."""
-    return secrets.token_urlsafe(PASSWORD_OCTETS)
 
 
 def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending], None]) -> Daemon:
@@ -113,17 +107,17 @@ def may_show_password() -> bool:
     return "JOURNAL_STREAM" not in os.environ
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(given: Namespace, streams: Streams) -> int:
     """
     ``launcelot run``.
 
-    :returns: the exit code.
+    :raises Ending: it cannot start.
     """
     options = everything.Options()
     options.synopsis = "Usage: launcelot run [--config FILE] [--data DIR] [endpoints]"
     try:
         parse: Callable[[list[str]], None] = options.parseOptions
-        parse(list(arguments))
+        parse(given.arguments)
     except usage.UsageError as error:
         raise Ending(f"run: {error}; see launcelot run --help", USAGE) from error
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)

@@ -56,9 +56,7 @@ class AccountSettings:
     hash_waiting: int = setting(
         64, "Passwords that may wait for a thread; more are told to try later.", unit="passwords", minimum=1
     )
-    hash_memory: int = setting(
-        19_456, "Memory of one argon2id hash.", unit="KiB", minimum=8_192, maximum=262_144
-    )
+    hash_memory: int = setting(19_456, "Memory of one argon2id hash.", unit="KiB", minimum=8_192, maximum=262_144)
     hash_passes: int = setting(2, "Passes of one argon2id hash over its memory.", unit="passes", minimum=1, maximum=16)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from launcelot.accounts.interface import Directory
-from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import Hasher, Parameters
+from launcelot.accounts.sqlite import MIGRATIONS as ACCOUNT_MIGRATIONS
+from launcelot.accounts.sqlite import SqliteDirectory
 from launcelot.app.configuration import Configuration
 from launcelot.core.counters import Counters
-from launcelot.core.ids import new_id
+from launcelot.core.ids import AccountId, new_id
 from launcelot.filestore.interface import FileStore
 from launcelot.filestore.memory import MemoryFileStore
 from launcelot.mailstore.interface import MailStore
@@ -56,7 +56,7 @@ class Stores:
     :ivar workers: closed last.
     """
 
-    accounts: Directory
+    accounts: SqliteDirectory
     mail: MailStore
     files: FileStore
     spool: SqliteSpool
@@ -70,6 +70,7 @@ class Stores:
 
         :raises Refusal: a file cannot be opened, or was written by a newer program.
         """
+        await self.accounts.open()
         await self.spool.start()
 
     async def close(self) -> None:
@@ -91,14 +92,50 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def build_accounts(configuration: Configuration, make: MakeWorkers, writer: Workers, readers: Workers) -> Directory:
-    """The account base alone."""
+def build_accounts(configuration: Configuration, make: MakeWorkers, writer: Workers, readers: Workers) -> SqliteDirectory:
+    """The account base alone, to be opened."""
     settings = configuration.accounts
     hasher = Hasher(
         make("passwords", settings.hash_threads, settings.hash_waiting),
         Parameters(settings.hash_passes, settings.hash_memory),
     )
-    return MemoryDirectory(configuration.daemon.domains, hasher, fresh_id)
+    database = Database(configuration.data / "accounts.sqlite", ACCOUNT_MIGRATIONS, writer, readers)
+    return SqliteDirectory(database, configuration.daemon.domains, hasher, fresh_id)
+
+
+async def open_accounts(configuration: Configuration) -> SqliteDirectory:
+    """
+    The account base, opened by a program without a reactor.
+
+    :raises Refusal: it cannot be opened.
+    """
+    directory = build_accounts(configuration, inline, InlineWorkers(), InlineWorkers())
+    await directory.open()
+    return directory
+
+
+def build_mail(configuration: Configuration, writers: Sequence[Workers], readers: Workers) -> SqliteMailStore:
+    """The mail store alone."""
+    return SqliteMailStore(configuration.data / "mail", writers, readers, utc_now, fresh_id)
+
+
+def build_files(configuration: Configuration, disk: Workers) -> MemoryFileStore:
+    """The file store alone."""
+    return MemoryFileStore(time.time, fresh_id)
+
+
+async def forget_account(configuration: Configuration, account: AccountId) -> None:
+    """
+    Remove an account's mail and files, by a program without a reactor that holds the folder.
+
+    :raises Refusal: it cannot be done.
+    """
+    mail = build_mail(configuration, [InlineWorkers()], InlineWorkers())
+    files = build_files(configuration, InlineWorkers())
+    await mail.remove(account)
+    await files.remove(account)
+    await mail.close()
+    await files.close()
 
 
 def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) -> Stores:
@@ -107,19 +144,18 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) ->
 
     :param clock: monotonic, for the spool's timers.
     """
-    data = configuration.data
     counters = Counters()
     writer = make("writer", 1, WAITING)
     readers = make("readers", 4, WAITING)
     disk = make("disk", 4, WAITING)
-    staging = Staging(data / "staging", disk)
-    accounts = build_accounts(configuration, make, writer, readers)
     mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
-    mail = SqliteMailStore(data / "mail", mail_writers, readers, utc_now, fresh_id)
-    files = MemoryFileStore(time.time, fresh_id)
+    staging = Staging(configuration.data / "staging", disk)
+    accounts = build_accounts(configuration, make, writer, readers)
+    mail = build_mail(configuration, mail_writers, readers)
+    files = build_files(configuration, disk)
     delivery = MailboxDelivery(mail, accounts, staging)
     spool = SqliteSpool(
-        Database(data / "spool.sqlite", SPOOL_MIGRATIONS, writer, readers),
+        Database(configuration.data / "spool.sqlite", SPOOL_MIGRATIONS, writer, readers),
         staging,
         delivery,
         clock,

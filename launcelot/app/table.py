@@ -119,7 +119,7 @@ def _imap(one: Listening, sender: Person, recipient: Person, authority: Path | N
     return [
         f"curl --user '{user}:{password}' 'imap://{_at(one)}/INBOX;MAILINDEX=1'",
         f"mutt -e 'set ssl_starttls=no' -f 'imap://{user}:{password}@{_at(one)}/INBOX'",
-        f'python3 -c "import imaplib; m = imaplib.IMAP4(\'{host}\', {port});'
+        f"python3 -c \"import imaplib; m = imaplib.IMAP4('{host}', {port});"
         f" m.login('{user}', '{password}'); print(m.select())\"",
     ]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.cred.credentials import IUsernamePassword
@@ -15,7 +14,7 @@ from twisted.python import usage
 
 import launcelot
 from launcelot.app.catalogue import SERVICES
-from launcelot.app.configuration import Configuration, endpoint_fault, must_read
+from launcelot.app.configuration import Configuration, configuration_for, endpoint_fault
 from launcelot.app.errors import Ending
 from launcelot.app.roof import Leaving, say, take_reactor
 
@@ -39,7 +38,7 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
     """The services that run; empty for those the configuration enables."""
 
     optParameters = [
-        ["config", "c", None, "configuration file (default: none, every key has a default)"],
+        ["config", "c", None, "configuration file (default: launcelot.toml in the data folder if there is one)"],
         ["data", "d", None, "data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)"],
     ]
 
@@ -78,11 +77,9 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
 
         :raises Ending: the file is wrong.
         """
-        configuration = must_read(Path(self["config"]) if self["config"] else None)
+        configuration = configuration_for(self["config"], self["data"])
         if self.services:
             configuration = configuration.only(self.services)
-        if self["data"]:
-            configuration = configuration.with_data(self["data"])
         return configuration.listening(self.endpoints)
 
 
@@ -92,7 +89,9 @@ def taker(service: str, key: str, default: int, standard: int) -> Callable[[Daem
     def opt(self: DaemonOptions, endpoint: str) -> None:
         self.take(service, key, endpoint)
 
-    opt.__doc__ = f"endpoint to listen on, may be repeated (default: 127.0.0.1 port {default}; the standard port is {standard})"
+    opt.__doc__ = (
+        f"endpoint to listen on, may be repeated (default: 127.0.0.1 port {default}; the standard port is {standard})"
+    )
     return opt
 
 

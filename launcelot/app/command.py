@@ -1,0 +1,185 @@
+"""
+The ``launcelot`` command: finds the subcommand and imports only what it needs.
+
+Exit codes are those of sysexits.h; errors are one line on standard error, without a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn, Protocol
+
+from launcelot.app.errors import TEMPORARY, USAGE, Ending
+from launcelot.app.streams import Streams
+
+
+class Subcommand(Protocol):
+    """What a subcommand's function looks like."""
+
+    def __call__(self, given: argparse.Namespace, streams: Streams) -> int:
+        """Do it; the exit code."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with one line instead of the whole usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it as everything else is said."""
+        raise Ending(f"{message}; see {self.prog} --help", USAGE)
+
+
+def build_parser() -> Parser:
+    """All subcommands, each with the name of the function that does it."""
+    parser = Parser(
+        prog="launcelot",
+        description="Mail, files and small services of a team from one daemon, and the kit to test protocols with.",
+        epilog="Exit codes: 0 done, 1 refused, 64 usage, 66 no such file, 69 port or folder in use or no daemon,"
+        " 73 cannot write, 75 try later, 78 configuration.",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and leave")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_running(commands)
+    _add_people(commands)
+    _add_configuration(commands)
+    version = commands.add_parser("version", help="show the version")
+    _common(version, "launcelot.app.versions:show", folder=False)
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _common(parser: argparse.ArgumentParser, does: str, folder: bool = True) -> None:
+    parser.set_defaults(does=does)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+    if folder:
+        parser.add_argument(
+            "--config", "-c", metavar="FILE", help="configuration file (default: launcelot.toml in the data folder)"
+        )
+        parser.add_argument(
+            "--data", "-d", metavar="DIR", help="data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)"
+        )
+
+
+def _add_running(commands: Commands[Parser]) -> None:
+    run = commands.add_parser("run", add_help=False, help="run the daemon in the foreground; see launcelot run --help")
+    run.set_defaults(does="launcelot.app.run:main")
+    demo = commands.add_parser(
+        "demo",
+        help="run a throw-away daemon with two accounts, mail and files in it",
+        description="Starts every service on this machine with the accounts brandon and ann, three messages and some files,"
+        " and removes everything when it is stopped, unless a folder was named.",
+    )
+    demo.set_defaults(does="launcelot.app.demo:main")
+    demo.add_argument(
+        "--ports",
+        choices=("free", "default", "book"),
+        default="default",
+        help="free ones, those of the daemon, or the standard ones, which need privileges (default: %(default)s)",
+    )
+    demo.add_argument("--data", "-d", metavar="DIR", help="use this folder and keep it; accounts and mail in it stay")
+    demo.add_argument(
+        "--json", action="store_true", help="print one JSON line once everything listens"
+    )
+    status = commands.add_parser("status", help="ask the running daemon for listeners, connections and counters")
+    _common(status, "launcelot.app.status:main")
+
+
+def _add_people(commands: Commands[Parser]) -> None:
+    account = commands.add_parser(
+        "account", help="add, list, change and remove accounts, of a running or stopped daemon"
+    )
+    verbs = account.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = verbs.add_parser("add", help="make an account; the password is read from standard input")
+    _common(add, "launcelot.app.people:add_account")
+    add.add_argument("name", metavar="NAME", help="log-in name, or an address whose local part is the name")
+    add.add_argument("--address", metavar="ADDRESS", help="primary address (default: NAME at the first domain)")
+    add.add_argument(
+        "--quota", metavar="OCTETS", type=int, default=0, help="largest mail and files together; 0 for no limit"
+    )
+    add.add_argument("--generate", action="store_true", help="make a password and show it")
+    _common(verbs.add_parser("list", help="list accounts"), "launcelot.app.people:list_accounts")
+    passwd = verbs.add_parser("passwd", help="change a password; it is read from standard input")
+    _common(passwd, "launcelot.app.people:change_password")
+    passwd.add_argument("name", metavar="NAME")
+    passwd.add_argument("--generate", action="store_true", help="make a password and show it")
+    remove = verbs.add_parser("remove", help="remove an account with its mail and files")
+    _common(remove, "launcelot.app.people:remove_account")
+    remove.add_argument("name", metavar="NAME")
+    alias = commands.add_parser("alias", help="add, list and remove aliases, of a running or stopped daemon")
+    verbs = alias.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = verbs.add_parser("add", help="have mail for an address go to others")
+    _common(add, "launcelot.app.people:add_alias")
+    add.add_argument("address", metavar="ADDRESS", help="the local part * stands for all that nobody else has")
+    add.add_argument("targets", metavar="TARGET", nargs="+", help="addresses of accounts or aliases")
+    _common(verbs.add_parser("list", help="list aliases"), "launcelot.app.people:list_aliases")
+    remove = verbs.add_parser("remove", help="remove an alias")
+    _common(remove, "launcelot.app.people:remove_alias")
+    remove.add_argument("address", metavar="ADDRESS")
+
+
+def _add_configuration(commands: Commands[Parser]) -> None:
+    check = commands.add_parser("check", help="check a configuration file: every fault with its line")
+    _common(check, "launcelot.app.check:check", folder=False)
+    check.add_argument("file", metavar="FILE")
+    config = commands.add_parser("config", help="write a sample configuration")
+    verbs = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _common(
+        verbs.add_parser("example", help="every key with text, unit and default"),
+        "launcelot.app.check:show_example",
+        folder=False,
+    )
+
+
+def function_named(does: str) -> Subcommand:
+    """The function behind ``module:name``, imported now."""
+    module, _, name = does.partition(":")
+    function: Subcommand = getattr(import_module(module), name)
+    return function
+
+
+def main(arguments: Sequence[str] | None = None, streams: Streams | None = None) -> int:
+    """
+    Run a subcommand.
+
+    :param arguments: without the program's name; those of the process if none are given.
+    :returns: the exit code.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    streams = Streams() if streams is None else streams
+    try:
+        return dispatch(arguments, streams)
+    except Ending as ending:
+        streams.complain(ending.text)
+        return ending.status
+    except BrokenPipeError:
+        return TEMPORARY
+    except KeyboardInterrupt:
+        return 130
+
+
+def dispatch(arguments: Sequence[str], streams: Streams) -> int:
+    """
+    Find what is asked for and do it.
+
+    :raises Ending: it cannot be done.
+    """
+    if arguments[:1] == ["run"]:
+        # Its options are those of the twistd plugin, and parsed by the same class.
+        given = argparse.Namespace(does="launcelot.app.run:main", arguments=list(arguments[1:]))
+    else:
+        parser = build_parser()
+        given = parser.parse_args(arguments)
+        if given.version:
+            given = parser.parse_args(["version"])
+        if "does" not in given:
+            parser.print_help(streams.output)
+            return USAGE
+    return function_named(given.does)(given, streams)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""
+``launcelot account`` and ``launcelot alias``: the account base, with the daemon running or not.
+
+The account base is one SQLite file that several processes may use; what is changed here counts for a running daemon at its next
+question.  Mail and files have one owner at a time: while a daemon runs, it is asked to remove them.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from launcelot.accounts.interface import Account, Alias, Directory
+from launcelot.app.asking import ask, is_running
+from launcelot.app.configuration import Configuration, configuration_for
+from launcelot.app.errors import CANNOT_CREATE, FAILED, NO_INPUT, OK, TEMPORARY, Ending
+from launcelot.app.folder import DataFolder
+from launcelot.app.passwords import generated_password
+from launcelot.app.stores import forget_account, open_accounts, run_now
+from launcelot.app.streams import Streams
+from launcelot.core.errors import Invalid, NotFound, Refusal
+from launcelot.message.address import Address, parse_mailbox
+
+
+@dataclass(frozen=True)
+class Base:
+    """An open account base and the configuration it belongs to."""
+
+    configuration: Configuration
+    directory: Directory
+
+    @property
+    def domain(self) -> str:
+        """The domain of addresses without one."""
+        return self.configuration.daemon.domains[0]
+
+    def address(self, text: str) -> Address:
+        """
+        An address, at the first domain if none is given.
+
+        :raises Invalid: it is malformed.
+        """
+        return parse_mailbox(text if "@" in text else f"{text}@{self.domain}")
+
+
+@contextmanager
+def opened(given: Namespace, make: bool) -> Iterator[Base]:
+    """
+    The account base of the command's data folder.
+
+    :param make: whether a folder that is not there is made.
+    :raises Ending: there is no folder, it cannot be used, or what is asked for is refused.
+    """
+    configuration = configuration_for(given.config, given.data)
+    folder = DataFolder(configuration.data)
+    if not make and not folder.path.is_dir():
+        raise Ending(f"{folder.path}: no such data folder; name the daemon's with --data or --config", NO_INPUT)
+    become_owner(configuration)
+    folder.prepare()
+    try:
+        directory = run_now(open_accounts(configuration))
+        try:
+            yield Base(configuration, directory)
+        finally:
+            run_now(directory.close())
+    except Refusal as refusal:
+        raise Ending(refusal.text, TEMPORARY if refusal.temporary else FAILED) from refusal
+
+
+def become_owner(configuration: Configuration) -> None:
+    """As root, act as the user whose folder it is: files that root makes in it would be closed to the daemon."""
+    if os.geteuid() != 0 or not configuration.data.exists():
+        return
+    owner = configuration.data.stat()
+    if owner.st_uid == 0:
+        return
+    try:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+    except OSError as error:
+        text = f"{configuration.data}: belongs to user {owner.st_uid}, whom we cannot act as: {error.strerror}"
+        raise Ending(text, CANNOT_CREATE) from error
+
+
+# -- accounts ------------------------------------------------------------------------------------------------------
+
+
+def add_account(given: Namespace, streams: Streams) -> int:
+    """Make an account."""
+    with opened(given, make=True) as base:
+        address = base.address(given.address or given.name)
+        name = address.local if "@" in given.name else given.name
+        run_now(refuse_taken(base.directory, name))
+        password = generated_password() if given.generate else streams.read_password()
+        account = run_now(base.directory.add(name, address, password, given.quota))
+    answer = described(account)
+    if given.generate:
+        answer["password"] = password
+    tell(given, streams, answer, f"added {account.name} <{account.address}>{said(answer)}")
+    return OK
+
+
+async def refuse_taken(directory: Directory, name: str) -> None:
+    """
+    Say that a name is taken before a person has typed a password twice.
+
+    :raises Ending: it is.
+    """
+    try:
+        account = await directory.account(name)
+    except (NotFound, Invalid):
+        return
+    raise Ending(f"{account.name} already exists", FAILED)
+
+
+def list_accounts(given: Namespace, streams: Streams) -> int:
+    """All accounts."""
+    with opened(given, make=False) as base:
+        accounts = run_now(base.directory.accounts())
+    if given.json:
+        streams.say_json({"accounts": [described(account) for account in accounts]})
+    else:
+        for account in accounts:
+            quota = f"  {account.quota} octets" if account.quota else ""
+            streams.say(f"{account.name}  <{account.address}>{quota}{'' if account.enabled else '  disabled'}")
+    return OK
+
+
+def change_password(given: Namespace, streams: Streams) -> int:
+    """Give an account another password."""
+    with opened(given, make=False) as base:
+        account = run_now(named(base.directory, given.name))
+        password = generated_password() if given.generate else streams.read_password()
+        run_now(base.directory.set_password(account.name, password))
+    answer = described(account)
+    if given.generate:
+        answer["password"] = password
+    tell(given, streams, answer, f"changed the password of {account.name}{said(answer)}")
+    return OK
+
+
+def remove_account(given: Namespace, streams: Streams) -> int:
+    """Remove an account, then its mail and files."""
+    with opened(given, make=False) as base:
+        account = run_now(named(base.directory, given.name))
+        removed = run_now(base.directory.remove(account.name))
+        forget(base.configuration, removed)
+    tell(given, streams, described(removed), f"removed {removed.name} with its mail and files")
+    return OK
+
+
+async def named(directory: Directory, name: str) -> Account:
+    """
+    An account.
+
+    :raises Ending: there is none of this name.
+    """
+    try:
+        return await directory.account(name)
+    except NotFound:
+        raise Ending(f"there is no account {name!r}; see launcelot account list", FAILED) from None
+
+
+def forget(configuration: Configuration, account: Account) -> None:
+    """
+    Have an account's mail and files removed: by the daemon if one runs, else here.
+
+    :raises Ending: it could not be done.
+    """
+    if is_running(configuration.admin_socket):
+        ask(configuration.admin_socket, {"ask": "forget", "account": account.id})
+        return
+    folder = DataFolder(configuration.data)
+    folder.lock()
+    try:
+        run_now(forget_account(configuration, account.id))
+    finally:
+        folder.release()
+
+
+def described(account: Account) -> dict[str, Any]:
+    """An account for programs."""
+    return {
+        "user": account.name,
+        "address": str(account.address),
+        "quota": account.quota,
+        "enabled": account.enabled,
+    }
+
+
+def said(answer: Mapping[str, Any]) -> str:
+    """A generated password for people."""
+    return f", password {answer['password']}" if "password" in answer else ""
+
+
+def tell(given: Namespace, streams: Streams, answer: Mapping[str, Any], sentence: str) -> None:
+    """The answer, for programs or for people."""
+    if given.json:
+        streams.say_json(answer)
+    else:
+        streams.say(sentence)
+
+
+# -- aliases -------------------------------------------------------------------------------------------------------
+
+
+def add_alias(given: Namespace, streams: Streams) -> int:
+    """Have mail for an address go to others."""
+    with opened(given, make=True) as base:
+        targets = [base.address(target) for target in given.targets]
+        alias = run_now(base.directory.add_alias(base.address(given.address), targets))
+    tell(given, streams, described_alias(alias), f"added {written(alias)}")
+    return OK
+
+
+def list_aliases(given: Namespace, streams: Streams) -> int:
+    """All aliases."""
+    with opened(given, make=False) as base:
+        aliases = run_now(base.directory.aliases())
+    if given.json:
+        streams.say_json({"aliases": [described_alias(alias) for alias in aliases]})
+    else:
+        streams.say(*map(written, aliases))
+    return OK
+
+
+def remove_alias(given: Namespace, streams: Streams) -> int:
+    """Remove an alias."""
+    with opened(given, make=False) as base:
+        alias = run_now(base.directory.remove_alias(base.address(given.address)))
+    tell(given, streams, described_alias(alias), f"removed {written(alias)}")
+    return OK
+
+
+def described_alias(alias: Alias) -> dict[str, Any]:
+    """An alias for programs."""
+    return {"address": str(alias.address), "targets": [str(target) for target in alias.targets]}
+
+
+def written(alias: Alias) -> str:
+    """An alias for people."""
+    return f"{alias.address} -> {', '.join(map(str, alias.targets))}"
