@@ -7,7 +7,7 @@ Nothing is imported before somebody asks; ``launcelot --help`` needs none of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -18,13 +18,15 @@ class Place:
     One name under which a service listens.
 
     :ivar setting: the key that holds its endpoints.
-    :ivar default: the port of a daemon without configuration.
+    :ivar default: an unprivileged port for it.
     :ivar standard: the port the protocol is known by.
+    :ivar usual: whether a daemon without configuration listens there.
     """
 
     setting: str
     default: int
     standard: int
+    usual: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,13 @@ class ServiceEntry:
     :ivar module: has ``Settings`` and ``build(site, settings)``.
     :ivar title: what people call it.
     :ivar places: by the name of the listener, such as ``"imaps"``.
+    :ivar checks: by setting, the function that raises ValueError for values that declarations cannot tell wrong.
     """
 
     module: str
     title: str
     places: Mapping[str, Place]
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 def settings_of(name: str) -> type[Any]:
@@ -51,6 +55,12 @@ def settings_of(name: str) -> type[Any]:
 def build_of(name: str) -> Any:
     """The function that builds a service."""
     return import_module(SERVICES[name].module).build
+
+
+def named(path: str) -> Any:
+    """What ``module:name`` is, imported now."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 SERVICES: Mapping[str, ServiceEntry] = {
@@ -68,9 +78,23 @@ SERVICES: Mapping[str, ServiceEntry] = {
         "Mail out: IMAP4",
         {"imap": Place("listen", 2143, 143), "imaps": Place("listen_tls", 2993, 993)},
     ),
+    "pop3": ServiceEntry(
+        "launcelot.protocols.pop3.service",
+        "Mail out: POP3",
+        {"pop3": Place("listen", 2110, 110), "pop3s": Place("listen_tls", 2995, 995)},
+    ),
+    "ftp": ServiceEntry(
+        "launcelot.protocols.ftp.service",
+        "Files: FTP and FTPS",
+        {"ftp": Place("listen", 2121, 21), "ftps": Place("listen_tls", 2990, 990)},
+        checks={
+            "passive_ports": "launcelot.protocols.ftp.data:passive_ports",
+            "passive_address": "launcelot.protocols.ftp.data:passive_address",
+        },
+    ),
     "questions": ServiceEntry(
         "launcelot.protocols.questions.service",
         "Sir Launcelot answers questions",
-        {"questions": Place("listen", 1060, 1060), "questions-tls": Place("listen_tls", 1067, 1067)},
+        {"questions": Place("listen", 1060, 1060), "questions-tls": Place("listen_tls", 1067, 1067, usual=False)},
     ),
 }

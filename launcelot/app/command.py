@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NoReturn, Protocol
 
+from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
 from launcelot.app.streams import Streams
 
@@ -134,13 +134,6 @@ def _add_configuration(commands: Commands[Parser]) -> None:
     )
 
 
-def function_named(does: str) -> Subcommand:
-    """The function behind ``module:name``, imported now."""
-    module, _, name = does.partition(":")
-    function: Subcommand = getattr(import_module(module), name)
-    return function
-
-
 def main(arguments: Sequence[str] | None = None, streams: Streams | None = None) -> int:
     """
     Run a subcommand.
@@ -178,7 +171,8 @@ def dispatch(arguments: Sequence[str], streams: Streams) -> int:
         if "does" not in given:
             parser.print_help(streams.output)
             return USAGE
-    return function_named(given.does)(given, streams)
+    function: Subcommand = named(given.does)
+    return function(given, streams)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcelot.app.catalogue import SERVICES, settings_of
+from launcelot.app.catalogue import SERVICES, named, settings_of
 from launcelot.app.errors import CONFIGURATION, Ending
 from launcelot.app.positions import Positions, key_lines, line_of
 from launcelot.app.settings import (
@@ -231,6 +231,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         for one in dataclasses.fields(settings):
             if one.name.startswith("listen"):
                 found += _endpoint_rules((name, one.name), getattr(settings, one.name))
+        found += _own_rules(name, settings)
     return [problem for problem in found if problem.path not in wrong]
 
 
@@ -256,6 +257,14 @@ def _tls_rules(tls: TlsSettings) -> list[Problem]:
 def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str]) -> list[Problem]:
     wrong = (endpoint_fault(endpoint) for endpoint in endpoints)
     return [Problem(path, text) for text in wrong if text]
+
+
+def _own_rules(name: str, settings: Any) -> Iterator[Problem]:
+    for key, path in SERVICES[name].checks.items():
+        try:
+            named(path)(getattr(settings, key))
+        except ValueError as error:
+            yield Problem((name, key), str(error))
 
 
 def endpoint_fault(endpoint: str) -> str:

@@ -50,7 +50,7 @@ def _keys(group: type[Any]) -> Iterator[str]:
 
 def explain(known: Declared) -> list[str]:
     """Text, unit and range of a setting as comment lines."""
-    text = known.text
+    text = sentence(known.text)
     if known.unit:
         text += f" In {known.unit}."
     if known.minimum is not None or known.maximum is not None:
@@ -58,6 +58,11 @@ def explain(known: Declared) -> list[str]:
     if known.choices:
         text += f" One of {', '.join(write(one) for one in known.choices)}."
     return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def sentence(text: str) -> str:
+    """A declaration's text as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def bounds(known: Declared) -> str:

@@ -13,8 +13,6 @@ from typing import Any
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.logger import Logger
 
-from launcelot.accounts.interface import Directory
-from launcelot.app.authentication import CheckedDirectory
 from launcelot.app.catalogue import build_of
 from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CONFIGURATION, Ending
@@ -111,17 +109,15 @@ def build_site(
     """
     The Site of a configuration.
 
-    :param checkers: check passwords in place of the account base.
+    :param checkers: asked about passwords before the account base.
     """
-    domain = configuration.daemon.domains[0]
-    accounts: Directory = CheckedDirectory(stores.accounts, checkers, domain) if checkers else stores.accounts
     return Site(
         reactor=reactor,
         clock=reactor,
         hostname=hostname_of(configuration),
-        domain=domain,
-        accounts=accounts,
-        logins=Logins(accounts, stores.counters, reactor.seconds),
+        domain=configuration.daemon.domains[0],
+        accounts=stores.accounts,
+        logins=Logins(stores.accounts, stores.counters, reactor.seconds, checkers),
         mail=stores.mail,
         files=stores.files,
         spool=stores.spool,

@@ -13,7 +13,7 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
 
 import launcelot
-from launcelot.app.catalogue import SERVICES
+from launcelot.app.catalogue import SERVICES, Place
 from launcelot.app.configuration import Configuration, configuration_for, endpoint_fault
 from launcelot.app.errors import Ending
 from launcelot.app.roof import Leaving, say, take_reactor
@@ -23,7 +23,8 @@ Without options it serves on this machine only, with unprivileged ports, data in
 and, the first time, an account whose password is shown once.
 
 Endpoints are given in Twisted's endpoint syntax, such as tcp:2525:interface=127.0.0.1; an option that names one may be
-repeated, and takes the place of what the configuration says.  Configuration: launcelot config example.
+repeated, and takes the place of what the configuration says.  Configuration: launcelot config example.  Checkers named with --auth are asked about a password before the account base; who
+logs in must have an account there.
 
 Exit codes: 69 a port or the data folder is in use, 73 the folder cannot be written, 78 configuration or certificate is wrong.
 """
@@ -83,14 +84,15 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         return configuration.listening(self.endpoints)
 
 
-def taker(service: str, key: str, default: int, standard: int) -> Callable[[DaemonOptions, str], None]:
+def taker(service: str, place: Place) -> Callable[[DaemonOptions, str], None]:
     """The method of one endpoint option; its docstring is the option's help."""
 
     def opt(self: DaemonOptions, endpoint: str) -> None:
-        self.take(service, key, endpoint)
+        self.take(service, place.setting, endpoint)
 
+    usual = f"127.0.0.1 port {place.default}" if place.usual else "none"
     opt.__doc__ = (
-        f"endpoint to listen on, may be repeated (default: 127.0.0.1 port {default}; the standard port is {standard})"
+        f"endpoint to listen on, may be repeated (default: {usual}; the standard port is {place.standard})"
     )
     return opt
 
@@ -102,13 +104,12 @@ def options_for(tapname: str, services: Sequence[str]) -> type[DaemonOptions]:
     members: dict[str, Any] = {
         "__doc__": f"Options of {tapname}.",
         "services": tuple(services),
-        "synopsis": f"Usage: twistd [options] {tapname} [--config FILE] [--data DIR] [endpoints]",
+        "synopsis": "[--config FILE] [--data DIR] [endpoints]",
         "longdesc": f"{titles}.\n\n{LONG}",
     }
     for name in names:
         for place, where in SERVICES[name].places.items():
-            method = taker(name, where.setting, where.default, where.standard)
-            members[f"opt_{place.replace('-', '_')}"] = method
+            members[f"opt_{place.replace('-', '_')}"] = taker(name, where)
     return type("Options", (DaemonOptions,), members)
 
 
