@@ -1,0 +1,196 @@
+"""Python's ftplib, as the book uses it, against the server on real sockets."""
+
+from __future__ import annotations
+
+import ftplib
+import io
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from launcelot.testing.certificates import Certificates
+from tests.protocols.ftp.sockets import RealServer
+
+LIMIT = 20.0
+
+
+class FtplibTests(TestCase):
+    """Every call of the book's chapter 17, and its FTP over TLS."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.certificates = Certificates("localhost")
+        self.server = RealServer(self, self.certificates)
+
+    def in_thread(self, script: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Run a blocking client."""
+        return deferToThread(script, *args)
+
+    def connect(self) -> ftplib.FTP:
+        """A logged-in client."""
+        client = ftplib.FTP(encoding="utf-8")
+        client.connect("127.0.0.1", self.server.port, LIMIT)
+        client.login("ann", "pw")
+        return client
+
+    def test_files_both_ways(self) -> Deferred[None]:
+        """Binary and text go up and come down as the book's scripts move them."""
+
+        def script() -> None:
+            client = self.connect()
+            binary = bytes(range(256)) * 5_000
+            self.assertTrue(client.storbinary("STOR b", io.BytesIO(binary)).startswith("226"))
+            got: list[bytes] = []
+            self.assertTrue(client.retrbinary("RETR b", got.append).startswith("226"))
+            self.assertEqual(b"".join(got), binary)
+            self.assertTrue(client.storlines("STOR t", io.BytesIO(b"one\ntwo\n")).startswith("226"))
+            lines: list[str] = []
+            client.retrlines("RETR t", lines.append)
+            self.assertEqual(lines, ["one", "two"])
+            client.voidcmd("TYPE I")
+            self.assertEqual(client.size("t"), 8)
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_size_in_the_opening_reply(self) -> Deferred[None]:
+        """ntransfercmd finds the size in the 150, as advbinarydl.py needs."""
+
+        def script() -> None:
+            client = self.connect()
+            client.storbinary("STOR b", io.BytesIO(b"x" * 1234))
+            client.voidcmd("TYPE I")
+            connection, size = client.ntransfercmd("RETR b")
+            self.assertEqual(size, 1234)
+            while connection.recv(4096):
+                pass
+            connection.close()
+            client.voidresp()
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_active_mode(self) -> Deferred[None]:
+        """PORT works as PASV does."""
+
+        def script() -> None:
+            client = self.connect()
+            client.set_pasv(False)
+            client.storbinary("STOR b", io.BytesIO(b"up"))
+            self.assertEqual(client.nlst(), ["b"])
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_listings(self) -> Deferred[None]:
+        """nlst, dir and mlsd work with and without argument, in empty folders and full ones."""
+
+        def script() -> None:
+            client = self.connect()
+            self.assertEqual(client.nlst(), [])
+            lines: list[str] = []
+            client.dir(lines.append)
+            self.assertEqual(lines, [])
+            self.assertEqual(client.mkd("d"), "/d")
+            client.storbinary("STOR d/caf\u00e9", io.BytesIO(b"123"))
+            self.assertEqual(client.nlst(), ["d"])
+            self.assertEqual(client.nlst("d"), ["d/caf\u00e9"])
+            client.dir("d", lines.append)
+            self.assertTrue(lines[0].endswith(" caf\u00e9"), lines)
+            [(name, facts)] = client.mlsd("d", ["type", "size"])
+            self.assertEqual((name, facts), ("caf\u00e9", {"type": "file", "size": "3"}))
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_walk_tells_folders_by_cwd(self) -> Deferred[None]:
+        """recursedl.py's way: CWD into a file is refused with 5xx, into a folder it is not."""
+
+        def script() -> None:
+            client = self.connect()
+            client.mkd("d")
+            client.storbinary("STOR f", io.BytesIO(b""))
+            client.cwd("d")
+            self.assertEqual(client.pwd(), "/d")
+            client.cwd("..")
+            self.assertRaises(ftplib.error_perm, client.cwd, "f")
+            self.assertRaises(ftplib.error_perm, client.cwd, "missing")
+            client.rename("f", "d/g")
+            client.delete("d/g")
+            client.rmd("d")
+            self.assertEqual(client.nlst(), [])
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_resume_both_ways(self) -> Deferred[None]:
+        """REST continues a download and an upload."""
+
+        def script() -> None:
+            client = self.connect()
+            client.storbinary("STOR b", io.BytesIO(b"0123456789"))
+            got: list[bytes] = []
+            client.retrbinary("RETR b", got.append, rest=4)
+            self.assertEqual(b"".join(got), b"456789")
+            client.storbinary("STOR b", io.BytesIO(b"abc"), rest=5)
+            got.clear()
+            client.retrbinary("RETR b", got.append)
+            self.assertEqual(b"".join(got), b"01234abc")
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_abort_with_urgent_data(self) -> Deferred[None]:
+        """ftplib sends ABOR as TCP urgent data; the transfer ends and the session goes on."""
+
+        def script() -> None:
+            client = self.connect()
+            client.storbinary("STOR b", io.BytesIO(b"x" * 20_000_000))
+            client.voidcmd("TYPE I")
+            connection = client.transfercmd("RETR b")
+            connection.recv(1000)
+            self.assertTrue(client.abort().startswith("426"))
+            connection.close()
+            self.assertTrue(client.voidresp().startswith("226"))
+            self.assertEqual(client.nlst(), ["b"])
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_tls_on_both_connections(self) -> Deferred[None]:
+        """FTP_TLS with prot_p moves files and lists folders."""
+
+        def script() -> None:
+            context = ssl.create_default_context(cadata=self.certificates.certificate.decode())
+            client = ftplib.FTP_TLS(context=context, encoding="utf-8")
+            client.connect("localhost", self.server.port, LIMIT)
+            client.login("ann", "pw")
+            client.prot_p()
+            binary = bytes(range(256)) * 3_000
+            self.assertTrue(client.storbinary("STOR b", io.BytesIO(binary)).startswith("226"))
+            got: list[bytes] = []
+            client.retrbinary("RETR b", got.append)
+            self.assertEqual(b"".join(got), binary)
+            self.assertEqual([name for name, _ in client.mlsd()], ["b"])
+            self.assertEqual(client.nlst(), ["b"])
+            client.quit()
+
+        return self.in_thread(script)
+
+    def test_wrong_password(self) -> Deferred[None]:
+        """A wrong password is 530; the third closes the connection."""
+
+        def script() -> None:
+            client = ftplib.FTP()
+            client.connect("127.0.0.1", self.server.port, LIMIT)
+            for _ in range(2):
+                self.assertRaises(ftplib.error_perm, client.login, "ann", "no")
+            self.assertRaises(ftplib.error_temp, client.login, "ann", "no")
+            client.close()
+
+        return self.in_thread(script)
