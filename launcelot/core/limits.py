@@ -79,15 +79,18 @@ class FailureWindow:
 
     def blocked(self, key: Hashable, now: float) -> bool:
         """Whether the key has reached its limit within the window that ends now."""
+        return self.count(key, now) >= self.limit
+
+    def count(self, key: Hashable, now: float) -> int:
+        """How many failures the key has had within the window that ends now; no more than the limit are counted."""
         times = self._failures.get(key)
         if times is None:
-            return False
+            return 0
         while times and times[0] <= now - self.window:
             times.popleft()
         if not times:
             del self._failures[key]
-            return False
-        return len(times) >= self.limit
+        return len(times)
 
     def fail(self, key: Hashable, now: float) -> None:
         """Count one failure."""

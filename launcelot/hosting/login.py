@@ -1,23 +1,54 @@
 """
-Logging in, the same for every protocol: one Portal, one memory of failures.
+Logging in, the same for every protocol: one way in, one memory of failures.
 
-A password that fails counts against (source, account) over all protocols together; past the limit the pair is refused
-without hashing anything, while the right password from another source still works.
+A password that fails counts against (source, account) over all protocols together, whether the account was named by its
+log-in name or its address.  Past the limit the pair is refused without hashing anything, while the right password from
+another source still works.
+
+Checks that are on their way count as well: what would be past the limit if they all failed waits for them.  So a hundred
+connections at once get no more guesses than one, and a client that opens a hundred with the right password is never
+refused.
+
+Unknown names are counted, looked up and hashed like known ones.  What cannot be a name or a password at all is refused
+in the same words without any of that, as it tells nothing about who is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from launcelot.accounts.interface import Account, Directory
+from launcelot.accounts.names import canonical
+from launcelot.accounts.passwords import prepared
 from launcelot.core.counters import Counters
-from launcelot.core.errors import BadCredentials, LimitReached
+from launcelot.core.errors import BadCredentials, Invalid, LimitReached, NotFound
 from launcelot.core.limits import FailureWindow, source_of
+from launcelot.hosting.cred import account_of, ask, check_checkers
+from launcelot.message.address import parse_mailbox
 
 FAILURES = 10
 """Wrong passwords of one account from one source within :data:`FAILURE_WINDOW` before it is refused unseen."""
 
 FAILURE_WINDOW = 60.0
+"""Seconds."""
+
+MAX_NAME = 1_024
+"""Octets of a name as a peer gives it; longer ones are refused unread."""
+
+Key = tuple[str, str]
+"""A source, and an account's id or the form of a name that is none's."""
+
+
+@dataclass(slots=True)
+class Underway:
+    """Checks of one account from one source that have begun, and those that wait for them."""
+
+    count: int = 0
+    waiting: list[Deferred[None]] = field(default_factory=list)
 
 
 class Logins:
@@ -25,34 +56,97 @@ class Logins:
     The one way to log in.
 
     :param now: monotonic seconds.
+    :param checkers: ``ICredentialsChecker`` for names and passwords, asked in turn before the directory, about the
+        canonical name; whoever they know must have an account there.
+    :raises ValueError: a checker cannot check passwords.
     """
 
-    def __init__(self, directory: Directory, counters: Counters, now: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Directory, counters: Counters, now: Callable[[], float], checkers: Sequence[Any] = ()
+    ) -> None:
         self._directory = directory
         self._counters = counters
         self._now = now
+        self._checkers = check_checkers(checkers)
         self._failures = FailureWindow(FAILURES, FAILURE_WINDOW)
+        self._underway: dict[Key, Underway] = {}
 
     async def by_password(self, name: str, password: str, source: str, service: str) -> Account:
         """
         The account whose name and password these are.
 
+        :param name: log-in name or primary address, as the peer gave it.
         :param source: the peer's address as text.
         :param service: counts under ``logins.<service>``.
         :raises BadCredentials: they do not fit; nothing tells which.
         :raises LimitReached: too many failures from this source; try later.
         :raises TryLater: the directory cannot answer.
         """
-        key = (source_of(source), name.casefold())
-        if self._failures.blocked(key, self._now()):
-            self._counters.add(f"logins.{service}.blocked")
-            raise LimitReached("too many failed logins, try later")
         try:
-            account = await self._directory.check_password(name, password)
+            form, secret = form_of(name), prepared(password)
+        except Invalid:
+            self._counters.add(f"logins.{service}.failed")
+            raise BadCredentials from None
+        key = (source_of(source), await self._identity(form))
+        await self._begin(key, service)
+        try:
+            account = await self._check(form, password, secret)
         except BadCredentials:
             self._failures.fail(key, self._now())
             self._counters.add(f"logins.{service}.failed")
             raise
-        self._failures.forget(key)
-        self._counters.add(f"logins.{service}.succeeded")
-        return account
+        else:
+            self._failures.forget(key)
+            self._counters.add(f"logins.{service}.succeeded")
+            return account
+        finally:
+            self._end(key)
+
+    async def _identity(self, form: str) -> str:
+        try:
+            return (await self._directory.account(form)).id
+        except NotFound:
+            return form
+
+    async def _check(self, form: str, password: str, secret: bytes) -> Account:
+        if self._checkers:
+            avatar_id = await ask(self._checkers, form.encode(), secret)
+            if avatar_id is not None:
+                return await account_of(self._directory, avatar_id)
+        return await self._directory.check_password(form, password)
+
+    async def _begin(self, key: Key, service: str) -> None:
+        """Wait until one more failure would be within the limit; raise LimitReached if the limit is reached."""
+        while True:
+            failures = self._failures.count(key, self._now())
+            if failures >= FAILURES:
+                self._counters.add(f"logins.{service}.blocked")
+                raise LimitReached("too many failed logins, try later")
+            underway = self._underway.setdefault(key, Underway())
+            if failures + underway.count < FAILURES:
+                underway.count += 1
+                return
+            waiter: Deferred[None] = Deferred()
+            underway.waiting.append(waiter)
+            await waiter
+
+    def _end(self, key: Key) -> None:
+        """One check has ended; whoever waits looks again."""
+        underway = self._underway[key]
+        underway.count -= 1
+        waiting, underway.waiting = underway.waiting, []
+        if not underway.count:
+            del self._underway[key]
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+def form_of(name: str) -> str:
+    """
+    The one form of a name that a peer gave: a canonical log-in name, or an address's key.
+
+    :raises Invalid: it is neither, or over :data:`MAX_NAME` octets.
+    """
+    if len(name) > MAX_NAME or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME:
+        raise Invalid("name too long")
+    return parse_mailbox(name).key if "@" in name else canonical(name)
