@@ -420,7 +420,9 @@ class Courier:
         try:
             await self._shelf.remove(batch)
         except Refusal as refusal:
-            self.log.warn("{count} delivered rows stay in the spool for now: {reason}", count=len(batch), reason=refusal.text)
+            self.log.warn(
+                "{count} delivered rows stay in the spool for now: {reason}", count=len(batch), reason=refusal.text
+            )
             if not self._closing:
                 self._clock.callLater(self._schedule.first, self._offer_again, batch)
             return

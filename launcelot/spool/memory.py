@@ -47,9 +47,7 @@ class MemorySpool:
         schedule: Schedule | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        self._courier = Courier(
-            self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency
-        )
+        self._courier = Courier(self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency)
         self._now = now
         self._bodies: dict[int, Staged] = {}
         self._left: dict[int, int] = {}

@@ -91,9 +91,7 @@ class SqliteSpool:
         self._database = database
         self._staging = staging
         self._now = now
-        self._courier = Courier(
-            self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency
-        )
+        self._courier = Courier(self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency)
         self._next_number = 0
         self._serving = False
 
@@ -229,7 +227,9 @@ def delete_rows(connection: sqlite3.Connection, delivered: Sequence[Pending]) ->
 
 def update_row(connection: sqlite3.Connection, row: tuple[int, int, float, str, int]) -> None:
     """Keep what became of an attempt."""
-    connection.execute("UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ? WHERE key = ?", row)
+    connection.execute(
+        "UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ? WHERE key = ?", row
+    )
 
 
 def last_number(connection: sqlite3.Connection) -> int:
@@ -251,7 +251,9 @@ def read_waiting(connection: sqlite3.Connection, after: int) -> list[Row]:
 def read_chunks(connection: sqlite3.Connection, number: int, first: int, count: int) -> list[bytes]:
     """Some pieces of a body."""
     base = number * SPAN + first
-    rows = connection.execute("SELECT data FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key", (base, base + count - 1))
+    rows = connection.execute(
+        "SELECT data FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key", (base, base + count - 1)
+    )
     return [row[0] for row in rows]
 
 
@@ -262,7 +264,20 @@ def mails(rows: Sequence[Row]) -> list[Mail]:
     A message whose recipients lie in two batches becomes two of the same number; each carries its own recipients.
     """
     found: list[Mail] = []
-    for key, spool_id, sender, user, received, size, account, address, state, attempts, next_attempt, last_error in rows:
+    for (
+        key,
+        spool_id,
+        sender,
+        user,
+        received,
+        size,
+        account,
+        address,
+        state,
+        attempts,
+        next_attempt,
+        last_error,
+    ) in rows:
         number, index = divmod(key, SPAN)
         if not found or found[-1].number != number:
             envelope = Envelope(SpoolId(spool_id), read_address(sender) if sender else None, (), user)

@@ -178,7 +178,8 @@ class SqliteSpoolTests(_Contract):
         writer.perform()
         self.successResultOf(starting)
         accepting = [
-            Deferred.fromCoroutine(spool.accept(Envelope(SpoolId(f"m{n}"), None, (ANN,)), self.body())) for n in range(10)
+            Deferred.fromCoroutine(spool.accept(Envelope(SpoolId(f"m{n}"), None, (ANN,)), self.body()))
+            for n in range(10)
         ]
         self.assertEqual(len(writer.waiting), 1)
         writer.perform()

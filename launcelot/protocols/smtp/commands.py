@@ -217,14 +217,20 @@ COMMANDS: Mapping[bytes, Command] = {
     b"HELO": Command(helo, parse_greeting, ANY, "5321 section 4.1.1.1", "HELO <host>: begin a session"),
     b"STARTTLS": Command(starttls, parse_nothing, _IDLE, "3207", "STARTTLS: encrypt the session"),
     b"AUTH": Command(auth, parse_auth, _READY, "4954", "AUTH <mechanism> [<response>]: log in"),
-    b"MAIL": Command(mail, parse_mail, _READY, "5321 section 4.1.1.2", "MAIL FROM:<sender> [parameters]: begin a mail", True),
-    b"RCPT": Command(recipient, parse_recipient, _ENVELOPE, "5321 section 4.1.1.3", "RCPT TO:<recipient>: add a recipient", True),
+    b"MAIL": Command(
+        mail, parse_mail, _READY, "5321 section 4.1.1.2", "MAIL FROM:<sender> [parameters]: begin a mail", True
+    ),
+    b"RCPT": Command(
+        recipient, parse_recipient, _ENVELOPE, "5321 section 4.1.1.3", "RCPT TO:<recipient>: add a recipient", True
+    ),
     b"DATA": Command(data, parse_nothing, _RECIPIENTS, "5321 section 4.1.1.4", "DATA: send the message", True),
     b"BDAT": Command(bdat, parse_chunk, ANY, "3030", "BDAT <octets> [LAST]: send a piece of the message"),
     b"RSET": Command(rset, parse_nothing, ANY, "5321 section 4.1.1.5", "RSET: drop the present mail"),
     b"NOOP": Command(noop, parse_text, ANY, "5321 section 4.1.1.9", "NOOP: do nothing"),
     b"QUIT": Command(quit_, parse_nothing, ANY, "5321 section 4.1.1.10", "QUIT: end the session"),
-    b"VRFY": Command(vrfy, parse_text, GREETED, "5321 section 4.1.1.6", "VRFY <address>: answered without telling", True),
+    b"VRFY": Command(
+        vrfy, parse_text, GREETED, "5321 section 4.1.1.6", "VRFY <address>: answered without telling", True
+    ),
     b"HELP": Command(help_, parse_text, ANY, "5321 section 4.1.1.8", "HELP [<command>]: this"),
     b"EXPN": Command(not_offered, parse_text, ANY, "5321 section 4.1.1.7"),
     b"ETRN": Command(not_offered, parse_text, ANY, "1985"),

@@ -60,7 +60,9 @@ async def recipient(session: Session, address: Address) -> Reply:
     return await add_recipients(session, transaction, address, found)
 
 
-async def add_recipients(session: Session, transaction: Transaction, address: Address, found: Sequence[Recipient]) -> Reply:
+async def add_recipients(
+    session: Session, transaction: Transaction, address: Address, found: Sequence[Recipient]
+) -> Reply:
     """Take those into the envelope who have room; a full one among several is tried again by the spool."""
     try:
         room = [await has_room(session, one, transaction.mail.size) for one in found]

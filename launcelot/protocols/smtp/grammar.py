@@ -306,8 +306,6 @@ def refuse_utf8(address: Address | None, allowed: bool) -> None:
         raise SyntaxProblem(553, "5.6.7", "Internationalized address without SMTPUTF8")
 
 
-
-
 def _text(data: bytes, enhanced: str) -> str:
     try:
         return data.decode("utf-8")

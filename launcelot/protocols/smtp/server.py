@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
 from launcelot.hosting.server import ServerFactory, ServerStream
+from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
 from launcelot.protocols.smtp.grammar import Reply, reply
 from launcelot.protocols.smtp.session import Role, Session
@@ -40,6 +41,7 @@ class SmtpServer(ServerStream):
         super().__init__(factory)
         self.settings = factory.settings
         self.role = factory.role
+        self._drained_at = 0
 
     async def serve(self) -> None:
         """Greet, then answer commands until the session ends."""
@@ -88,6 +90,10 @@ class SmtpServer(ServerStream):
             elif session.errors > self.settings.max_errors // 2 and self.settings.error_delay:
                 await self._pause(self.settings.error_delay)
         self.write(answer.encode())
+        if self.sent - self._drained_at >= OUTPUT_PIECE:
+            # One segment of EHLOs makes thirty of answers: a peer that does not read must not have them all made.
+            await self.drain()
+            self._drained_at = self.sent
 
     def _goodbye(self, enhanced: str, text: str) -> bytes:
         return reply(421, enhanced, f"{self.site.hostname} {text}").encode()

@@ -29,10 +29,18 @@ class Settings:
         52_428_800, "Largest message taken; told to clients with SIZE.", unit="octets", minimum=65_536
     )
     max_recipients: int = setting(
-        100, "Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for 100.", unit="recipients", minimum=100, maximum=10_000
+        100,
+        "Recipients of one message; RFC 5321 section 4.5.3.1.8 asks for 100.",
+        unit="recipients",
+        minimum=100,
+        maximum=10_000,
     )
     max_hops: int = setting(
-        100, "Received fields a message may have before it is taken to go in circles.", unit="fields", minimum=30, maximum=1_000
+        100,
+        "Received fields a message may have before it is taken to go in circles.",
+        unit="fields",
+        minimum=30,
+        maximum=1_000,
     )
     plaintext_login: str = setting(
         "loopback",
@@ -53,7 +61,11 @@ class Settings:
         10, "Commands refused for good before the connection is closed.", unit="commands", minimum=3, maximum=1_000
     )
     error_delay: float = setting(
-        1.0, "Pause before each reply that refuses, once half of max_errors is reached.", unit="seconds", minimum=0, maximum=60
+        1.0,
+        "Pause before each reply that refuses, once half of max_errors is reached.",
+        unit="seconds",
+        minimum=0,
+        maximum=60,
     )
     login_timeout: float = setting(
         60.0,

@@ -1,0 +1,753 @@
+"""The server's dialogue: commands, replies, envelope, messages, settings."""
+
+from __future__ import annotations
+
+import base64
+from random import Random
+
+from twisted.internet.defer import Deferred
+
+from launcelot.core.errors import TryLater
+from launcelot.core.limits import ConnectionCount
+from launcelot.message.address import Address
+from launcelot.protocols.smtp.server import SmtpFactory
+from launcelot.protocols.smtp.session import Role
+from launcelot.testing.dialogue import play
+from launcelot.testing.link import random_cuts
+from tests.protocols.smtp.support import ENVELOPE, MESSAGE, STUFFED, SmtpCase, below_trace, plain
+
+
+class DialogueTests(SmtpCase):
+    """What is said in which order."""
+
+    def test_a_mail_comes_in(self) -> None:
+        """The shortest way of a message, with its words."""
+        play(
+            self.mx,
+            self.world.clock,
+            """
+            S: 220 here.test ESMTP Launcelot
+            C: EHLO client.example
+            S: 250-here.test greets client.example
+            S: 250-PIPELINING
+            S: 250-SIZE 52428800
+            S: 250-8BITMIME
+            S: 250-SMTPUTF8
+            S: 250-ENHANCEDSTATUSCODES
+            S: 250-CHUNKING
+            S: 250-LIMITS RCPTMAX=100
+            S: 250-AUTH PLAIN LOGIN
+            S: 250 HELP
+            C: MAIL FROM:<eve@example.com> SIZE=40 BODY=8BITMIME
+            S: 250 2.1.0 Sender ok
+            C: RCPT TO:<ann@test>
+            S: 250 2.1.5 Recipient ok
+            C: DATA
+            S: 354 End data with <CRLF>.<CRLF>
+            C: Subject: x
+            C:
+            C: ..
+            C: .
+            S: 250 2.0.0 Accepted as *
+            C: QUIT
+            S: 221 2.0.0 here.test closing connection
+            -- closed
+            """,
+        )
+        self.assertEqual(self.bodies(), [b"Subject: x\r\n\r\n.\r\n"])
+
+    def test_helo_has_no_extensions(self) -> None:
+        """A client of 1982 is served; MAIL parameters need EHLO."""
+        link = self.connect()
+        self.assertEqual(self.ask(link, b"HELO old\r\n"), [b"250 here.test"])
+        self.assertEqual(self.codes(link, b"MAIL FROM:<e@x.org> SIZE=1\r\n"), [555])
+        self.assertEqual(self.codes(link, b"AUTH PLAIN\r\n"), [503])
+        self.assertEqual(
+            self.codes(link, b"MAIL FROM:<e@x.org>\r\nRCPT TO:<ann@test>\r\nDATA\r\nhi\r\n.\r\n"), [250, 250, 354, 250]
+        )
+        self.assertIn(b"with SMTP\r\n", self.inbox()[0])
+
+    def test_order_of_commands(self) -> None:
+        """What comes too early or twice is refused and changes nothing."""
+        link = self.connect()
+        self.assertEqual(self.codes(link, b"MAIL FROM:<e@x.org>\r\n"), [503])
+        self.assertEqual(self.codes(link, b"EHLO me\r\nRCPT TO:<ann@test>\r\nDATA\r\n"), [250, 503, 503])
+        self.assertEqual(self.codes(link, b"MAIL FROM:<e@x.org>\r\nDATA\r\nMAIL FROM:<e@x.org>\r\n"), [250, 503, 503])
+        self.assertEqual(self.codes(link, b"RCPT TO:<ann@test>\r\nRSET\r\nRCPT TO:<ann@test>\r\n"), [250, 250, 503])
+
+    def test_ehlo_ends_a_transaction(self) -> None:
+        """A second EHLO is a RSET, too."""
+        link = self.connect()
+        self.assertEqual(self.codes(link, ENVELOPE), [250, 250, 250])
+        self.assertEqual(self.codes(link, b"EHLO me\r\nDATA\r\n"), [250, 503])
+
+    def test_several_mails_in_one_session(self) -> None:
+        """Each has its own envelope and id."""
+        link = self.connect()
+        one = b"MAIL FROM:<e@x.org>\r\nRCPT TO:<%s@test>\r\nDATA\r\nSubject: %s\r\n\r\n.\r\n"
+        codes = self.codes(link, b"EHLO me\r\n" + one % (b"ann", b"1") + one % (b"bob", b"2") + one % (b"ann", b"3"))
+        self.assertEqual(codes, [250] + [250, 250, 354, 250] * 3)
+        self.assertEqual(self.bodies(), [b"Subject: 1\r\n\r\n", b"Subject: 3\r\n\r\n"])
+        self.assertEqual(self.bodies("bob"), [b"Subject: 2\r\n\r\n"])
+
+    def test_pipelined_whole_octet_by_octet_and_at_random_cuts(self) -> None:
+        """However a session is cut, the answers and the mail are the same."""
+        talk = ENVELOPE + b"RCPT TO:<nobody@test>\r\nDATA\r\n" + STUFFED + b".\r\nNOOP\r\nFOO\r\nQUIT\r\n"
+        heard = []
+        random = Random(7)
+        for cuts in (None, range(len(talk)), *(random_cuts(talk, random) for _ in range(20))):
+            link = self.world.connect(self.mx)
+            link.say(talk, cuts=cuts)
+            heard.append([line.partition(b" as ")[0] for line in link.take().split(b"\r\n")])
+            self.assertTrue(link.closed)
+        self.assertTrue(all(one == heard[0] for one in heard), heard)
+        self.assertEqual(self.bodies(), [MESSAGE] * 22)
+
+    def test_every_split_of_a_session(self) -> None:
+        """Two pieces, cut at each octet."""
+        talk = ENVELOPE + b"DATA\r\n" + STUFFED + b".\r\nQUIT\r\n"
+        for cut in range(1, len(talk)):
+            link = self.world.connect(self.mx)
+            link.say(talk, cuts=[cut])
+            self.assertTrue(link.take().endswith(b"221 2.0.0 here.test closing connection\r\n"), cut)
+            link.close()
+        self.assertEqual(self.bodies(), [MESSAGE] * (len(talk) - 1))
+
+    def test_noop_vrfy_expn_help(self) -> None:
+        """The small ones; nobody is told who exists."""
+        link = self.connect()
+        self.assertEqual(
+            self.codes(link, b"NOOP\r\nNOOP anything\r\nHELP\r\nHELP mail\r\nHELP nothing\r\n"),
+            [250, 250, 214, 214, 504],
+        )
+        self.assertEqual(
+            self.codes(link, b"EHLO me\r\nVRFY ann\r\nVRFY nobody\r\nVRFY\r\nEXPN staff\r\n"), [250, 252, 252, 501, 502]
+        )
+        self.assertEqual(self.ask(link, b"VRFY ann\r\n"), self.ask(link, b"VRFY nobody\r\n"))
+
+    def test_unknown_and_malformed_commands(self) -> None:
+        """500 for what is no command, 501 for wrong arguments, 502 for what is not offered."""
+        link = self.connect()
+        self.assertEqual(self.codes(link, b"FOO\r\n\r\nQUIT now\r\nTURN\r\n"), [500, 500, 501, 502])
+        self.assertEqual(self.codes(link, b"EHLO\r\nRSET x\r\nNOOP\r\n"), [501, 501, 250])
+
+    def test_help_names_every_offered_command(self) -> None:
+        """And explains each."""
+        link = self.connect()
+        verbs = self.ask(link, b"HELP\r\n")[1].split()[1:]
+        for verb in verbs:
+            self.assertEqual(self.codes(link, b"HELP " + verb + b"\r\n"), [214])
+        self.assertIn(b"STARTTLS", verbs)
+
+
+class RecipientTests(SmtpCase):
+    """Who can be written to."""
+
+    def rcpt(self, *recipients: str, sender: bytes = b"") -> list[int]:
+        """The codes for recipients of one mail."""
+        link = self.connect()
+        lines = "".join(f"RCPT TO:<{one}>\r\n" for one in recipients).encode()
+        return self.codes(link, b"EHLO me\r\nMAIL FROM:<" + sender + b">\r\n" + lines)[2:]
+
+    def test_unknown_users_are_refused_at_once(self) -> None:
+        """Nothing is accepted that would have to be returned."""
+        self.assertEqual(self.rcpt("ann@test", "nobody@test", "ANN@TEST", "ann+list@test"), [250, 550, 250, 250])
+
+    def test_other_domains_are_refused(self) -> None:
+        """A stranger is told 554 5.7.1."""
+        self.assertEqual(self.rcpt("ann@example.com", "ann@[127.0.0.1]", "ann@test.example"), [554, 554, 554])
+
+    def test_postmaster_without_domain(self) -> None:
+        """It is ours if there is one, and it may have an alias."""
+        self.assertEqual(self.rcpt("postmaster"), [550])
+        self.world.result(self.world.site.accounts.add_alias(Address("postmaster", "test"), [self.ann.address]))
+        self.assertEqual(self.rcpt("postmaster", "Postmaster", "postmaster@test"), [250, 250, 250])
+
+    def test_alias_goes_to_all_and_each_account_gets_one(self) -> None:
+        """An alias of two and one of them again: two deliveries."""
+        self.world.result(
+            self.world.site.accounts.add_alias(Address("team", "test"), [self.ann.address, self.bob.address])
+        )
+        link = self.connect()
+        link.say(b"EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<team@test>\r\nRCPT TO:<ann+x@test>\r\nDATA\r\nhi\r\n.\r\n")
+        (ann,), (bob,) = self.inbox("ann"), self.inbox("bob")
+        self.assertTrue(ann.startswith(b"Return-Path: <>\r\nDelivered-To: team@test\r\nReceived: from me"))
+        self.assertEqual(below_trace(bob), b"hi\r\n")
+        self.assertNotIn(b" for ", ann)
+
+    def test_single_recipient_is_named_in_received(self) -> None:
+        """Only then nobody learns of another."""
+        link = self.connect()
+        link.say(ENVELOPE.replace(b"ann@", b"Ann+Tag@") + b"DATA\r\nhi\r\n.\r\n")
+        (message,) = self.inbox()
+        self.assertIn(b"for <Ann+Tag@test>;", message)
+        self.assertIn(b"Delivered-To: Ann+Tag@test\r\n", message)
+
+    def test_a_hundred_recipients_and_no_more(self) -> None:
+        """The 101st gets 452 4.5.3 and the hundred get the mail."""
+        link = self.connect()
+        lines = b"".join(b"RCPT TO:<ann+%d@test>\r\n" % number for number in range(101))
+        codes = self.codes(link, b"EHLO me\r\nMAIL FROM:<>\r\n" + lines + b"DATA\r\nhi\r\n.\r\n")
+        self.assertEqual(codes[2:], [250] * 100 + [452, 354, 250])
+        self.assertEqual(len(self.inbox()), 1)
+
+    def test_many_recipients_too_many_are_no_errors(self) -> None:
+        """452s do not count: a list of 500 is served in portions."""
+        link = self.connect()
+        lines = b"".join(b"RCPT TO:<ann+%d@test>\r\n" % number for number in range(500))
+        codes = self.codes(link, b"EHLO me\r\nMAIL FROM:<>\r\n" + lines + b"RSET\r\n")
+        self.assertEqual((codes.count(452), codes[-1]), (400, 250))
+
+    def test_full_mailbox_is_told_at_rcpt(self) -> None:
+        """452 4.2.2 while there is no room, and 250 once there is."""
+        cora = self.world.add_user("cora", quota=1000)
+        link = self.connect()
+        talk = b"EHLO me\r\nMAIL FROM:<> SIZE=%d\r\nRCPT TO:<cora@test>\r\nRSET\r\n"
+        self.assertEqual(self.codes(link, talk % 900), [250, 250, 250, 250])
+        self.assertEqual(self.codes(link, talk % 1001), [250, 250, 452, 250])
+        self.world.result(self.fill(cora.id))
+        self.assertEqual(self.ask(link, talk % 200)[-2], b"452 4.2.2 Mailbox is full")
+
+    async def fill(self, account) -> None:  # type: ignore[no-untyped-def]
+        """Put 900 octets into an account."""
+        await (await self.world.site.mail.mail(account)).deliver(b"x" * 900, "k")
+
+    def test_directory_out_of_reach_is_temporary(self) -> None:
+        """451, not "no such user"."""
+
+        async def resolve(_: Address) -> None:
+            raise TryLater
+
+        self.world.site.accounts.resolve = resolve  # type: ignore[method-assign, assignment]
+        self.assertEqual(self.rcpt("ann@test"), [451])
+
+
+class MessageTests(SmtpCase):
+    """What becomes of messages."""
+
+    def send(self, text: bytes, *, link=None) -> list[bytes]:  # type: ignore[no-untyped-def]
+        """Send text (already stuffed, without the end) to ann and give the last answer."""
+        link = link or self.connect()
+        return self.ask(link, ENVELOPE + b"DATA\r\n" + text + b".\r\n")[-1:]
+
+    def test_octets_below_the_trace_are_those_that_were_sent(self) -> None:
+        """All 256 of them but CR and LF, NUL included, in header and body."""
+        octets = bytes(octet for octet in range(256) if octet not in (10, 13))
+        text = b"X: " + octets + b"\r\n\r\n" + octets + b"\r\n"
+        self.send(text)
+        self.assertEqual(self.bodies(), [text])
+
+    def test_long_lines_are_kept(self) -> None:
+        """A line of a megabyte, in header and in body."""
+        text = b"X: " + b"h" * 1_000_000 + b"\r\n\r\n" + b"b" * 1_000_000 + b"\r\n"
+        self.send(text)
+        self.assertEqual(self.bodies(), [text])
+
+    def test_empty_message_and_message_without_body(self) -> None:
+        """Nothing at all, a header alone, a body alone."""
+        for text in (b"", b"Subject: x\r\n", b"\r\nbody\r\n", b"\r\n"):
+            self.assertTrue(self.send(text)[0].startswith(b"250 "), text)
+        self.assertEqual(self.bodies(), [b"", b"Subject: x\r\n", b"\r\nbody\r\n", b"\r\n"])
+
+    def test_declared_size_over_the_limit(self) -> None:
+        """552 5.3.4 at MAIL; the largest number there is, too."""
+        self.configure(max_message_size=65_536)
+        link = self.connect()
+        self.assertEqual(
+            self.codes(link, b"EHLO me\r\nMAIL FROM:<> SIZE=65537\r\nMAIL FROM:<> SIZE=" + b"9" * 20 + b"\r\n"),
+            [250, 552, 552],
+        )
+        self.assertEqual(self.codes(link, b"MAIL FROM:<> SIZE=65536\r\n"), [250])
+
+    def test_message_over_the_limit_is_thrown_away_in_step(self) -> None:
+        """A lie about SIZE gets 552 at the end, nothing is stored, and the session goes on."""
+        self.configure(max_message_size=65_536)
+        link = self.connect()
+        self.ask(link, ENVELOPE.replace(b".com>", b".com> SIZE=1") + b"DATA\r\n")
+        for _ in range(200):
+            link.say(b"x" * 998 + b"\r\n")
+        self.assertEqual(self.ask(link, b".\r\n"), [b"552 5.3.4 Message is larger than the limit"])
+        self.assertEqual(self.codes(link, b"NOOP\r\n"), [250])
+        self.assertEqual(self.inbox(), [])
+
+    def test_exactly_the_limit(self) -> None:
+        """Not one octet less is taken than was told."""
+        self.configure(max_message_size=65_536)
+        text = b"\r\n" + b"x" * (65_536 - 4) + b"\r\n"
+        self.assertTrue(self.send(text)[0].startswith(b"250 "))
+        self.assertEqual(self.send(text[:2] + b"x" + text[2:]), [b"552 5.3.4 Message is larger than the limit"])
+
+    def test_mail_that_goes_in_circles(self) -> None:
+        """100 hops pass, 101 do not; a Received in the body is no hop."""
+        hop = b"Received: from a by b; now\r\n"
+        self.assertTrue(self.send(hop * 100 + b"\r\n" + hop)[0].startswith(b"250 "))
+        self.assertTrue(self.send(hop * 101 + b"\r\n")[0].startswith(b"554 5.4.6 "))
+        self.assertEqual(len(self.inbox()), 1)
+
+    def test_header_of_ten_megabytes(self) -> None:
+        """It is taken as it is, and the header is not kept in memory as a whole."""
+        text = b"X-Y: z\r\n" * 1_300_000 + b"\r\nbody\r\n"
+        self.assertTrue(self.send(text)[0].startswith(b"250 "))
+        self.assertEqual(self.bodies(), [text])
+
+    def test_disk_that_fails_is_told_and_nothing_is_accepted(self) -> None:
+        """451, and the client keeps its mail."""
+
+        async def accept(_envelope: object, body) -> None:  # type: ignore[no-untyped-def]
+            body.close()
+            raise TryLater
+
+        self.world.site.spool.accept = accept  # type: ignore[method-assign, assignment]
+        self.assertEqual(self.send(MESSAGE)[0][:9], b"451 4.3.0")
+
+    def test_utf8_mail(self) -> None:
+        """SMTPUTF8 is complete: addresses on both sides, and the word in Received."""
+        self.world.result(self.world.site.accounts.add_alias(Address("jürgen", "test"), [self.ann.address]))
+        link = self.connect()
+        talk = (
+            "EHLO me\r\nMAIL FROM:<дед@пример.рф> SMTPUTF8\r\nRCPT TO:<jürgen@test>\r\nDATA\r\nSubject: ü\r\n\r\n.\r\n"
+        )
+        self.assertEqual(self.codes(link, talk.encode()), [250, 250, 250, 354, 250])
+        (message,) = self.inbox()
+        self.assertIn("Return-Path: <дед@пример.рф>\r\nDelivered-To: jürgen@test\r\n".encode(), message)
+        self.assertIn(b"with UTF8SMTP\r\n", message)
+
+    def test_utf8_recipient_without_smtputf8(self) -> None:
+        """553 5.6.7."""
+        link = self.connect()
+        self.assertEqual(
+            self.ask(link, "EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<jürgen@test>\r\n".encode())[-1][:9], b"553 5.6.7"
+        )
+
+    def test_half_a_message_and_a_vanished_peer(self) -> None:
+        """Cut at every octet: nothing is delivered unless the final dot was complete, and nothing is left behind."""
+        talk = ENVELOPE + b"DATA\r\n" + STUFFED + b".\r\n"
+        for cut in range(len(talk)):
+            for end in ("close", "abort", "half_close"):
+                link = self.world.connect(self.mx)
+                link.say(talk[:cut])
+                getattr(link, end)()
+                self.world.advance(6)
+                self.assertTrue(link.closed)
+        self.assertEqual(self.inbox(), [])
+        self.assertEqual(self.mx.sessions, set())
+
+
+class ChunkTests(SmtpCase):
+    """BDAT."""
+
+    def test_chunks_are_one_message(self) -> None:
+        """Counted octets, dots untouched."""
+        link = self.connect()
+        half = len(MESSAGE) // 2
+        talk = (
+            ENVELOPE
+            + b"BDAT %d\r\n" % half
+            + MESSAGE[:half]
+            + b"BDAT %d LAST\r\n" % (len(MESSAGE) - half)
+            + MESSAGE[half:]
+        )
+        self.assertEqual(self.codes(link, talk + b"NOOP\r\n"), [250, 250, 250, 250, 250, 250])
+        self.assertEqual(self.bodies(), [MESSAGE])
+
+    def test_every_cut_into_chunks(self) -> None:
+        """Whatever lies on the border of two chunks, bare line ends are not seen where there are none."""
+        for cut in range(len(MESSAGE) + 1):
+            link = self.connect()
+            talk = (
+                ENVELOPE
+                + b"BDAT %d\r\n" % cut
+                + MESSAGE[:cut]
+                + b"BDAT %d LAST\r\n" % (len(MESSAGE) - cut)
+                + MESSAGE[cut:]
+            )
+            self.assertEqual(self.codes(link, talk)[-2:], [250, 250], cut)
+        self.assertEqual(self.bodies(), [MESSAGE] * (len(MESSAGE) + 1))
+
+    def test_empty_last_chunk(self) -> None:
+        """``BDAT 0 LAST`` ends a message."""
+        link = self.connect()
+        self.assertEqual(self.codes(link, ENVELOPE + b"BDAT 4\r\nhi\r\nBDAT 0 LAST\r\n")[3:], [250, 250])
+        self.assertEqual(self.bodies(), [b"hi\r\n"])
+
+    def test_octets_of_a_refused_chunk_are_no_commands(self) -> None:
+        """In the wrong state the chunk is read and refused."""
+        link = self.connect()
+        evil = b"MAIL FROM:<evil@x.org>\r\n"
+        self.assertEqual(
+            self.codes(link, b"EHLO me\r\nBDAT %d LAST\r\n" % len(evil) + evil + b"NOOP\r\n"), [250, 503, 250]
+        )
+
+    def test_reset_between_chunks(self) -> None:
+        """What came is dropped; the next chunk is out of order."""
+        link = self.connect()
+        self.assertEqual(
+            self.codes(link, ENVELOPE + b"BDAT 4\r\nhi\r\nRSET\r\nBDAT 2 LAST\r\nxx"), [250, 250, 250, 250, 250, 503]
+        )
+        self.assertEqual(self.inbox(), [])
+
+    def test_data_between_chunks(self) -> None:
+        """DATA and MAIL are out of order then."""
+        link = self.connect()
+        self.assertEqual(
+            self.codes(link, ENVELOPE + b"BDAT 4\r\nhi\r\nDATA\r\nMAIL FROM:<>\r\nBDAT 0 LAST\r\n")[4:], [503, 503, 250]
+        )
+
+    def test_sizes_that_are_none_end_the_session(self) -> None:
+        """Where the chunk ends is unknown, so nothing behind it is executed."""
+        for size in (b"-1", b"0x5", b"", b"9" * 30, b"1 2 3"):
+            link = self.connect()
+            self.assertEqual(self.codes(link, ENVELOPE + b"BDAT " + size + b"\r\nNOOP\r\n")[3:], [501], size)
+            self.assertTrue(link.closed)
+        link = self.connect()
+        self.assertEqual(self.codes(link, ENVELOPE + b"BDAT 99999999999999999999\r\nNOOP\r\n")[3:], [552])
+        self.assertTrue(link.closed)
+
+    def test_chunks_over_the_limit(self) -> None:
+        """552, the rest is read, the session stays in step."""
+        self.configure(max_message_size=65_536)
+        link = self.connect()
+        self.assertEqual(
+            self.codes(link, ENVELOPE + b"BDAT 70000\r\n" + b"x" * 70_000 + b"BDAT 1 LAST\r\nxNOOP\r\n")[3:],
+            [552, 503, 250],
+        )
+        self.assertEqual(self.inbox(), [])
+
+    def test_bare_line_end_in_a_chunk(self) -> None:
+        """Refused as in DATA."""
+        for text in (b"a\nb\r\n", b"a\rb\r\n", b"a\r\n\r"):
+            link = self.connect()
+            self.assertEqual(self.codes(link, ENVELOPE + b"BDAT %d LAST\r\n" % len(text) + text)[3:], [550])
+        self.assertEqual(self.inbox(), [])
+
+    def test_many_tiny_chunks(self) -> None:
+        """A message of 20,000 chunks of one octet."""
+        link = self.connect()
+        link.say(ENVELOPE)
+        for _ in range(200):
+            self.assertEqual(self.codes(link, b"BDAT 1\r\nx" * 100)[-100:], [250] * 100)
+        self.assertEqual(self.codes(link, b"BDAT 2 LAST\r\n\r\n"), [250])
+        self.assertEqual(self.bodies(), [b"x" * 20_000 + b"\r\n"])
+
+
+class GraceTests(SmtpCase):
+    """Waiting a moment for delivery."""
+
+    def block(self) -> Deferred[None]:
+        """Make deliveries wait."""
+        gate: Deferred[None] = Deferred()
+        deliver = self.world.site.spool._courier._deliver  # type: ignore[attr-defined]
+
+        async def slow(*words: object) -> None:
+            await gate
+            await deliver(*words)
+
+        self.world.site.spool._courier._deliver = slow  # type: ignore[attr-defined]
+        return gate
+
+    def test_reply_comes_with_the_delivery(self) -> None:
+        """A delivery within the grace is waited for: who has read 250 finds the mail."""
+        gate = self.block()
+        link = self.connect()
+        self.ask(link, ENVELOPE + b"DATA\r\n")
+        self.assertEqual(self.ask(link, b"hi\r\n.\r\n"), [])
+        self.world.clock.advance(0.04)
+        gate.callback(None)
+        self.assertEqual(link.take()[:4], b"250 ")
+        self.assertEqual(self.bodies(), [b"hi\r\n"])
+        self.world.advance(2)
+
+    def test_reply_does_not_wait_longer(self) -> None:
+        """The mail is safe; the answer comes at the end of the grace."""
+        self.block()
+        link = self.connect()
+        self.ask(link, ENVELOPE + b"DATA\r\n")
+        self.assertEqual(self.ask(link, b"hi\r\n.\r\n"), [])
+        self.world.clock.advance(0.05)
+        self.assertEqual(link.take()[:4], b"250 ")
+
+    def test_busy_server_does_not_wait(self) -> None:
+        """With eight deliveries under way the ninth mail is answered at once."""
+        self.block()
+        for number in range(10):
+            link = self.connect()
+            self.ask(link, ENVELOPE + b"DATA\r\n")
+            answers = self.codes(link, b"hi\r\n.\r\n")
+            self.assertEqual(answers, [] if number < 7 else [250], number)
+            self.world.clock.advance(0.05)
+
+    def test_no_grace(self) -> None:
+        """0 is not at all."""
+        self.configure(delivery_grace=0.0)
+        self.block()
+        link = self.connect()
+        self.assertEqual(self.codes(link, ENVELOPE + b"DATA\r\nhi\r\n.\r\n")[-1], 250)
+
+    def test_peer_that_goes_meanwhile(self) -> None:
+        """Its mail is delivered all the same, and no timer is left."""
+        gate = self.block()
+        link = self.connect()
+        link.say(ENVELOPE + b"DATA\r\nhi\r\n.\r\n")
+        link.abort()
+        gate.callback(None)
+        self.assertEqual(self.bodies(), [b"hi\r\n"])
+        self.world.advance(2)
+        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+
+class TimeTests(SmtpCase):
+    """Deadlines and stopping."""
+
+    def test_idle_peer_is_told_and_closed(self) -> None:
+        """Five minutes for a command once a mail has begun."""
+        link = self.connect()
+        self.ask(link, b"EHLO me\r\nMAIL FROM:<>\r\n")
+        self.world.advance(299)
+        self.assertFalse(link.closed)
+        self.world.advance(3)
+        self.assertEqual(link.take(), b"421 4.4.2 here.test Timeout\r\n")
+        self.assertTrue(link.closed)
+
+    def test_a_minute_for_doing_something(self) -> None:
+        """An octet now and then, or NOOPs, do not hold a connection that neither logs in nor sends."""
+        link = self.connect()
+        for _ in range(13):
+            link.say(b"NOOP\r\n")
+            link.take()
+            self.world.advance(5)
+        self.assertTrue(link.closed)
+        silent = self.connect()
+        for _ in range(13):
+            silent.say(b"x")
+            self.world.advance(5)
+        self.assertEqual(silent.take(), b"421 4.4.2 here.test Timeout\r\n")
+
+    def test_trickling_body_is_cut_and_a_slow_one_is_not(self) -> None:
+        """10 octets a second end within two minutes; 1 KiB a second goes on for ten."""
+        slow, honest = self.connect(), self.connect()
+        for link in (slow, honest):
+            self.ask(link, ENVELOPE + b"DATA\r\n")
+        for second in range(600):
+            if second < 120:
+                slow.say(b"x" * 10)
+            honest.say(b"x" * 1022 + b"\r\n")
+            self.world.advance(1)
+        self.assertTrue(slow.closed)
+        self.assertEqual(slow.take()[:4], b"421 ")
+        self.assertEqual(self.ask(honest, b".\r\n")[0][:4], b"250 ")
+
+    def test_stopping_lets_a_message_finish(self) -> None:
+        """A body that is coming is received and answered, then 421; idle sessions get 421 at once."""
+        idle, busy = self.connect(), self.connect()
+        self.ask(busy, ENVELOPE + b"DATA\r\n")
+        drained = self.mx.drain()
+        self.assertEqual(idle.take(), b"421 4.3.2 here.test Service is stopping\r\n")
+        self.assertEqual(busy.take(), b"")
+        busy.say(b"hi\r\n.\r\n")
+        said = busy.take()
+        self.assertTrue(
+            said.startswith(b"250 ") and said.endswith(b"421 4.3.2 here.test Service is stopping\r\n"), said
+        )
+        idle.close()
+        busy.close()
+        self.successResultOf(drained)
+        self.assertEqual(self.bodies(), [b"hi\r\n"])
+
+    def test_too_many_connections(self) -> None:
+        """One more than allowed is told so in SMTP's words."""
+        factory = SmtpFactory(self.world.site, "smtp", ConnectionCount(10, 1), self.settings, Role.MX)
+        self.connect(factory)
+        link = self.world.connect(factory)
+        self.assertEqual(link.take()[:9], b"421 4.3.2")
+        self.assertTrue(link.closed)
+
+
+class SubmissionTests(SmtpCase):
+    """Mail from accounts."""
+
+    def test_login_comes_first(self) -> None:
+        """530 5.7.0 for everything that sends."""
+        link = self.connect(self.submission)
+        talk = b"EHLO me\r\nMAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\nVRFY bob\r\nNOOP\r\n"
+        self.assertEqual(self.codes(link, talk), [250, 530, 530, 530, 530, 250])
+
+    def test_ann_writes_to_bob(self) -> None:
+        """And the mail says how it came."""
+        link = self.logged_in()
+        self.assertEqual(
+            self.codes(
+                link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\nFrom: ann@test\r\n\r\nhi\r\n.\r\n"
+            )[-1],
+            250,
+        )
+        (message,) = self.inbox("bob")
+        self.assertIn(b"with ESMTPA\r\n", message)
+
+    def test_all_ways_to_log_in(self) -> None:
+        """PLAIN with and without initial response, LOGIN in its three forms, in any case."""
+        name, password = base64.b64encode(b"ann"), base64.b64encode(b"secret")
+        for lines, codes in (
+            ([b"AUTH PLAIN " + plain("ann", "secret")], [235]),
+            ([b"auth plain", plain("ann", "secret")], [334, 235]),
+            ([b"AUTH PLAIN =", plain("ann", "secret")], [535, 500]),
+            ([b"AUTH LOGIN", name, password], [334, 334, 235]),
+            ([b"AUTH LOGIN " + name, password], [334, 235]),
+            ([b"AUTH PLAIN " + plain("ann@test", "secret")], [235]),
+            ([b"AUTH PLAIN " + base64.b64encode(b"ann\0ann\0secret")], [235]),
+            ([b"AUTH PLAIN " + base64.b64encode(b"ann@test\0ann\0secret")], [235]),
+            ([b"AUTH PLAIN " + base64.b64encode(b"bob\0ann\0secret")], [535]),
+            ([b"AUTH PLAIN", b"*"], [334, 501]),
+            ([b"AUTH LOGIN", name, b"*"], [334, 334, 501]),
+            ([b"AUTH PLAIN !!!"], [501]),
+            ([b"AUTH PLAIN", b"not base64"], [334, 501]),
+            ([b"AUTH PLAIN " + plain("ann", "wrong")], [535]),
+            ([b"AUTH PLAIN " + plain("nobody", "secret")], [535]),
+            ([b"AUTH PLAIN " + base64.b64encode(b"no parts")], [535]),
+            ([b"AUTH CRAM-MD5"], [504]),
+            ([b"AUTH"], [501]),
+            ([b"AUTH PLAIN a b"], [501]),
+        ):
+            link = self.connect(self.submission)
+            self.ask(link, b"EHLO me\r\n")
+            self.assertEqual([self.codes(link, line + b"\r\n")[0] for line in lines], codes, lines)
+
+    def test_wrong_password_and_unknown_name_sound_the_same(self) -> None:
+        """Nobody learns who exists."""
+        link = self.connect(self.submission)
+        self.ask(link, b"EHLO me\r\n")
+        answers = [self.ask(link, b"AUTH PLAIN " + plain(name, "wrong") + b"\r\n") for name in ("ann", "nobody")]
+        self.assertEqual(answers[0], answers[1])
+
+    def test_longest_response(self) -> None:
+        """12,288 octets are read, as a continuation and with the command; more ends the session."""
+        link = self.connect(self.submission)
+        self.ask(link, b"EHLO me\r\nAUTH PLAIN\r\n")
+        self.assertEqual(self.codes(link, b"A" * 12_288 + b"\r\n"), [535])
+        self.assertEqual(self.codes(link, b"AUTH PLAIN " + b"A" * 12_288 + b"\r\n"), [535])
+        self.assertEqual(self.codes(link, b"NOOP " + b"A" * 3000 + b"\r\n"), [500])
+        self.ask(link, b"AUTH PLAIN\r\n")
+        self.assertEqual(self.codes(link, b"A" * 12_300 + b"\r\nNOOP\r\n"), [500])
+        self.assertTrue(link.closed)
+
+    def test_login_once(self) -> None:
+        """A second AUTH and AUTH inside a mail are out of order; nothing is offered any more."""
+        link = self.logged_in()
+        self.assertEqual(self.codes(link, b"AUTH PLAIN\r\n"), [503])
+        self.assertFalse(any(b"AUTH" in line for line in self.ask(link, b"EHLO me\r\n")))
+        other = self.connect()
+        self.assertEqual(self.codes(other, b"EHLO me\r\nMAIL FROM:<>\r\nAUTH PLAIN\r\n"), [250, 250, 503])
+
+    def test_too_many_failures_are_refused_unseen(self) -> None:
+        """454 after ten, also for the right password; from elsewhere it still works."""
+        for _ in range(5):
+            link = self.connect(self.submission)
+            self.ask(link, b"EHLO me\r\n")
+            for _ in range(2):
+                self.ask(link, b"AUTH PLAIN " + plain("ann", "wrong") + b"\r\n")
+        link = self.connect(self.submission)
+        self.ask(link, b"EHLO me\r\n")
+        self.assertEqual(self.codes(link, b"AUTH PLAIN " + plain("ann", "secret") + b"\r\n"), [454])
+        elsewhere = self.connect(self.submission, "127.0.0.2")
+        self.assertEqual(
+            self.codes(elsewhere, b"EHLO me\r\nAUTH PLAIN " + plain("ann", "secret") + b"\r\n"), [250, 235]
+        )
+
+    def test_directory_out_of_reach(self) -> None:
+        """454 4.7.0, never "wrong password"."""
+
+        async def check(_name: str, _password: str) -> None:
+            raise TryLater
+
+        self.world.site.accounts.check_password = check  # type: ignore[method-assign, assignment]
+        link = self.connect(self.submission)
+        self.assertEqual(self.codes(link, b"EHLO me\r\nAUTH PLAIN " + plain("ann", "secret") + b"\r\n"), [250, 454])
+
+    def test_plaintext_login_as_configured(self) -> None:
+        """From this machine only, never, or always; what is offered is what is granted."""
+        for policy, source, granted in (
+            ("loopback", "127.0.0.1", True),
+            ("loopback", "192.0.2.1", False),
+            ("never", "127.0.0.1", False),
+            ("always", "192.0.2.1", True),
+        ):
+            self.configure(plaintext_login=policy)
+            link = self.connect(self.submission, source)
+            offered = any(b"AUTH" in line for line in self.ask(link, b"EHLO me\r\n"))
+            code = self.codes(link, b"AUTH PLAIN " + plain("ann", "secret") + b"\r\n")[0]
+            self.assertEqual((offered, code), (granted, 235 if granted else 538), (policy, source))
+
+    def test_sender_must_be_ones_own(self) -> None:
+        """Envelope: own address, detail, aliases and the null path; not bob's, not elsewhere's."""
+        self.world.result(self.world.site.accounts.add_alias(Address("sales", "test"), [self.ann.address]))
+        link = self.logged_in()
+        for sender, code in (
+            ("ann@test", 250), ("ANN+x@Test", 250), ("sales@test", 250), ("", 250),
+            ("bob@test", 553), ("ann@example.com", 553), ("nobody@test", 553),
+        ):  # fmt: skip
+            self.assertEqual(self.codes(link, f"MAIL FROM:<{sender}>\r\nRSET\r\n".encode()), [code, 250], sender)
+
+    def from_header(self, header: bytes, **changes: object) -> bytes:
+        """The answer to a mail of ann's with a header."""
+        self.configure(**changes)
+        link = self.logged_in()
+        talk = b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n" + header + b"\r\n\r\nhi\r\n.\r\n"
+        return self.ask(link, talk)[-1][:9]
+
+    def test_from_must_be_ones_own(self) -> None:
+        """Whatever way bob's address is written into From, it is refused; without the check it passes."""
+        for header in (
+            b"From: ann@test", b"From: Ann <ANN@test>", b'From: "bob@test" <ann@test>', b"From: ann@test (bob@test)",
+            b"Subject: From: bob@test", b"From: Ann\r\n <ann@test>", b"FROM: ann+x@test", b"X: y",
+        ):  # fmt: skip
+            self.assertEqual(self.from_header(header), b"250 2.0.0", header)
+        for header in (
+            b"From: bob@test", b"From: Ann <bob@test>", b"From: ann@test, bob@test", b"From: ann@test\r\nFrom: bob@test",
+            b"From: Ann\r\n <bob@test>", b"fRoM: bob@test", b"From : bob@test", b"From: x: bob@test;", b"From:",
+            b"From: nonsense",
+            b"From: ann@test <bob@test>", b"From: <ann@test>bob@test", b'From: "ann@test"@test', b"From: =?utf-8?q?ann?=@test",
+            b"From: ann@test, ann@example.com",
+        ):  # fmt: skip
+            self.assertEqual(self.from_header(header), b"553 5.7.1", header)
+        self.assertEqual(self.from_header(b"From: bob@test", check_from_header=False), b"250 2.0.0")
+
+    def test_missing_fields_are_added_and_nothing_else_changed(self) -> None:
+        """Date and Message-ID come on top where they are missing."""
+        link = self.logged_in()
+        talk = b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n%s\r\n\r\nhi\r\n.\r\n"
+        self.ask(link, talk % b"Subject: x")
+        self.ask(link, talk % b"date: y\r\nMessage-Id: <z@z>")
+        first, second = self.bodies("bob")
+        self.assertTrue(first.startswith(b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <"), first)
+        self.assertTrue(first.endswith(b"@here.test>\r\nSubject: x\r\n\r\nhi\r\n"), first)
+        self.assertEqual(second, b"date: y\r\nMessage-Id: <z@z>\r\n\r\nhi\r\n")
+
+    def test_mail_from_outside_gets_no_fields(self) -> None:
+        """An MX adds its trace and nothing more."""
+        link = self.connect()
+        self.ask(link, ENVELOPE + b"DATA\r\nSubject: x\r\n\r\n.\r\n")
+        self.assertEqual(self.bodies(), [b"Subject: x\r\n\r\n"])
+
+    def test_bare_line_ends_are_made_right(self) -> None:
+        """Before anything is stored; the end of data is still CRLF.CRLF alone."""
+        link = self.logged_in()
+        text = b"Date: x\r\nMessage-ID: <x@x>\n\na\rb\n.\nc\r\n"
+        self.ask(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n" + text + b".\r\n")
+        self.assertEqual(self.bodies("bob"), [b"Date: x\r\nMessage-ID: <x@x>\r\n\r\na\r\nb\r\n.\r\nc\r\n"])
+
+    def test_other_domains_wait_for_the_relay(self) -> None:
+        """550 5.1.2 for now."""
+        link = self.logged_in()
+        self.assertEqual(self.ask(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<x@example.com>\r\n")[-1][:9], b"550 5.1.2")
+
+    def test_login_on_the_mx_makes_it_a_submission(self) -> None:
+        """The rules of submission hold then."""
+        link = self.logged_in(self.mx)
+        self.assertEqual(self.codes(link, b"MAIL FROM:<bob@test>\r\n"), [553])
+        self.assertEqual(
+            self.codes(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\nhi\r\n.\r\n")[-1], 250
+        )
+        self.assertIn(b"with ESMTPA\r\n", self.inbox("bob")[0])
+
+    def test_header_too_large_to_be_checked(self) -> None:
+        """A From behind 256 KiB of other fields is not let through unseen."""
+        self.assertEqual(self.from_header(b"X: y\r\n" * 60_000 + b"From: bob@test"), b"554 5.6.0")
