@@ -31,7 +31,8 @@ class ImapServer(ServerStream):
     def __init__(self, factory: ImapFactory) -> None:
         super().__init__(factory)
         self._settings = factory.settings
-        self._reading: Deferred[bytes] | None = None
+        self._reading = False
+        self._read: bytes | Failure | None = None
         self._event: Deferred[None] | None = None
         self._noticed = False
 
@@ -57,8 +58,6 @@ class ImapServer(ServerStream):
             self.outcome = "message vanished while it was sent"
         finally:
             session.end()
-            if self._reading is not None:
-                self._reading.addErrback(lambda _ended: None)
 
     def _goodbye(self, outcome: str, words: bytes = b"") -> None:
         self.outcome = outcome
@@ -88,29 +87,35 @@ class ImapServer(ServerStream):
 
         The reading goes on behind a notice, so that its deadline runs from when it began and no line is lost.
         """
-        if self._reading is None:
-            self._reading = Deferred.fromCoroutine(self.line(limit))
-            self._reading.addBoth(self._wake)
-        reading = self._reading
-        if not self._noticed and not reading.called:
+        if not self._reading:
+            self._reading = True
+            Deferred.fromCoroutine(self.line(limit)).addBoth(self._has_read)
+        if not self._noticed and self._read is None:
             self._event = Deferred(self._forget_event)
             await self._event
-        if reading.called:
-            self._reading = None
-            return await reading
-        self._noticed = False
-        return None
+        read = self._read
+        if read is None:
+            self._noticed = False
+            return None
+        self._read = None
+        self._reading = False
+        if isinstance(read, Failure):
+            read.raiseException()
+        return read
 
     def notice(self) -> None:
         """Wake :meth:`line_or_notice`, now or when it is next called."""
         self._noticed = True
-        self._wake(None)
+        self._wake()
 
-    def _wake(self, result: bytes | Failure | None) -> bytes | Failure | None:
+    def _has_read(self, read: bytes | Failure) -> None:
+        self._read = read
+        self._wake()
+
+    def _wake(self) -> None:
         event, self._event = self._event, None
         if event is not None:
             event.callback(None)
-        return result
 
     def _forget_event(self, _cancelled: Deferred[None]) -> None:
         self._event = None

@@ -35,7 +35,10 @@ class Settings:
     )
     max_append_size: int = setting(67_108_864, "Largest message in APPEND.", unit="octets", minimum=1)
     max_command_size: int = setting(
-        65_536, "Largest command, its literals included; a message in APPEND does not count.", unit="octets", minimum=8_192
+        65_536,
+        "Largest command, its literals included; a message in APPEND does not count.",
+        unit="octets",
+        minimum=8_192,
     )
     max_bad_commands: int = setting(
         20, "Commands in a row that are answered BAD before the connection is closed.", unit="commands", minimum=1

@@ -108,7 +108,9 @@ class View:
         """The UIDs in ranges of UIDs, ascending; what does not exist is passed over."""
         uids = self.uids
         merged = resolve(ranges, self.largest_uid)
-        return self._slices((bisect_left(uids, low), bisect_right(uids, min(high, self.largest_uid))) for low, high in merged)
+        return self._slices(
+            (bisect_left(uids, low), bisect_right(uids, min(high, self.largest_uid))) for low, high in merged
+        )
 
     def _slices(self, places: Iterable[tuple[int, int]]) -> Sequence[int]:
         pieces = [self.uids[start:end] for start, end in places if start < end]

@@ -25,9 +25,10 @@ async def search(session: Session, request: Search) -> Reply:
     else:
         found = [number for uid in matching if (number := view.number(uid))]
     if request.options:
-        session.untagged(b"ESEARCH (TAG %b)%b%b" % (
-            responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options)
-        ))
+        session.untagged(
+            b"ESEARCH (TAG %b)%b%b"
+            % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options))
+        )
     else:
         await tell(session, found)
     return ok("SEARCH completed", b"EXPUNGEISSUED" if view.gone and not request.uid else b"")

@@ -45,41 +45,91 @@ class Command:
 
 
 _ROWS = (
-    Command(b"CAPABILITY", ANY, requests.read_nothing, general.capability, "RFC 3501 section 6.1.1", "What the server can do."),
+    Command(
+        b"CAPABILITY",
+        ANY,
+        requests.read_nothing,
+        general.capability,
+        "RFC 3501 section 6.1.1",
+        "What the server can do.",
+    ),
     Command(b"NOOP", ANY, requests.read_nothing, general.noop, "RFC 3501 section 6.1.2", "Hear of changes.", asks=True),
     Command(b"LOGOUT", ANY, requests.read_nothing, general.logout, "RFC 3501 section 6.1.3", "End the session."),
     Command(b"ID", ANY, requests.read_id, general.identify, "RFC 2971 section 3.1", "Say who one is."),
     Command(b"STARTTLS", BEFORE, requests.read_nothing, login.starttls, "RFC 3501 section 6.2.1", "Speak TLS."),
-    Command(b"AUTHENTICATE", BEFORE, requests.read_authenticate, login.authenticate, "RFC 3501 section 6.2.2", "Log in by SASL."),
-    Command(b"LOGIN", BEFORE, requests.read_login, login.login, "RFC 3501 section 6.2.3", "Log in by name and password."),
+    Command(
+        b"AUTHENTICATE",
+        BEFORE,
+        requests.read_authenticate,
+        login.authenticate,
+        "RFC 3501 section 6.2.2",
+        "Log in by SASL.",
+    ),
+    Command(
+        b"LOGIN", BEFORE, requests.read_login, login.login, "RFC 3501 section 6.2.3", "Log in by name and password."
+    ),
     Command(b"SELECT", AFTER, requests.read_named, mailbox.select, "RFC 3501 section 6.3.1", "Open a mailbox."),
-    Command(b"EXAMINE", AFTER, requests.read_named, mailbox.examine, "RFC 3501 section 6.3.2", "Open a mailbox for reading."),
+    Command(
+        b"EXAMINE", AFTER, requests.read_named, mailbox.examine, "RFC 3501 section 6.3.2", "Open a mailbox for reading."
+    ),
     Command(b"CREATE", AFTER, requests.read_created, mailbox.create, "RFC 3501 section 6.3.3", "Make a mailbox."),
     Command(b"DELETE", AFTER, requests.read_named, mailbox.delete, "RFC 3501 section 6.3.4", "Delete a mailbox."),
     Command(b"RENAME", AFTER, requests.read_rename, mailbox.rename, "RFC 3501 section 6.3.5", "Rename a mailbox."),
-    Command(b"SUBSCRIBE", AFTER, requests.read_named, mailbox.subscribe, "RFC 3501 section 6.3.6", "Subscribe to a name."),
-    Command(b"UNSUBSCRIBE", AFTER, requests.read_named, mailbox.unsubscribe, "RFC 3501 section 6.3.7", "Forget a name."),
+    Command(
+        b"SUBSCRIBE", AFTER, requests.read_named, mailbox.subscribe, "RFC 3501 section 6.3.6", "Subscribe to a name."
+    ),
+    Command(
+        b"UNSUBSCRIBE", AFTER, requests.read_named, mailbox.unsubscribe, "RFC 3501 section 6.3.7", "Forget a name."
+    ),
     Command(b"LIST", AFTER, requests.read_list, listing.list_, "RFC 3501 section 6.3.8", "List mailboxes."),
     Command(b"LSUB", AFTER, requests.read_list, listing.lsub, "RFC 3501 section 6.3.9", "List subscribed names."),
     Command(b"STATUS", AFTER, requests.read_status, mailbox.status, "RFC 3501 section 6.3.10", "Numbers of a mailbox."),
-    Command(b"APPEND", AFTER, requests.read_append, append.append, "RFC 3501 section 6.3.11", "Add a message.", streams=True),
-    Command(b"NAMESPACE", AFTER, requests.read_nothing, general.namespace, "RFC 2342 section 5", "Where mailboxes are."),
-    Command(b"IDLE", AFTER, requests.read_nothing, general.idle, "RFC 2177 section 3", "Hear of changes at once.", asks=True),
-    Command(b"CHECK", SELECTED, requests.read_nothing, general.check, "RFC 3501 section 6.4.1", "A checkpoint.", asks=True),
-    Command(b"CLOSE", SELECTED, requests.read_nothing, mailbox.close, "RFC 3501 section 6.4.2", "Expunge and unselect."),
-    Command(b"UNSELECT", SELECTED, requests.read_nothing, mailbox.unselect, "RFC 3691 section 2", "Unselect only."),
-    Command(b"EXPUNGE", SELECTED, requests.read_nothing, store.expunge, "RFC 3501 section 6.4.3", "Remove deleted messages."),
     Command(
-        b"SEARCH", SELECTED, requests.read_search, search.search, "RFC 3501 section 6.4.4", "Find messages.", expunges=False
+        b"APPEND", AFTER, requests.read_append, append.append, "RFC 3501 section 6.3.11", "Add a message.", streams=True
     ),
-    Command(b"FETCH", SELECTED, requests.read_fetch, fetch.fetch, "RFC 3501 section 6.4.5", "Get messages.", expunges=False),
-    Command(b"STORE", SELECTED, requests.read_store, store.store, "RFC 3501 section 6.4.6", "Change flags.", expunges=False),
+    Command(
+        b"NAMESPACE", AFTER, requests.read_nothing, general.namespace, "RFC 2342 section 5", "Where mailboxes are."
+    ),
+    Command(
+        b"IDLE", AFTER, requests.read_nothing, general.idle, "RFC 2177 section 3", "Hear of changes at once.", asks=True
+    ),
+    Command(
+        b"CHECK", SELECTED, requests.read_nothing, general.check, "RFC 3501 section 6.4.1", "A checkpoint.", asks=True
+    ),
+    Command(
+        b"CLOSE", SELECTED, requests.read_nothing, mailbox.close, "RFC 3501 section 6.4.2", "Expunge and unselect."
+    ),
+    Command(b"UNSELECT", SELECTED, requests.read_nothing, mailbox.unselect, "RFC 3691 section 2", "Unselect only."),
+    Command(
+        b"EXPUNGE", SELECTED, requests.read_nothing, store.expunge, "RFC 3501 section 6.4.3", "Remove deleted messages."
+    ),
+    Command(
+        b"SEARCH",
+        SELECTED,
+        requests.read_search,
+        search.search,
+        "RFC 3501 section 6.4.4",
+        "Find messages.",
+        expunges=False,
+    ),
+    Command(
+        b"FETCH", SELECTED, requests.read_fetch, fetch.fetch, "RFC 3501 section 6.4.5", "Get messages.", expunges=False
+    ),
+    Command(
+        b"STORE", SELECTED, requests.read_store, store.store, "RFC 3501 section 6.4.6", "Change flags.", expunges=False
+    ),
     Command(b"COPY", SELECTED, requests.read_copy, store.copy, "RFC 3501 section 6.4.7", "Copy messages."),
     Command(b"MOVE", SELECTED, requests.read_copy, store.move, "RFC 6851 section 3.1", "Move messages."),
     Command(b"UID SEARCH", SELECTED, requests.read_uid_search, search.search, "RFC 3501 section 6.4.8", "Find UIDs."),
-    Command(b"UID FETCH", SELECTED, requests.read_uid_fetch, fetch.fetch, "RFC 3501 section 6.4.8", "Get messages by UID."),
-    Command(b"UID STORE", SELECTED, requests.read_uid_store, store.store, "RFC 3501 section 6.4.8", "Change flags by UID."),
-    Command(b"UID COPY", SELECTED, requests.read_uid_copy, store.copy, "RFC 3501 section 6.4.8", "Copy messages by UID."),
+    Command(
+        b"UID FETCH", SELECTED, requests.read_uid_fetch, fetch.fetch, "RFC 3501 section 6.4.8", "Get messages by UID."
+    ),
+    Command(
+        b"UID STORE", SELECTED, requests.read_uid_store, store.store, "RFC 3501 section 6.4.8", "Change flags by UID."
+    ),
+    Command(
+        b"UID COPY", SELECTED, requests.read_uid_copy, store.copy, "RFC 3501 section 6.4.8", "Copy messages by UID."
+    ),
     Command(b"UID MOVE", SELECTED, requests.read_uid_copy, store.move, "RFC 6851 section 3.2", "Move messages by UID."),
     Command(
         b"UID EXPUNGE",

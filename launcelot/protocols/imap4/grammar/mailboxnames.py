@@ -16,6 +16,7 @@ MAX_NAME = 8_000
 """Octets of a name or pattern on the wire; the store's own limit is far below."""
 
 _SHIFT = re.compile(r"&([^-]*)-|&[^-]*\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TO_SHIFT = re.compile(r"&|[^\x20-\x7e]+")
 
 
@@ -55,6 +56,8 @@ def decode(raw: bytes) -> str:
     if "&" not in text:
         return text
     name = _SHIFT.sub(_unshifted, text)
+    if _CONTROL.search(name):
+        raise Malformed("mailbox name has a control character")
     if encode(name) != raw:
         raise Malformed("mailbox name is not in canonical modified UTF-7")
     return name

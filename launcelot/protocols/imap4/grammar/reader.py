@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from launcelot.core.errors import Invalid
 from launcelot.message.dates import parse_internal, parse_search_date
@@ -91,6 +91,8 @@ class Reader:
     """
 
     __slots__ = ("_pieces", "_text", "depth", "literals", "position")
+    refuses_nul: ClassVar[bool] = True
+    """Whether a literal with a NUL is an error, as RFC 3501 section 9 ``CHAR8`` says."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -104,9 +106,9 @@ class Reader:
         self.literals.append(literal)
         self._pieces.append(line)
 
-    def copy(self) -> Reader:
+    def copy(self) -> Self:
         """Another reader at the same place, for looking ahead."""
-        other = Reader(self._text)
+        other = type(self)(self._text)
         other._pieces = self._pieces.copy()
         other.literals = self.literals.copy()
         other.position = self.position
@@ -218,7 +220,7 @@ class Reader:
         data = self.literals.pop(0)
         self._text = self._pieces.pop(0)
         self.position = 0
-        if b"\0" in data:
+        if self.refuses_nul and b"\0" in data:
             raise Malformed("literal has a NUL")
         return data
 

@@ -1,0 +1,101 @@
+"""A Site with an IMAP service in memory, and peers that speak to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.core.limits import ConnectionCount
+from launcelot.mailstore.interface import AccountMail, Mailbox
+from launcelot.protocols.imap4.server import ImapFactory
+from launcelot.protocols.imap4.settings import Settings
+from launcelot.testing.certificates import Certificates
+from launcelot.testing.dialogue import play
+from launcelot.testing.link import Link
+from launcelot.testing.site import World, memory_site
+
+MESSAGE = (
+    b"From: Terry Gray <gray@cac.washington.edu>\r\n"
+    b"To: imap@cac.washington.edu\r\n"
+    b"Subject: IMAP4rev1 WG mtg summary and minutes\r\n"
+    b"Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\n"
+    b"Message-Id: <B27397-0100000@cac.washington.edu>\r\n"
+    b"\r\n"
+    b"Hello Joe, do you think we can meet at 3:30 tomorrow?\r\n"
+)
+
+
+class ImapCase(SynchronousTestCase):
+    """
+    An account ``ann`` and a service.
+
+    :cvar changes: settings that are not the default.
+    :cvar tls: a certificate, or False.
+    """
+
+    changes: dict[str, Any] = {}
+    tls: bool | Certificates = False
+    implicit_tls = False
+
+    def setUp(self) -> None:
+        self.world: World = memory_site(tls=self.tls)
+        self.account = self.world.add_user("ann", "pw")
+        self.factory = self.make_factory(**self.changes)
+
+    def make_factory(self, **changes: Any) -> ImapFactory:
+        """A service with some settings changed."""
+        settings = replace(Settings(), **changes)
+        return ImapFactory(self.world.site, "imap", ConnectionCount(1000, 1000), settings, self.implicit_tls)
+
+    def connect(self, factory: ImapFactory | None = None, source: str = "127.0.0.1") -> Link:
+        """A raw peer that has heard the greeting."""
+        link = self.world.connect(factory or self.factory, source)
+        if not self.implicit_tls:
+            self.assertTrue(link.take().startswith(b"* OK [CAPABILITY IMAP4rev1 "))
+        return link
+
+    def log_in(self, mailbox: str = "", read_only: bool = False) -> Link:
+        """A raw peer that has logged in and opened a mailbox, if one is named."""
+        link = self.connect()
+        self.ask(link, b"LOGIN ann pw")
+        if mailbox:
+            self.ask(link, b"%b %b" % (b"EXAMINE" if read_only else b"SELECT", mailbox.encode()))
+        return link
+
+    def ask(self, link: Link, command: bytes, condition: bytes = b"OK") -> list[bytes]:
+        """Say one command; the lines it was answered with, the tagged one last, without its tag."""
+        link.say(b"t " + command + b"\r\n")
+        heard = link.take()
+        lines = heard.split(b"\r\n")
+        self.assertEqual(lines.pop(), b"", heard)
+        self.assertTrue(lines and lines[-1].startswith(b"t " + condition), heard)
+        lines[-1] = lines[-1][2:]
+        return lines
+
+    def play(self, text: str, link: Link | None = None, chunk: int | None = None) -> Link:
+        """Play a dialogue; see :mod:`launcelot.testing.dialogue`."""
+        return play(self.factory, self.world.clock, text, link or self.world.connect(self.factory), chunk)
+
+    # -- the store behind ------------------------------------------------------------------------------------------
+
+    @property
+    def mail(self) -> AccountMail:
+        """The account's mail."""
+        return self.world.result(self.world.site.mail.mail(self.account.id))
+
+    def mailbox(self, name: str = "INBOX") -> Mailbox:
+        """One of its mailboxes."""
+        return self.world.result(self.mail.mailbox(name))
+
+    def fill(
+        self, count: int = 1, body: bytes = MESSAGE, mailbox: str = "INBOX", flags: tuple[str, ...] = ()
+    ) -> list[int]:
+        """Put messages into a mailbox; their UIDs."""
+        box = self.mailbox(mailbox)
+        return [self.world.result(box.append(body, flags)).uid for _ in range(count)]
+
+    def flags(self, mailbox: str = "INBOX") -> list[frozenset[str]]:
+        """The flags of all messages, in order."""
+        return [state.flags for state in self.world.result(self.mailbox(mailbox).states())]
