@@ -1,0 +1,424 @@
+"""
+File trees on disk.
+
+Published files are never written to: an upload is staged beside the tree on the same file system, synced, renamed over its
+target, and the folder is synced before anybody is told.  So a reader sees one state of a file, and after a crash at any
+instant a name is the old file or the whole new one.  Everything that can block runs in workers; the layout and the jobs are in
+:mod:`launcelot.filestore.place`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
+from launcelot.core.ids import AccountId
+from launcelot.filestore.beneath import Descriptor, Opener, best_opener
+from launcelot.filestore.interface import Entry, Path
+from launcelot.filestore.limits import BATCH, PIECE
+from launcelot.filestore.paths import decode
+from launcelot.filestore.place import Begun, Place, kept_name, refusing
+from launcelot.workers.interface import Workers
+
+T = TypeVar("T")
+
+COPY = 8 << 20
+"""Octets copied in one job when an upload continues a published file."""
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
+
+
+def shielded(waiting: Deferred[T]) -> Deferred[T]:
+    """What may be cancelled without losing the result's effects: the job itself runs to its end and its result is let go."""
+    outer: Deferred[T] = Deferred(lambda _: None)
+
+    def hand_over(result: T | Failure) -> None:
+        if not outer.called:
+            outer.callback(result)
+
+    waiting.addBoth(hand_over)
+    return outer
+
+
+class DiskReader:
+    """Reads one state of a file."""
+
+    def __init__(self, workers: Workers, entry: Entry, opened: Descriptor, head: bytes) -> None:
+        self.entry = entry
+        self._workers = workers
+        self._opened = opened
+        self._head = head
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See :meth:`launcelot.filestore.interface.Reader.read`."""
+        head = self._head
+        if offset + length <= len(head) or self._opened.number < 0:
+            return head[offset : offset + length]
+        self._head = b""
+        return await self._workers.run(lambda: self._read(offset, length))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with refusing():
+            data = os.pread(self._opened.number, length, offset)
+            while data and len(data) < length and offset + len(data) < self.entry.size:
+                more = os.pread(self._opened.number, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+            return data
+
+    def fileno(self) -> int | None:
+        """The file's descriptor, while it is open."""
+        return self._opened.number if self._opened.number >= 0 else None
+
+    async def close(self) -> None:
+        """Let go of it."""
+        self._head = b""
+        self._opened.close()
+
+
+class DiskUpload:
+    """A file being received; small pieces are put together before they are written."""
+
+    def __init__(self, tree: DiskTree, path: Path, upload: str, begun: Begun, unique: bool) -> None:
+        self._tree = tree
+        self._place = tree.place
+        self._path = (*path[:-1], begun.name)
+        self._upload = upload
+        self._staged = begun.staged
+        self._replaces = begun.replaces
+        self._unique = unique
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._over = False
+        self._broken = False
+        self.offset = begun.keeps
+        self.name = begun.name
+
+    async def write(self, data: bytes) -> None:
+        """See :meth:`launcelot.filestore.interface.Upload.write`."""
+        self._tree.reserve(self._upload, self.offset + len(data), self._replaces)
+        self.offset += len(data)
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held >= PIECE:
+            held = self._take()
+            try:
+                await self._tree.run(lambda: self._place.write(self._staged, held))
+            except Refusal:
+                self._broken = True
+                raise
+
+    def _take(self) -> bytes:
+        held = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        self._held = 0
+        return held
+
+    async def publish(self) -> Entry:
+        """See :meth:`launcelot.filestore.interface.Upload.publish`."""
+        if self._broken or self._over:
+            raise TryLater("the upload has failed")
+        held = self._take()
+        quota, now = self._tree.quota, self._tree.now()
+        others = self._tree.reserved_beside(self._upload)
+
+        def job() -> Entry:
+            self._place.write(self._staged, held)
+            return self._place.publish(self._staged, self._upload, self._path, self._unique, now, quota, others)
+
+        def done(entry: Entry) -> Entry:
+            self._over = True
+            self._tree.forget(self._upload)
+            self._staged.close()
+            return entry
+
+        self._broken = True
+        return await self._tree.run(job, done)
+
+    async def abandon(self) -> None:
+        """See :meth:`launcelot.filestore.interface.Upload.abandon`; nothing is kept of an upload with a unique name."""
+        if self._over:
+            return
+        self._over = True
+        if self.offset and not self._unique and not self._broken:
+            await self._keep()
+        else:
+            await self._discard()
+
+    async def _keep(self) -> None:
+        held, now = self._take(), self._tree.now()
+
+        def done(octets: int) -> None:
+            self._tree.forget(self._upload)
+            self._tree.kept(self._path, octets)
+            self._staged.close()
+
+        try:
+            await self._tree.run(lambda: self._place.keep(self._staged, self._upload, self._path, held, now), done)
+        except Refusal:
+            await self._discard()
+            raise
+
+    async def _discard(self) -> None:
+        self._tree.forget(self._upload)
+        self._staged.close()
+        await self._tree.run(lambda: self._place.discard(self._upload))
+
+
+class DiskTree:
+    """One account's files; see :class:`launcelot.filestore.interface.Tree` for every method."""
+
+    def __init__(self, store: DiskFileStore, place: Place, quota: int) -> None:
+        self.place = place
+        self.quota = quota
+        self.now = store.now
+        self._store = store
+
+    def run(self, job: Callable[[], T], done: Callable[[T], object] | None = None) -> Deferred[T]:
+        """Run a job in a worker; ``done`` sees its result in the reactor thread even if nobody waits any more."""
+        waiting = self._store.workers.run(job)
+        if done is not None:
+            waiting.addCallback(lambda result: (done(result), result)[1])
+        return shielded(waiting)
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    async def entry(self, path: Path) -> Entry:
+        """One entry."""
+        return await self.run(lambda: self.place.entry(path))
+
+    async def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
+        """What a folder holds, in batches from one scan."""
+        opened, listing, batch = await self.run(lambda: self.place.open_folder(path, BATCH))
+        try:
+            while batch:
+                yield batch
+                if len(batch) < BATCH:
+                    break
+                batch = await self.run(lambda: self.place.batch(listing, BATCH))
+        finally:
+            opened.close()
+
+    async def read(self, path: Path) -> DiskReader:
+        """Open a file."""
+        entry, opened, head = await self.run(lambda: self.place.open_file(path, PIECE))
+        return DiskReader(self._store.workers, entry, opened, head)
+
+    async def usage(self) -> int:
+        """Octets stored; counted on disk once and kept from then on."""
+        await self.measure()
+        return self.place.room.stored
+
+    async def measure(self) -> None:
+        """Count what is stored, once."""
+        if not self.place.measured:
+            await self.run(self.place.measure, self._measured)
+
+    def _measured(self, kept: dict[str, int]) -> None:
+        if not self.place.measured:
+            self.place.measured = True
+            for name, octets in kept.items():
+                self.place.room.reserved.setdefault(name, octets)
+
+    async def available(self) -> int | None:
+        """Octets that fit, by quota and by disk."""
+        left = self.place.room.left(self.quota)
+        free = await self.run(self.place.free)
+        return free if left is None else min(left, free)
+
+    # -- receiving -----------------------------------------------------------------------------------------------
+
+    async def upload(self, path: Path, offset: int = 0, append: bool = False, unique: bool = False) -> DiskUpload:
+        """Begin to receive a file."""
+        upload = self._store.ids()
+        self.place.active.add(upload)
+        try:
+            begun = await self.run(lambda: self.place.begin(path, upload, offset, append, unique))
+        except BaseException:
+            # Refused, or nobody waits any more: what may still be staged is reaped in time.
+            self.forget(upload)
+            raise
+        if not append and not unique:
+            self.place.room.release(decode(kept_name(path)))
+        receiving = DiskUpload(self, path, upload, begun, unique)
+        try:
+            self.reserve(upload, begun.keeps, begun.replaces)
+            await self._copy(begun)
+        except Refusal:
+            receiving.offset = 0
+            await receiving.abandon()
+            raise
+        return receiving
+
+    async def _copy(self, begun: Begun) -> None:
+        if begun.source is None:
+            return
+        done = 0
+        while done < begun.keeps:
+            done += await self.run(partial(self.place.copy, begun, done, COPY))
+        begun.source.close()
+
+    def reserve(self, upload: str, octets: int, replaces: int) -> None:
+        """Count what an upload has received."""
+        if self._store.largest and octets > self._store.largest:
+            raise TooLarge
+        self.place.room.reserve(upload, octets, replaces, self.quota)
+
+    def reserved_beside(self, upload: str) -> int:
+        """Octets that other uploads have reserved."""
+        room = self.place.room
+        return sum(octets for one, octets in room.reserved.items() if one != upload)
+
+    def forget(self, upload: str) -> None:
+        """An upload is over."""
+        self.place.active.discard(upload)
+        self.place.room.release(upload)
+
+    def kept(self, path: Path, octets: int) -> None:
+        """What an abandoned upload left counts until it is reaped."""
+        self.place.room.reserved[decode(kept_name(path))] = octets
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def make_folder(self, path: Path) -> Entry:
+        """Make a folder; durable when it returns."""
+        return await self.run(lambda: self.place.make_folder(path))
+
+    async def remove_folder(self, path: Path) -> None:
+        """Remove an empty folder; a power cut may bring it back."""
+        await self.run(lambda: self.place.remove_folder(path))
+
+    async def remove(self, path: Path) -> None:
+        """Remove a file; a power cut may bring it back, whole."""
+        await self.run(lambda: self.place.remove(path))
+
+    async def rename(self, path: Path, to: Path) -> None:
+        """Move a file or folder; durable when it returns."""
+        await self.run(lambda: self.place.rename(path, to))
+
+    async def set_modified(self, path: Path, seconds: float) -> Entry:
+        """Set the time of last change."""
+        return await self.run(lambda: self.place.set_modified(path, seconds))
+
+    async def set_mode(self, path: Path, mode: int) -> Entry:
+        """Set the permission bits; the operating system obeys them, so 000 makes a file unreadable until set again."""
+        return await self.run(lambda: self.place.set_mode(path, mode))
+
+
+class DiskFileStore:
+    """
+    The trees of all accounts below one folder.
+
+    :param folder: made with mode 0700 at first use; one daemon at a time.
+    :param workers: where blocking work runs; closed by whoever made them.
+    :param now: wall-clock seconds since 1970.
+    :param ids: fresh names for uploads, of letters and digits.
+    :param largest: octets of the largest file; 0 for no limit.
+    :param opener: how paths are opened; None takes the best there is.
+    """
+
+    def __init__(
+        self,
+        folder: FilePath,
+        workers: Workers,
+        now: Callable[[], float],
+        ids: Callable[[], str],
+        largest: int = 0,
+        opener: Opener | None = None,
+    ) -> None:
+        self.folder = folder
+        self.workers = workers
+        self.now = now
+        self.ids = ids
+        self.largest = largest
+        self._opener = opener or best_opener()
+        self._root: Descriptor | None = None
+        self._places: dict[AccountId, Place] = {}
+        self._closed = False
+
+    def _open_root(self) -> Descriptor:
+        if self._root is None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root = Descriptor(os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        return self._root
+
+    def _make_place(self, account: AccountId) -> Place:
+        with refusing():
+            place = Place(self._open_root(), account.encode("ascii"), self._opener)
+            place.make()
+            return place
+
+    async def tree(self, account: AccountId, quota: int = 0) -> DiskTree:
+        """
+        See :meth:`launcelot.filestore.interface.FileStore.tree`.
+
+        :raises Invalid: the account's id is no file name.
+        :raises TryLater: the store is closed.
+        """
+        if self._closed:
+            raise TryLater
+        if not _ACCOUNT.match(account):
+            raise Invalid("this cannot be an account's id")
+        place = self._places.get(account)
+        if place is None:
+            made = await shielded(self.workers.run(lambda: self._make_place(account)))
+            place = self._places.setdefault(account, made)
+        tree = DiskTree(self, place, quota)
+        if quota:
+            await tree.measure()
+        return tree
+
+    async def remove(self, account: AccountId) -> None:
+        """Remove an account's tree and all that is in it."""
+        if not _ACCOUNT.match(account):
+            return
+        self._places.pop(account, None)
+        aside = f".removed-{self.ids()}"
+        await shielded(self.workers.run(lambda: self._remove(account, aside)))
+
+    def _remove(self, account: str, aside: str) -> None:
+        with refusing():
+            root = self._open_root()
+            try:
+                os.rename(account, aside, src_dir_fd=root.number, dst_dir_fd=root.number)
+            except FileNotFoundError:
+                return
+            shutil.rmtree(aside, dir_fd=root.number)
+            os.fsync(root.number)
+
+    async def reap(self, older_than: float) -> int:
+        """Throw away what uploads left that were abandoned, or cut off by the end of a process."""
+        names = await shielded(self.workers.run(self._accounts))
+        dropped = 0
+        for name in names:
+            dropped += await self._reap(AccountId(name), older_than)
+        return dropped
+
+    def _accounts(self) -> list[str]:
+        with refusing():
+            self._open_root()
+            return [name for name in os.listdir(self.folder) if _ACCOUNT.match(name)]
+
+    async def _reap(self, account: AccountId, older_than: float) -> int:
+        place = (await self.tree(account)).place
+        active = frozenset(place.active)
+        gone = await shielded(self.workers.run(lambda: place.reap(older_than, active)))
+        for name in gone:
+            place.room.release(name)
+        return len(gone)
+
+    async def close(self) -> None:
+        """Take no further requests; descriptors are closed when those that have begun have ended."""
+        self._closed = True
+        self._root = None
+        self._places.clear()

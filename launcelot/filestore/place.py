@@ -1,0 +1,462 @@
+"""
+One account's folders on disk, and the blocking jobs on them.
+
+``<account>/files`` holds the tree, ``<account>/.uploads`` what is being received (``<id>.new``) and what abandoned uploads left
+(``kept.<hash of the path>``).  Everything here runs in a worker thread and may block; every name is resolved below the
+store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from twisted.logger import Logger
+
+from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge, TryLater
+from launcelot.filestore.beneath import Descriptor, Opener
+from launcelot.filestore.interface import Entry, Path
+from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room
+from launcelot.filestore.paths import decode, encode, unique_name
+
+FILES = b"files"
+UPLOADS = b".uploads"
+NEW = b".new"
+KEPT = b"kept."
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY
+PATH = os.O_PATH
+
+log = Logger(namespace="launcelot.filestore")
+
+REFUSALS: dict[int, type[Refusal]] = {
+    errno.ENOENT: NotFound,
+    errno.ENOTDIR: NotFound,
+    errno.ELOOP: NotFound,
+    errno.EXDEV: NotFound,
+    errno.EEXIST: Exists,
+    errno.ENOTEMPTY: NotPermitted,
+    errno.EISDIR: NotPermitted,
+    errno.EACCES: NotPermitted,
+    errno.EPERM: NotPermitted,
+    errno.EINVAL: NotPermitted,
+    errno.ENAMETOOLONG: Invalid,
+    errno.EFBIG: TooLarge,
+}
+"""What a failed system call means to the peer; all others mean TryLater and are logged."""
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn errors of the operating system into refusals."""
+    try:
+        yield
+    except OSError as error:
+        kind = REFUSALS.get(error.errno or 0)
+        if kind is None:
+            log.error("file store: {error}", error=str(error))
+            raise TryLater("the storage is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "") from error
+        raise kind from error
+
+
+def octets_of(path: Path) -> tuple[bytes, ...]:
+    """
+    The names of a path as the disk has them.
+
+    :raises Invalid: one is no name; :func:`launcelot.filestore.paths.resolve` makes none such.
+    """
+    names = tuple(map(encode, path))
+    for name in names:
+        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+            raise Invalid
+    return names
+
+
+def entry_of(name: str, found: os.stat_result) -> Entry:
+    """
+    What is told of a file or folder.
+
+    :raises NotFound: it is neither.
+    """
+    is_folder = stat.S_ISDIR(found.st_mode)
+    if not is_folder and not stat.S_ISREG(found.st_mode):
+        raise NotFound
+    size = 0 if is_folder else found.st_size
+    unique = f"{found.st_dev:x}g{found.st_ino:x}"
+    return Entry(name, is_folder, size, found.st_mtime, found.st_mode & MODE_MASK, unique)
+
+
+def kept_name(path: Path) -> bytes:
+    """The file that keeps what an abandoned upload to ``path`` left."""
+    return KEPT + hashlib.sha256(b"/".join(octets_of(path))).hexdigest().encode("ascii")
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write everything."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@dataclass
+class Begun:
+    """
+    An upload as it begins.
+
+    :ivar source: what its first octets are still to be copied from; None if they are there.
+    :ivar keeps: how many those are.
+    :ivar replaces: octets of the file it will replace.
+    :ivar resumed: whether it took over what an abandoned upload left, or dropped it.
+    """
+
+    staged: Descriptor
+    name: str
+    source: Descriptor | None
+    keeps: int
+    replaces: int
+
+
+@dataclass
+class Place:
+    """
+    One account on disk.
+
+    :ivar root: the store's folder.
+    :ivar room: ``stored`` is changed in worker threads under ``lock``, the rest only in the reactor thread.
+    :ivar active: ids of uploads under way; reactor thread only.
+    """
+
+    root: Descriptor
+    account: bytes
+    opener: Opener
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    room: Room = field(default_factory=Room)
+    measured: bool = False
+    active: set[str] = field(default_factory=set)
+
+    # -- descriptors ---------------------------------------------------------------------------------------------
+
+    def descriptor(self, names: Sequence[bytes], flags: int, mode: int = 0, part: bytes = FILES) -> Descriptor:
+        """Open something of this account."""
+        return Descriptor(self.opener.open(self.root.number, (self.account, part, *names), flags, mode))
+
+    def make(self) -> None:
+        """Make the account's folders, durably."""
+        try:
+            self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS).close()
+            return
+        except FileNotFoundError:
+            pass
+        self._make_folder(self.root.number, self.account)
+        account = Descriptor(self.opener.open(self.root.number, (self.account,), FOLDER))
+        self._make_folder(account.number, FILES)
+        self._make_folder(account.number, UPLOADS)
+        os.fsync(account.number)
+        os.fsync(self.root.number)
+        account.close()
+
+    def _make_folder(self, parent: int, name: bytes) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+
+    def found(self, parent: Descriptor, name: bytes) -> os.stat_result | None:
+        """What a name is, links not followed; None if it is nothing."""
+        try:
+            return os.stat(name, dir_fd=parent.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def parent(self, path: Path, flags: int = FOLDER) -> tuple[Descriptor, bytes]:
+        """The folder of a path, open, and its last name."""
+        if not path:
+            raise NotPermitted("this is the root folder")
+        names = octets_of(path)
+        return self.descriptor(names[:-1], flags | os.O_DIRECTORY), names[-1]
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def entry(self, path: Path) -> Entry:
+        """One entry."""
+        with refusing():
+            opened = self.descriptor(octets_of(path), PATH)
+            return entry_of(path[-1] if path else "", os.fstat(opened.number))
+
+    def open_file(self, path: Path, ahead: int) -> tuple[Entry, Descriptor, bytes]:
+        """A file's entry, descriptor and first octets; the descriptor is closed already if those are all."""
+        if not path:
+            raise NotPermitted("this is the root folder")
+        with refusing():
+            opened = self.descriptor(octets_of(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            entry = entry_of(path[-1], os.fstat(opened.number))
+            if entry.is_folder:
+                raise NotPermitted("this is a folder")
+            head = os.pread(opened.number, ahead, 0)
+            if len(head) == entry.size:
+                opened.close()
+            return entry, opened, head
+
+    def open_folder(self, path: Path, count: int) -> tuple[Descriptor, Iterator[os.DirEntry[str]], list[Entry]]:
+        """A folder open for listing, and its first entries."""
+        with refusing():
+            opened = self.descriptor(octets_of(path), FOLDER)
+            listing = os.scandir(opened.number)
+            return opened, listing, self.batch(listing, count)
+
+    def batch(self, listing: Iterator[os.DirEntry[str]], count: int) -> list[Entry]:
+        """The next entries, fewer than ``count`` only at the end.  Links and special files are left out."""
+        batch: list[Entry] = []
+        with refusing():
+            for one in listing:
+                try:
+                    batch.append(entry_of(decode(os.fsencode(one.name)), one.stat(follow_symlinks=False)))
+                except (NotFound, FileNotFoundError):
+                    continue
+                if len(batch) >= count:
+                    break
+        return batch
+
+    def measure(self) -> dict[str, int]:
+        """Count what is stored, and what abandoned uploads left: octets by name."""
+        with refusing(), self.lock:
+            self.room.stored = sum(self._sizes(self.descriptor((), FOLDER)))
+            uploads = self.descriptor((), FOLDER, part=UPLOADS)
+            with os.scandir(uploads.number) as entries:
+                return {
+                    one.name: one.stat(follow_symlinks=False).st_size
+                    for one in entries
+                    if one.name.startswith(decode(KEPT))
+                }
+
+    def _sizes(self, top: Descriptor) -> Iterator[int]:
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            with os.scandir(folder.number) as entries:
+                for one in entries:
+                    found = one.stat(follow_symlinks=False)
+                    if stat.S_ISREG(found.st_mode):
+                        yield found.st_size
+                    elif stat.S_ISDIR(found.st_mode):
+                        waiting.append(Descriptor(self.opener.open(folder.number, (os.fsencode(one.name),), FOLDER)))
+            folder.close()
+
+    def free(self) -> int:
+        """Octets the disk still takes from us."""
+        with refusing():
+            told = os.fstatvfs(self.root.number)
+            return told.f_bavail * told.f_frsize
+
+    # -- receiving -----------------------------------------------------------------------------------------------
+
+    def begin(self, path: Path, upload: str, offset: int, append: bool, unique: bool) -> Begun:
+        """Stage a new upload."""
+        with refusing():
+            parent, name = self.parent(path, PATH)
+            target = self.found(parent, name)
+            if target is not None and stat.S_ISDIR(target.st_mode):
+                raise NotPermitted("this is a folder")
+            uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
+            staged = upload.encode("ascii") + NEW
+            if unique:
+                free = path[-1] if target is None else unique_name(path[-1], upload)
+                return Begun(self._create(uploads, staged), free, None, 0, 0)
+            size = target.st_size if target is not None and stat.S_ISREG(target.st_mode) else 0
+            kept = self.found(uploads, kept_name(path))
+            if kept is not None and not append:
+                if offset and offset <= kept.st_size:
+                    return Begun(self._take_over(uploads, path, staged, offset), path[-1], None, offset, size)
+                os.unlink(kept_name(path), dir_fd=uploads.number)
+            keeps = size if append else offset
+            if keeps > size:
+                raise Invalid("there are fewer octets than that")
+            source = Descriptor(self.opener.open(parent.number, (name,), os.O_RDONLY | os.O_NONBLOCK)) if keeps else None
+            return Begun(self._create(uploads, staged), path[-1], source, keeps, size)
+
+    def _create(self, uploads: Descriptor, name: bytes) -> Descriptor:
+        return Descriptor(self.opener.open(uploads.number, (name,), os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+
+    def _take_over(self, uploads: Descriptor, path: Path, staged: bytes, offset: int) -> Descriptor:
+        os.rename(kept_name(path), staged, src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
+        opened = Descriptor(self.opener.open(uploads.number, (staged,), os.O_RDWR))
+        os.ftruncate(opened.number, offset)
+        os.lseek(opened.number, 0, os.SEEK_END)
+        return opened
+
+    def copy(self, begun: Begun, start: int, length: int) -> int:
+        """Copy some of the octets that are kept; how many."""
+        with refusing():
+            if begun.source is None:
+                return 0
+            data = os.pread(begun.source.number, min(length, begun.keeps - start), start)
+            if not data:
+                raise TryLater("the file has changed")
+            write_all(begun.staged.number, data)
+            return len(data)
+
+    def write(self, staged: Descriptor, data: bytes) -> None:
+        """Add octets to an upload."""
+        with refusing():
+            write_all(staged.number, data)
+
+    def publish(
+        self, staged: Descriptor, upload: str, path: Path, unique: bool, now: float, quota: int, others: int
+    ) -> Entry:
+        """
+        Sync an upload, put it in the target's place, sync the folder.
+
+        :param others: octets that other uploads have reserved.
+        """
+        with refusing():
+            os.utime(staged.number, ns=(int(now * 1e9),) * 2)
+            os.fsync(staged.number)
+            parent, name = self.parent(path)
+            with self.lock:
+                name, found = self._replace(staged, upload, parent, name, unique, quota, others)
+            os.fsync(parent.number)
+            return entry_of(decode(name), found)
+
+    def _replace(
+        self, staged: Descriptor, upload: str, parent: Descriptor, name: bytes, unique: bool, quota: int, others: int
+    ) -> tuple[bytes, os.stat_result]:
+        target = self.found(parent, name)
+        if unique and target is not None:
+            name, target = encode(unique_name(decode(name), upload + "x")), None
+        if target is not None and stat.S_ISDIR(target.st_mode):
+            raise NotPermitted("this is a folder")
+        replaced = 0
+        if target is not None and stat.S_ISREG(target.st_mode):
+            replaced = target.st_size
+            os.fchmod(staged.number, target.st_mode & MODE_MASK)
+        grows = os.fstat(staged.number).st_size - replaced
+        if quota and grows > 0 and self.room.stored + others + grows > quota:
+            raise OverQuota
+        uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
+        source = upload.encode("ascii") + NEW
+        if unique:
+            os.link(source, name, src_dir_fd=uploads.number, dst_dir_fd=parent.number, follow_symlinks=False)
+            os.unlink(source, dir_fd=uploads.number)
+        else:
+            os.rename(source, name, src_dir_fd=uploads.number, dst_dir_fd=parent.number)
+        self.room.stored += grows
+        return name, os.fstat(staged.number)
+
+    def keep(self, staged: Descriptor, upload: str, path: Path, data: bytes, now: float) -> int:
+        """Set an abandoned upload aside, synced so that it can be trusted later; how many octets it has."""
+        with refusing():
+            write_all(staged.number, data)
+            os.utime(staged.number, ns=(int(now * 1e9),) * 2)
+            os.fsync(staged.number)
+            uploads = self.descriptor((), FOLDER, part=UPLOADS)
+            name = upload.encode("ascii") + NEW
+            os.rename(name, kept_name(path), src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
+            return os.fstat(staged.number).st_size
+
+    def discard(self, upload: str) -> None:
+        """Drop an upload."""
+        with refusing():
+            uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
+            try:
+                os.unlink(upload.encode("ascii") + NEW, dir_fd=uploads.number)
+            except FileNotFoundError:
+                pass
+
+    def reap(self, older_than: float, active: frozenset[str]) -> list[str]:
+        """Remove what was abandoned, by us or by a process that was killed; the names of what went."""
+        with refusing():
+            uploads = self.descriptor((), FOLDER, part=UPLOADS)
+            spared = {name + decode(NEW) for name in active}
+            gone: list[str] = []
+            with os.scandir(uploads.number) as entries:
+                for one in entries:
+                    if one.name not in spared and one.stat(follow_symlinks=False).st_mtime < older_than:
+                        os.unlink(one.name, dir_fd=uploads.number)
+                        gone.append(one.name)
+            return gone
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    def make_folder(self, path: Path) -> Entry:
+        """Make a folder."""
+        if not path:
+            raise Exists
+        with refusing():
+            parent, name = self.parent(path)
+            os.mkdir(name, FOLDER_MODE, dir_fd=parent.number)
+            os.fsync(parent.number)
+            return self.entry(path)
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove an empty folder."""
+        with refusing():
+            parent, name = self.parent(path, PATH)
+            found = self.found(parent, name)
+            if found is None or not entry_of("", found).is_folder:
+                raise NotFound if found is None else NotPermitted("this is a file")
+            try:
+                os.rmdir(name, dir_fd=parent.number)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise NotPermitted("the folder is not empty") from None
+                raise
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; a symbolic link that somebody planted goes, too, and never what it points to."""
+        with refusing(), self.lock:
+            parent, name = self.parent(path, PATH)
+            found = self.found(parent, name)
+            if found is None:
+                raise NotFound
+            if stat.S_ISDIR(found.st_mode):
+                raise NotPermitted("this is a folder")
+            os.unlink(name, dir_fd=parent.number)
+            if stat.S_ISREG(found.st_mode):
+                self.room.stored -= found.st_size
+
+    def rename(self, path: Path, to: Path) -> None:
+        """Move a file or folder."""
+        with refusing(), self.lock:
+            if not path or not to:
+                raise NotPermitted("this is the root folder")
+            old, name = self.parent(path)
+            new, target = self.parent(to)
+            found = self.found(old, name)
+            if found is None:
+                raise NotFound
+            is_folder = entry_of("", found).is_folder
+            if is_folder and len(to) > len(path) and to[: len(path)] == path:
+                raise NotPermitted("a folder cannot move below itself")
+            there = self.found(new, target)
+            if there is not None and os.path.samestat(found, there):
+                return
+            if there is not None and (is_folder or stat.S_ISDIR(there.st_mode)):
+                raise Exists
+            os.rename(name, target, src_dir_fd=old.number, dst_dir_fd=new.number)
+            if there is not None and stat.S_ISREG(there.st_mode):
+                self.room.stored -= there.st_size
+        with refusing():
+            os.fsync(new.number)
+            os.fsync(old.number)
+
+    def set_modified(self, path: Path, seconds: float) -> Entry:
+        """Set the time of last change."""
+        return self._change(path, lambda link: os.utime(link, ns=(int(seconds * 1e9),) * 2))
+
+    def set_mode(self, path: Path, mode: int) -> Entry:
+        """Set the permission bits."""
+        return self._change(path, lambda link: os.chmod(link, mode & MODE_MASK))
+
+    def _change(self, path: Path, change: Callable[[str], None]) -> Entry:
+        # Through the descriptor's own name: the file may be unreadable to us, and no other name can be mistaken for it.
+        with refusing():
+            opened = self.descriptor(octets_of(path), PATH)
+            entry_of("", os.fstat(opened.number))
+            change(f"/proc/self/fd/{opened.number}")
+            return entry_of(path[-1] if path else "", os.fstat(opened.number))

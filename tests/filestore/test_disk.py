@@ -1,0 +1,398 @@
+"""The disk store keeps the contract with both ways of opening, and nothing on the disk can lead it astray."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path as FilePath
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.core.errors import Invalid, NotFound, NotPermitted, OverQuota, Refusal, TryLater
+from launcelot.core.ids import AccountId
+from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
+from launcelot.filestore.disk import DiskFileStore
+from launcelot.filestore.interface import FileStore
+from launcelot.workers.memory import InlineWorkers, SteppedWorkers
+from tests.filestore.contract import ANN, Contract
+
+SECRET = b"outside"
+
+
+class DiskFileStoreTests(Contract, SynchronousTestCase):
+    """The contract on disk, walking component by component."""
+
+    def opener(self) -> Opener:
+        return Walk()
+
+    def make_store(self) -> FileStore:
+        assert isinstance(self, SynchronousTestCase)
+        self.disk = FilePath(self.mktemp())
+        return self.reopened()
+
+    def reopened(self) -> DiskFileStore:
+        """Another store over the same folder, as after a restart."""
+        return DiskFileStore(self.disk, InlineWorkers(), self.now, self.ids, self.largest, self.opener())
+
+    @property
+    def files(self) -> FilePath:
+        """Ann's files as the system sees them."""
+        return self.disk / "a1" / "files"
+
+    @property
+    def uploads(self) -> list[str]:
+        """What is staged or kept."""
+        return sorted(os.listdir(self.disk / "a1" / ".uploads"))
+
+    def plant(self) -> FilePath:
+        """Links in the tree: to a file outside, to a folder outside, to nothing, and to a file inside."""
+        outside = FilePath(self.mktemp()).absolute()
+        outside.mkdir()
+        (outside / "secret").write_bytes(SECRET)
+        (self.files / "file").symlink_to(outside / "secret")
+        (self.files / "folder").symlink_to(outside)
+        (self.files / "nothing").symlink_to("/nonexistent")
+        (self.files / "real").write_bytes(b"inside")
+        (self.files / "inner").symlink_to("real")
+        return outside
+
+    # -- links and special files ---------------------------------------------------------------------------------
+
+    def test_planted_links_are_not_there(self) -> None:
+        """A symbolic link is neither listed nor read, entered, described or changed, wherever it points."""
+        outside = self.plant()
+        self.assertEqual(self.names(), ["real"])
+        for path in (("file",), ("folder",), ("nothing",), ("inner",), ("folder", "secret")):
+            self.refused(NotFound, self.tree.entry(path))
+            self.refused(NotFound, self.tree.read(path))
+            self.refused(NotFound, self._first_batch(path))
+            self.refused(NotFound, self.tree.set_mode(path, 0o600))
+            self.refused(NotFound, self.tree.set_modified(path, 1.0))
+            self.refused(NotFound, self.tree.rename(path, ("moved",)))
+        for path in (("folder", "new"), ("nothing", "new")):
+            self.refused(NotFound, self.tree.upload(path))
+            self.refused(NotFound, self.tree.make_folder(path))
+            self.refused(NotFound, self.tree.rename(("real",), path))
+        self.refused(NotFound, self.tree.remove(("folder", "secret")))
+        self.assertEqual(os.listdir(outside), ["secret"])
+        self.assertEqual((outside / "secret").read_bytes(), SECRET)
+        self.assertEqual(self.get(self.tree.usage()), 6)
+
+    def test_publishing_replaces_a_link_and_not_what_it_points_to(self) -> None:
+        """An upload to a planted link's name takes the name and leaves the file outside as it was."""
+        outside = self.plant()
+        self.put(("file",), b"mine")
+        self.assertEqual(self.content(("file",)), b"mine")
+        self.assertEqual((outside / "secret").read_bytes(), SECRET)
+        self.refused(Invalid, self.tree.upload(("inner",), offset=3))
+        self.put(("inner",), b"x", append=True)
+        self.assertEqual(self.content(("inner",)), b"x")
+
+    def test_removing_a_link_spares_what_it_points_to(self) -> None:
+        """A planted link can be removed, so that its folder can; the file outside stays."""
+        outside = self.plant()
+        self.get(self.tree.remove(("file",)))
+        self.get(self.tree.remove(("folder",)))
+        self.assertEqual((outside / "secret").read_bytes(), SECRET)
+        self.assertFalse((self.files / "folder").is_symlink())
+
+    def test_special_files_are_not_opened(self) -> None:
+        """A pipe in the tree is not there, and opening it does not wait for a writer."""
+        os.mkfifo(self.files / "pipe")
+        self.assertEqual(self.names(), [])
+        self.refused(NotFound, self.tree.read(("pipe",)))
+        self.refused(NotFound, self.tree.entry(("pipe",)))
+
+    def test_names_that_mean_something_else_are_refused(self) -> None:
+        """Names that resolve never makes are refused even here."""
+        for name in ("..", ".", "", "a/b", "a\0b"):
+            self.refused(Invalid, self.tree.entry((name,)))
+            self.refused(Invalid, self.tree.upload((name,)))
+
+    def test_account_ids_are_file_names(self) -> None:
+        """An account id that is a path is refused before anything is opened."""
+        for account in ("..", "a/b", "", ".hidden", "x\0"):
+            self.refused(Invalid, self.store.tree(AccountId(account)))
+
+    def test_swapping_a_folder_for_a_link_never_escapes(self) -> None:
+        """While another thread swaps a folder and a link to the outside, nothing outside is read, made or removed."""
+        outside = FilePath(self.mktemp()).absolute()
+        outside.mkdir()
+        (outside / "f").write_bytes(SECRET)
+        os.mkdir(self.files / "d")
+        (self.files / "d" / "f").write_bytes(b"inside")
+        (self.files / "link").symlink_to(outside)
+        stop = threading.Event()
+
+        def swap() -> None:
+            names = [str(self.files / name) for name in ("d", "aside", "link")]
+            pauses = random.Random(1)
+            while not stop.is_set():
+                for old, new in ((0, 1), (2, 0), (0, 2), (1, 0)):
+                    os.rename(names[old], names[new])
+                    sum(range(pauses.randrange(3_000)))
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        succeeded = 0
+        try:
+            for number in range(300):
+                succeeded += self._everything_in_d(number)
+        finally:
+            stop.set()
+            thread.join()
+        self.assertEqual(os.listdir(outside), ["f"])
+        self.assertEqual((outside / "f").read_bytes(), SECRET)
+        self.assertGreater(succeeded, 0)
+
+    def _everything_in_d(self, number: int) -> int:
+        done = 0
+        for step in (self._read_f, self._upload_g, self._make_and_remove, self._move_about):
+            try:
+                step(number)
+                done += 1
+            except Refusal:
+                continue
+        return done
+
+    def try_get(self, waiting: object) -> object:
+        """The result, or the refusal raised."""
+        found: list[object] = []
+        Deferred.fromCoroutine(waiting).addBoth(found.append)  # type: ignore[arg-type]
+        if hasattr(found[0], "raiseException"):
+            found[0].raiseException()
+        return found[0]
+
+    def _read_f(self, number: int) -> None:
+        reader = self.try_get(self.tree.read(("d", "f")))
+        self.assertEqual(self.try_get(reader.read(0, 100)), b"inside")  # type: ignore[attr-defined]
+
+    def _upload_g(self, number: int) -> None:
+        upload = self.try_get(self.tree.upload(("d", "g")))
+        self.try_get(upload.write(b"x"))  # type: ignore[attr-defined]
+        self.try_get(upload.publish())  # type: ignore[attr-defined]
+
+    def _make_and_remove(self, number: int) -> None:
+        self.try_get(self.tree.make_folder(("d", f"m{number}")))
+        self.try_get(self.tree.remove_folder(("d", f"m{number}")))
+
+    def _move_about(self, number: int) -> None:
+        self.try_get(self.tree.rename(("d", "g"), ("d", "h")))
+        self.try_get(self.tree.remove(("d", "h")))
+
+    # -- crashes and failures ------------------------------------------------------------------------------------
+
+    def test_restart_finds_files_quota_and_kept_uploads(self) -> None:
+        """A new store over the folder sees the files, counts what was stored and kept, and continues what was cut."""
+        self.put(("f",), b"12345")
+        self.cut(("g",), b"678")
+        tree = self.get(self.reopened().tree(ANN, 10))
+        self.assertEqual(self.get(tree.usage()), 5)
+        self.assertEqual(self.get(tree.available()), 2)
+        self.put(("g",), b"9", offset=3, tree=tree)
+        self.assertEqual(self.content(("g",), tree), b"6789")
+        self.assertEqual(self.uploads, [])
+
+    def test_staged_file_of_a_dead_process_is_reaped(self) -> None:
+        """What a killed process was receiving is never seen or continued, and goes when it is old."""
+        upload = self.get(self.tree.upload(("f",)))
+        self.get(upload.write(b"x" * 300_000))
+        store = self.reopened()
+        tree = self.get(store.tree(ANN))
+        self.assertEqual(self.names((), tree), [])
+        self.refused(Invalid, tree.upload(("f",), offset=5))
+        self.assertEqual(self.get(store.reap(self.seconds - 1e9)), 0)
+        self.assertEqual(self.get(store.reap(self.seconds + 1e9)), 1)
+        self.assertEqual(self.uploads, [])
+
+    def test_nothing_is_left_staged(self) -> None:
+        """Published, refused and empty abandoned uploads leave no file behind."""
+        self.put(("f",), b"x")
+        self.cut(("g",))
+        self.refused(Invalid, self.tree.upload(("g",), offset=9))
+        tree = self.get(self.store.tree(ANN, 3))
+        self.refused(OverQuota, self.get(tree.upload(("f",), unique=True)).write(b"long"))
+        self.refused(NotFound, self.tree.upload(("no", "f")))
+        self.assertEqual([name for name in self.uploads if not name.endswith(".new")], [])
+        self.assertEqual(len(self.uploads), 1)
+
+    def test_failed_sync_is_not_answered_nor_tried_again(self) -> None:
+        """If the disk fails at the sync the upload is refused for good and the old file stays."""
+        self.put(("f",), b"old")
+        upload = self.get(self.tree.upload(("f",)))
+        self.get(upload.write(b"new"))
+        calls: list[int] = []
+
+        def fail(descriptor: int) -> None:
+            calls.append(descriptor)
+            raise OSError(errno.EIO, "broken")
+
+        self.patch(os, "fsync", fail)
+        self.refused(TryLater, upload.publish())
+        self.refused(TryLater, upload.publish())
+        self.get(upload.abandon())
+        self.assertEqual(len(calls), 1)
+        self.assertEqual(self.content(("f",)), b"old")
+        self.assertEqual(self.uploads, [])
+
+    def test_full_disk_is_told_and_leaves_the_old_file(self) -> None:
+        """If octets cannot be written the upload is refused and nothing is published or kept."""
+        self.put(("f",), b"old")
+        upload = self.get(self.tree.upload(("f",)))
+
+        def full(descriptor: int, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        self.patch(os, "write", full)
+        self.refused(TryLater, upload.write(b"x" * 300_000))
+        self.refused(TryLater, upload.publish())
+        self.get(upload.abandon())
+        self.assertEqual(self.content(("f",)), b"old")
+        self.assertEqual(self.uploads, [])
+
+    def test_modes_survive_replacing(self) -> None:
+        """A file that is replaced keeps the permission bits it was given."""
+        self.put(("f",), b"1")
+        self.get(self.tree.set_mode(("f",), 0o600))
+        self.assertEqual(self.put(("f",), b"2").mode, 0o600)
+
+    def test_killed_process_leaves_old_or_new(self) -> None:
+        """Killed at any moment while it replaces a file, the file is one whole version, no older than what was answered."""
+        for number in range(5):
+            answered = self._kill_writer(number)
+            tree = self.get(self.reopened().tree(ANN))
+            data = self.content(("f",), tree)
+            self.assertEqual(len(data), 100_000)
+            self.assertEqual(len(set(data)), 1, "torn")
+            self.assertGreaterEqual(data[0], answered)
+
+    def _kill_writer(self, number: int) -> int:
+        script = [sys.executable, "-m", "tests.filestore.writer", str(self.disk), type(self.opener()).__name__]
+        environment = {**os.environ, "PYTHONPATH": str(FilePath(__file__).resolve().parents[2])}
+        writer = subprocess.Popen(script, stdout=subprocess.PIPE, env=environment)
+        assert writer.stdout is not None
+        answered = 0
+        for _ in range(random.Random(number).randrange(3, 40)):
+            answered = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().split()
+        writer.stdout.close()
+        writer.wait()
+        return int(rest[-1]) if rest else answered
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def test_cancelled_publish_is_still_carried_out_and_counted(self) -> None:
+        """Whoever waits for a publish may go; the job that has been handed over ends, and the octets are counted right."""
+        workers = SteppedWorkers()
+        store = DiskFileStore(self.disk, workers, self.now, self.ids, opener=self.opener())
+
+        def stepped(waiting: object) -> object:
+            found: list[object] = []
+            Deferred.fromCoroutine(waiting).addBoth(found.append)  # type: ignore[arg-type]
+            while not found and workers.perform():
+                pass
+            return found[0]
+
+        tree = stepped(store.tree(ANN, 100))
+        upload = stepped(tree.upload(("f",)))  # type: ignore[attr-defined]
+        stepped(upload.write(b"12345"))  # type: ignore[attr-defined]
+        waiting = Deferred.fromCoroutine(upload.publish())  # type: ignore[attr-defined]
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        while workers.perform():
+            pass
+        self.assertEqual((self.files / "f").read_bytes(), b"12345")
+        self.assertEqual(tree.place.room.taken, 5)  # type: ignore[attr-defined]
+        self.assertEqual(tree.place.active, set())  # type: ignore[attr-defined]
+
+    def test_descriptors_are_given_back(self) -> None:
+        """After many operations, refused ones included, no descriptor is left open."""
+        self._busy()
+        gc.collect()
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            self._busy()
+        gc.collect()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def _busy(self) -> None:
+        self.put(("f",), b"x" * 400_000)
+        self.content(("f",))
+        self.cut(("g",), b"12")
+        self.put(("g",), b"3", offset=2)
+        self.put(("f",), b"y", append=True)
+        self.listed()
+        for path in (("no",), ("f", "below")):
+            self.refused(NotFound, self.tree.read(path))
+        self.refused(NotPermitted, self.tree.remove_folder(("f",)))
+        self.get(self.tree.remove(("g",)))
+
+    def test_closed_store_refuses(self) -> None:
+        """After close, new requests are TryLater."""
+        self.get(self.store.close())
+        self.refused(TryLater, self.store.tree(ANN))
+
+
+class OpenAt2FileStoreTests(DiskFileStoreTests):
+    """The contract on disk, with the kernel's resolution."""
+
+    def opener(self) -> Opener:
+        return OpenAt2()
+
+
+class OpenerTests(SynchronousTestCase):
+    """Both openers refuse the same things."""
+
+    def setUp(self) -> None:
+        self.folder = FilePath(self.mktemp()).absolute()
+        (self.folder / "in" / "a" / "b").mkdir(parents=True)
+        (self.folder / "in" / "a" / "f").write_bytes(b"x")
+        (self.folder / "secret").write_bytes(SECRET)
+        (self.folder / "in" / "up").symlink_to("..")
+        (self.folder / "in" / "abs").symlink_to("/")
+        (self.folder / "in" / "same").symlink_to("a")
+        self.root = os.open(self.folder / "in", os.O_PATH | os.O_DIRECTORY)
+        self.addCleanup(os.close, self.root)
+
+    def each(self) -> list[Opener]:
+        """Both."""
+        return [Walk(), OpenAt2()]
+
+    def test_paths_below_are_opened(self) -> None:
+        """The root, a folder and a file, also at a depth that no single path could name."""
+        deep = [b"x" * 250] * 40
+        below = os.dup(self.root)
+        for name in deep:
+            os.mkdir(name, dir_fd=below)
+            step = os.open(name, os.O_PATH | os.O_DIRECTORY, dir_fd=below)
+            os.close(below)
+            below = step
+        os.close(below)
+        for opener in self.each():
+            for names in ([], [b"a"], [b"a", b"f"], deep):
+                os.close(opener.open(self.root, names, os.O_RDONLY))
+
+    def test_links_are_refused_anywhere(self) -> None:
+        """A link as the first, middle or last name is an error, even one that stays inside."""
+        for opener in self.each():
+            for names in ([b"up", b"secret"], [b"abs", b"etc"], [b"same", b"f"], [b"up"], [b"same"]):
+                with self.assertRaises(OSError) as caught:
+                    opener.open(self.root, names, os.O_RDONLY)
+                self.assertIn(caught.exception.errno, (errno.ELOOP, errno.ENOTDIR), (opener, names))
+
+    def test_best_is_openat2_here(self) -> None:
+        """This kernel has openat2, so it is what a store takes."""
+        self.assertIsInstance(best_opener(), OpenAt2)
+
+    def test_walk_is_taken_where_openat2_is_missing(self) -> None:
+        """On a machine whose call number is not known the walk takes over."""
+        self.patch(os, "uname", lambda: os.uname_result(("Linux", "n", "5", "v", "riscv64")))
+        self.assertIsInstance(best_opener(), Walk)
