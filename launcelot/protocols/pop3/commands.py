@@ -152,7 +152,6 @@ async def leave(session: Session, _: None) -> bytes:
     except Refusal:
         return bad("the messages marked deleted are not removed", "SYS/TEMP")
     finally:
-        session.leave()
         session.become(State.OVER)
     return good(f"goodbye, {removed} messages removed")
 
