@@ -78,6 +78,12 @@ class QuestionsClient(Stream):
                 self._hearing.addBoth(self._stopped_hearing)
         return answer
 
+    def readConnectionLost(self) -> None:
+        """Close, too, unless an answer may still be on its way."""
+        super().readConnectionLost()
+        if self._hearing is None:
+            self.close()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Fail what is still to be answered."""
         self._lost_because = reason
