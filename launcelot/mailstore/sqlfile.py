@@ -161,7 +161,9 @@ class AccountFile:
         except FileNotFoundError:
             return
         sync_directory(self.folder.parent)
-        shutil.rmtree(grave)
+        for left in self.folder.parent.glob(".removed-*"):
+            # Of this removal or of one that a crash cut short; another thread may be removing it, too.
+            shutil.rmtree(left, ignore_errors=True)
 
     def _settle(self) -> None:
         if not (self._busy or self._opening):

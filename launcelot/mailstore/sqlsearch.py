@@ -38,6 +38,8 @@ SLICE = 100
 """Messages whose text is looked at in one go of a reader thread."""
 MAX_TERMS = 200
 """Terms of one SQL condition."""
+MAX_LEVELS = 10
+"""Terms inside each other in one SQL condition; SQLite's parser has room for about a hundred parentheses."""
 
 Condition = tuple[str, list[Any]]
 
@@ -56,7 +58,7 @@ def begin(connection: Connection, mailbox: int, query: Query) -> tuple[Query | N
     terms = 0
     for part in parts:
         terms += _terms(part)
-        condition = condition_of(part, keywords) if terms <= MAX_TERMS else None
+        condition = condition_of(part, keywords) if terms <= MAX_TERMS and _levels(part) <= MAX_LEVELS else None
         if condition is None:
             rest.append(part)
         else:
@@ -112,6 +114,10 @@ def _terms(query: Query) -> int:
     if isinstance(query, Uids):
         return 1 + len(query.ranges)
     return 1 + sum(_terms(inner) for inner in search.children(query))
+
+
+def _levels(query: Query) -> int:
+    return 1 + max((_levels(inner) for inner in search.children(query)), default=0)
 
 
 def _flagged(query: Flagged, keywords: Keywords) -> Condition:
