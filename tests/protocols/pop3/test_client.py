@@ -360,7 +360,7 @@ class StrangeServerTests(SynchronousTestCase):
         pair = self.pair()
         self.transport(pair).loseWriteConnection()
         pair.flush()
-        self.assertIsNotNone(pair.server.lost)
+        self.assertTrue(pair.server.ended)
         self.failureResultOf(pair.client.status(), Closed)
 
     def test_a_sink_that_fails(self) -> None:

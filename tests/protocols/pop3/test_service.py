@@ -2,6 +2,7 @@
 
 import poplib
 import shutil
+import socket
 import ssl
 import subprocess
 from dataclasses import replace
@@ -62,7 +63,7 @@ class SocketTests(TestCase):
         self.post = Post((FIRST, SECOND, LARGE), tls=True)
         site = replace(self.post.world.site, reactor=reactor, clock=reactor)
         site.deadlines = Deadlines(self.reactor)
-        service = build(site, Settings(listen=(LOOPBACK,), listen_tls=(LOOPBACK,)))
+        self.service = service = build(site, Settings(listen=(LOOPBACK,), listen_tls=(LOOPBACK,)))
         service.startService()
         self.addCleanup(service.stopService)
         await service.listen()
@@ -178,6 +179,23 @@ class SocketTests(TestCase):
         self.assertEqual(listing.split(b"\r\n")[0], b"1 24")
         await deferToThread(curl, "-X", "DELE", "-I", f"pop3s://localhost:{secure.port}/1")
         self.assertEqual(len(self.post.bodies()), 2)
+
+    async def test_a_dead_peer_is_noticed_within_a_minute(self) -> None:
+        """The kernel is told to ask, so that the lock of a vanished machine is free again."""
+        plain, _ = await self.start()
+        endpoint = TCP4ClientEndpoint(self.reactor, plain.host, plain.port)
+        client: Pop3Client = await connect(endpoint, Pop3ClientFactory(self.reactor))
+        await client.capabilities()
+        (session,) = next(iter(self.service.listeners)).factory.sessions
+        handle = session.wire_transport.getHandle()
+        self.assertEqual(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        idle, every, probes = (
+            handle.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        self.assertLessEqual(idle + every * probes, 60)
+        self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 60_000)
+        client.close()
 
     async def test_our_client(self) -> None:
         """Pipelined, with TLS from the first octet and after STLS."""

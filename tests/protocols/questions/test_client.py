@@ -232,6 +232,14 @@ class EndTests(ClientCase):
             self.say(pair, b"a" * 65_536)
         self.failed(answer, Confused)
 
+    def test_a_server_that_leaves_an_idle_client(self) -> None:
+        """The client goes, too, and says so to whoever asks later."""
+        client, pair = self.played()
+        transport_of(pair).loseWriteConnection()
+        pair.flush()
+        self.assertTrue(pair.server.ended)
+        self.failed(client.ask(NAME), Closed)
+
     def test_closing_ends_what_is_open(self) -> None:
         """Our own close, too."""
         client, pair = self.played()
