@@ -139,12 +139,16 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
                     os.rename(names[old], names[new])
                     sum(range(pauses.randrange(3_000)))
 
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-4)
         thread = threading.Thread(target=swap)
         thread.start()
         succeeded = 0
         try:
-            for number in range(300):
+            for number in range(20_000):
                 succeeded += self._everything_in_d(number)
+                if number >= 300 and succeeded >= 20:
+                    break
         finally:
             stop.set()
             thread.join()
