@@ -109,9 +109,12 @@ def decode_response(line: bytes) -> bytes:
     if len(line) > MAX_RESPONSE:
         raise SaslError("response is too long")
     try:
-        return base64.b64decode(line, validate=True)
+        data = base64.b64decode(line, validate=True)
     except (binascii.Error, ValueError):
         raise SaslError("response is not base64") from None
+    if base64.b64encode(data) != line:
+        raise SaslError("response is not canonical base64")
+    return data
 
 
 def decode_initial(argument: bytes) -> bytes:

@@ -8,6 +8,7 @@ configuration file, writes the sample file and the documentation, so none of the
 from __future__ import annotations
 
 import difflib
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ def load(group: type[T], given: Mapping[str, Any], path: tuple[str, ...] = ()) -
         if wrong:
             problems.append(Problem((*path, key), wrong))
         else:
-            values[key] = tuple(value) if isinstance(value, list) else value
+            values[key] = converted(value, kind_of(hints[key]))
     return group(**values), problems
 
 
@@ -101,17 +102,16 @@ def unknown(key: str, known: Mapping[str, object] | Sequence[str]) -> str:
 
 def check(value: Any, kind: Any, limits: Declared) -> str:
     """What is wrong with a value, in one line; empty if nothing is."""
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(one for one in get_args(kind) if one is not type(None))
+    kind = kind_of(kind)
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             return f"must be a list, not {describe(value)}"
         wrong = (check(item, get_args(kind)[0], limits) for item in value)
         return next((one for one in wrong if one), "")
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind:
+    if type(value) is not kind and not (kind is float and type(value) is int):
         return f"must be {describe(kind())}, not {describe(value)}"
+    if kind is float and not -sys.float_info.max <= value <= sys.float_info.max:
+        return "must be a finite number"
     if limits.choices and value not in limits.choices:
         return f"must be one of {', '.join(limits.choices)}"
     if limits.minimum is not None and value < limits.minimum:
@@ -119,6 +119,20 @@ def check(value: Any, kind: Any, limits: Declared) -> str:
     if limits.maximum is not None and value > limits.maximum:
         return f"must be at most {limits.maximum:g}{' ' + limits.unit if limits.unit else ''}"
     return ""
+
+
+def kind_of(hint: Any) -> Any:
+    """The type that a given value of an annotated field has; the other half of ``| None`` is never given."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(one for one in get_args(hint) if one is not type(None))
+    return hint
+
+
+def converted(value: Any, kind: Any) -> Any:
+    """A checked value as its field holds it: lists are tuples, whole numbers may stand for numbers."""
+    if get_origin(kind) is tuple:
+        return tuple(converted(item, get_args(kind)[0]) for item in value)
+    return float(value) if kind is float else value
 
 
 def describe(value: object) -> str:

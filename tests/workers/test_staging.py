@@ -1,0 +1,169 @@
+"""Bodies on their way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.core.errors import TryLater
+from launcelot.workers import staging
+from launcelot.workers.memory import InlineWorkers, SteppedWorkers
+from launcelot.workers.staging import IN_MEMORY, MAX_PIECES, Staged, Staging
+
+
+class StagingTests(SynchronousTestCase):
+    """Small ones in memory, large ones in a file without a name."""
+
+    def setUp(self) -> None:
+        """A folder of our own."""
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def begin(self, in_memory: bool = False) -> Staged:
+        """A body that is let go of at the end."""
+        staged = Staging(None if in_memory else self.folder, InlineWorkers()).begin()
+        self.addCleanup(staged.close)
+        return staged
+
+    def done(self, asked: Coroutine[Any, Any, None]) -> None:
+        """Something that does not wait."""
+        self.successResultOf(Deferred.fromCoroutine(asked))
+
+    def test_small_body_stays_in_memory(self) -> None:
+        """Up to the bound, whatever its pieces; empty, too."""
+        for pieces in ([], [b""], [b"a", b"", b"bc"], [b"x" * IN_MEMORY]):
+            staged = self.begin()
+            for piece in pieces:
+                self.done(staged.write(piece))
+            self.assertEqual(staged.view(), b"".join(pieces))
+            self.assertEqual(staged.size, len(b"".join(pieces)))
+            self.assertIsNone(staged._file)
+
+    def test_large_body_goes_to_a_file_without_a_name(self) -> None:
+        """One octet past the bound; memory is let go of, nothing is seen in the folder, all octets come back."""
+        staged = self.begin()
+        body = bytes(range(256)) * (IN_MEMORY // 256) + b"!"
+        for start in range(0, len(body), 50_000):
+            self.done(staged.write(body[start : start + 50_000]))
+        self.assertIsNotNone(staged._file)
+        self.assertEqual(staged._pieces, [])
+        self.assertEqual(list(self.folder.iterdir()), [])
+        view = staged.view()
+        self.assertEqual(view[:], body)
+        self.assertEqual(view.find(b"\xff!"), len(body) - 2)
+        self.assertEqual(b"".join(staged.chunks(65_536)), body)
+
+    def test_body_without_a_folder_stays_in_memory(self) -> None:
+        """Whatever its size."""
+        staged = self.begin(in_memory=True)
+        self.done(staged.write(b"x" * (IN_MEMORY + 1)))
+        self.assertEqual(len(staged.view()), IN_MEMORY + 1)
+
+    def test_body_that_trickles_costs_little_memory(self) -> None:
+        """Octet by octet there are never more than a bounded number of pieces."""
+        staged = self.begin()
+        for number in range(5 * MAX_PIECES):
+            self.done(staged.write(b"%d" % (number % 10)))
+            self.assertLess(len(staged._pieces), MAX_PIECES + 1)
+        self.assertEqual(staged.view(), b"0123456789" * (MAX_PIECES // 2))
+
+    @given(st.lists(st.binary(max_size=100), max_size=20), st.integers(1, 120), st.integers(0, 300))
+    def test_chunks_are_the_body(self, pieces: list[bytes], length: int, bound: int) -> None:
+        """In memory or in a file, cut anywhere."""
+        before, staging.IN_MEMORY = staging.IN_MEMORY, bound
+        staged = Staging(Path("."), InlineWorkers()).begin()
+        try:
+            for piece in pieces:
+                self.done(staged.write(piece))
+            chunks = list(staged.chunks(length))
+            self.assertEqual(b"".join(chunks), b"".join(pieces))
+            self.assertTrue(all(len(one) == length for one in chunks[:-1]))
+        finally:
+            staging.IN_MEMORY = before
+            staged.close()
+
+    def test_folder_that_is_gone_is_a_temporary_failure(self) -> None:
+        """So is a full disk, in the first or a later piece; the file is let go of."""
+        staged = Staging(self.folder / "missing", InlineWorkers()).begin()
+        asked = Deferred.fromCoroutine(staged.write(b"x" * (IN_MEMORY + 1)))
+        self.failureResultOf(asked, TryLater)
+        staged.close()
+
+    def test_full_disk_is_a_temporary_failure(self) -> None:
+        """In the first piece or a later one; no descriptor is kept behind."""
+        before = len(os.listdir("/proc/self/fd"))
+        for earlier in (0, 1):
+            staged = self.begin()
+            for _ in range(earlier):
+                self.done(staged.write(b"x" * (IN_MEMORY + 1)))
+
+            def full(descriptor: int, data: bytes) -> int:
+                raise OSError(28, "No space left on device")
+
+            patch = self.patch(os, "write", full)
+            self.failureResultOf(Deferred.fromCoroutine(staged.write(b"x" * (IN_MEMORY + 1))), TryLater)
+            patch.restore()
+            staged.close()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_short_writes_are_finished(self) -> None:
+        """A disk that takes a little at a time gets everything in order."""
+        real = os.write
+        self.patch(os, "write", lambda descriptor, data: real(descriptor, data[:70_000]))
+        staged = self.begin()
+        body = os.urandom(IN_MEMORY + 12_345)
+        self.done(staged.write(body))
+        self.assertEqual(staged.view()[:], body)
+
+
+class GivingUpTests(SynchronousTestCase):
+    """The peer goes away at the worst moment."""
+
+    def setUp(self) -> None:
+        """A body whose first piece is on its way to the disk."""
+        self.workers = SteppedWorkers()
+        self.staged = Staged(Path("."), self.workers)
+        self.writing = Deferred.fromCoroutine(self.staged.write(b"x" * (IN_MEMORY + 1)))
+
+    def test_close_before_the_worker_began(self) -> None:
+        """Nothing is written and no file is made."""
+        before = len(os.listdir("/proc/self/fd"))
+        self.staged.close()
+        self.workers.perform()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertIsNone(self.staged._file)
+        self.successResultOf(self.writing)
+
+    def test_close_while_the_worker_writes(self) -> None:
+        """The descriptor stays the worker's until it has ended, then it is closed: it is never another file's."""
+        before = len(os.listdir("/proc/self/fd"))
+        real = os.write
+        written: list[int] = []
+
+        def write(descriptor: int, data: bytes) -> int:
+            self.staged.close()
+            self.staged.close()
+            os.fstat(descriptor)
+            written.append(descriptor)
+            return real(descriptor, data[:100_000])
+
+        self.patch(os, "write", write)
+        self.workers.perform()
+        self.assertEqual(len(set(written)), 1)
+        self.assertEqual(len(written), 3)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_cancelled_write_can_be_closed(self) -> None:
+        """As a session's end does."""
+        self.writing.cancel()
+        self.failureResultOf(self.writing, CancelledError)
+        self.staged.close()
+        self.staged.close()
+        self.assertFalse(self.workers.perform())
