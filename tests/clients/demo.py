@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -90,30 +91,24 @@ class Demo:
 
 
 class DemoCase(SynchronousTestCase):
-    """Tests that share one demo and each have a folder of their own."""
-
-    demo: Demo
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start it."""
-        cls.demo = Demo()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Stop it; it must have been well, and must not have logged a traceback."""
-        status = cls.demo.stop()
-        said = cls.demo.said()
-        cls.demo.log.close()
-        if status != 0 or "Traceback" in said:
-            raise AssertionError(f"the demo ended with {status}\n{said}")
+    """Tests that each have a demo and a folder of their own (trial has no fixtures for a class)."""
 
     def setUp(self) -> None:
-        """A folder."""
+        """Start a demo."""
+        self.demo = Demo()
+        self.addCleanup(self.stop_demo)
         self.folder = Path(tempfile.mkdtemp(prefix="launcelot-client-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.user, self.password = "brandon", self.demo.accounts["brandon"]
         self.address = self.demo.addresses["brandon"]
+
+    def stop_demo(self) -> None:
+        """Stop it; it must have been well, and must not have logged a traceback."""
+        status = self.demo.stop()
+        said = self.demo.said()
+        self.demo.log.close()
+        self.assertEqual(status, 0, said)
+        self.assertNotIn("Traceback", said)
 
     def run_program(self, *command: str, said: bytes = b"", status: int = 0) -> bytes:
         """
@@ -152,10 +147,11 @@ def sample(subject: str, sender: str = "brandon@example.com", recipient: str = "
     message["From"] = sender
     message["To"] = recipient
     message["Subject"] = subject
-    message["Message-ID"] = f"<{abs(hash(subject))}@sender.example>"
+    message["Message-ID"] = f"<{zlib.crc32(subject.encode())}@sender.example>"
     message["Date"] = "Sat, 21 Nov 2026 12:00:00 +0000"
     message.set_content("..two dots\n.one dot\n.\nGr\u00fc\u00dfe \u2603\nFrom the start\n" + "long " * 150 + "\n", cte="8bit")
     message.add_attachment(bytes(range(256)) * 40, maintype="application", subtype="octet-stream", filename="all.bin")
+    message.set_boundary("==boundary==")
     return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
 
 

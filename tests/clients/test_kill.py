@@ -107,13 +107,9 @@ class KillTests(SynchronousTestCase):
     def marks(self, demo: Demo) -> Counter[str]:
         """What is in the inbox."""
         service = demo.service("imap")
-        client = imaplib.IMAP4(service.host, service.port)
-        try:
+        with imaplib.IMAP4(service.host, service.port) as client:
             client.login("ann", demo.accounts["ann"])
             client.select("INBOX", readonly=True)
             _, rows = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (X-KILL)])")
             text = b"".join(row[1] for row in rows if isinstance(row, tuple))
-            client.logout()
-        finally:
-            client.shutdown()
         return Counter(mark.decode() for mark in re.findall(rb"X-Kill: (\S+)", text))

@@ -32,7 +32,6 @@ class MailClientCase(DemoCase):
         """Logged in over implicit TLS."""
         service = self.demo.service("imaps")
         client = imaplib.IMAP4_SSL("localhost", service.port, ssl_context=self.tls())
-        self.addCleanup(client.shutdown)
         client.login(self.user, self.password)
         return client
 
@@ -95,7 +94,7 @@ class SendingTests(MailClientCase):
         path.write_bytes(sample(subject).replace(b"\r\n", b"\n"))
         self.run_program(
             "swaks", "--server", f"{service.host}:{service.port}", "--from", "a@sender.example", "--to", self.address,
-            "--data", f"@{path}", "--no-data-fixup", "--silent", "2",
+            "--data", f"@{path}", "--silent", "2",
         )  # fmt: skip
         self.found(subject)
 
@@ -224,14 +223,14 @@ class ReadingTests(MailClientCase):
         self.write(
             ".muttrc",
             f'set folder="imaps://{self.user}@localhost:{service.port}/"\nset spoolfile="+INBOX"\n'
-            f'set imap_pass="{self.password}"\nset certificate_file="{self.demo.ca_file}"\nset ssl_usesystemcerts=no\n'
-            "set ssl_verify_host=yes\nset quit=yes\nset confirmappend=no\nset delete=no\nset mbox_type=mbox\nset save_empty=no\n"
+            f'set imap_pass="{self.password}"\nset certificate_file="{self.demo.ca_file}"\n'
+            "set ssl_verify_host=yes\nset quit=yes\nset confirmcreate=no\nset confirmappend=no\nset delete=no\nset mbox_type=Maildir\nset save_empty=no\n"
             "unset wait_key\nset abort_nosubject=no\n",
         )
         saved = self.folder / "saved"
         keys = f"<tag-pattern>~s '{subject}'<enter><tag-prefix><copy-message>{saved}<enter><tag-prefix><flag-message><quit>"
         self.run_program("script", "-qec", f"{program('mutt')} -F {self.folder}/.muttrc -e \"push \\\"{keys}\\\"\"", "/dev/null")
-        messages = list(mailbox.mbox(saved))
+        messages = list(mailbox.Maildir(saved, factory=None))
         self.assertEqual([message["Subject"] for message in messages], [subject])
         client = self.imap()
         client.select("INBOX", readonly=True)
