@@ -36,8 +36,8 @@ from launcelot.hosting.site import Site
 log = Logger(namespace="launcelot.daemon")
 
 DAY = 86_400.0
-STORES_SHARE = 0.3
-"""Of the time for stopping, the part that is kept for spool and stores."""
+STORES_LIMIT = 5.0
+"""Of the seconds for stopping, those that are kept for spool and stores; half of them where there are few."""
 
 Step = Callable[["Daemon"], Awaitable[None]]
 
@@ -89,21 +89,11 @@ class Daemon(Service):
             if self.folder.path.is_dir():
                 self.folder.lock()
             for listeners in self.services.values():
-                self._bind(listeners)
+                listeners.bind()
         except Ending as ending:
             self._failed(ending)
-
-    def _bind(self, listeners: Listeners) -> None:
-        found: list[Any] = []
-        Deferred.fromCoroutine(listeners.listen()).addBoth(found.append)
-        if not found:
-            raise Ending("an endpoint does not listen at once; use tcp:, tcp6:, unix: or systemd:", UNAVAILABLE)
-        if isinstance(found[0], Failure):
-            error = found[0].value
-            if isinstance(error, CannotListen):
-                raise Ending(str(error), UNAVAILABLE) from error
-            found[0].raiseException()
-        listeners.hold()
+        except CannotListen as error:
+            self._failed(Ending(str(error), UNAVAILABLE))
 
     def startService(self) -> None:
         """Make the folder ready; the rest follows when the reactor runs."""
@@ -159,11 +149,12 @@ class Daemon(Service):
 
     async def _stop(self) -> None:
         limit = self.configuration.daemon.stop_limit
+        reserve = min(STORES_LIMIT, limit / 2)
         if self._caretaker is not None and self._caretaker.running:
             self._caretaker.stop()
-        await self._let_go(limit * (1 - STORES_SHARE))
+        await self._let_go(limit - reserve)
         closing = Deferred.fromCoroutine(self._close_stores())
-        closing.addTimeout(limit * STORES_SHARE, self._reactor)
+        closing.addTimeout(reserve, self._reactor)
         for outcome in await outcomes([closing]):
             if outcome.failure is not None:
                 log.failure("the stores were not closed in time or in order", outcome.failure)

@@ -42,6 +42,7 @@ from launcelot.message.address import Address
 
 MARK = "demo.json"
 STOP_LIMIT = 1.5
+"""Seconds; the process is to be gone within two."""
 PER_SOURCE = 1_000
 """Connections from one source: all clients of a demo come from 127.0.0.1."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from launcelot.app.passwords import generated_password
 from launcelot.app.stores import forget_account, open_accounts, run_now
 from launcelot.app.streams import Streams
 from launcelot.core.errors import Invalid, NotFound, Refusal
+from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, parse_mailbox
 
 
@@ -148,8 +149,9 @@ def remove_account(given: Namespace, streams: Streams) -> int:
     """Remove an account, then its mail and files."""
     with opened(given, make=False) as base:
         account = run_now(named(base.directory, given.name))
-        removed = run_now(base.directory.remove(account.name))
-        forget(base.configuration, removed)
+        with forgetting(base.configuration) as forget:
+            removed = run_now(base.directory.remove(account.name))
+            forget(removed.id)
     tell(given, streams, described(removed), f"removed {removed.name} with its mail and files")
     return OK
 
@@ -166,21 +168,27 @@ async def named(directory: Directory, name: str) -> Account:
         raise Ending(f"there is no account {name!r}; see launcelot account list", FAILED) from None
 
 
-def forget(configuration: Configuration, account: Account) -> None:
+@contextmanager
+def forgetting(configuration: Configuration) -> Iterator[Callable[[AccountId], None]]:
     """
-    Have an account's mail and files removed: by the daemon if one runs, else here.
+    What removes an account's mail and files: the daemon if one runs, else we, who hold its folder meanwhile.
 
-    :raises Ending: it could not be done.
+    :raises Ending: another process holds the folder and cannot be asked, or it could not be done.
     """
     if is_running(configuration.admin_socket):
-        ask(configuration.admin_socket, {"ask": "forget", "account": account.id})
+        yield lambda account: asked_to_forget(configuration, account)
         return
     folder = DataFolder(configuration.data)
     folder.lock()
     try:
-        run_now(forget_account(configuration, account.id))
+        yield lambda account: run_now(forget_account(configuration, account))
     finally:
         folder.release()
+
+
+def asked_to_forget(configuration: Configuration, account: AccountId) -> None:
+    """Have the daemon do it."""
+    ask(configuration.admin_socket, {"ask": "forget", "account": account})
 
 
 def described(account: Account) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class DaemonSettings:
     )
     stop_limit: float = setting(
         30.0,
-        "How long sessions may take to finish when the daemon stops; those that are left are then cut.",
+        "How long stopping may take; sessions that have not finished five seconds before that are cut.",
         unit="seconds",
         minimum=1,
         maximum=600,

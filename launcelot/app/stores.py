@@ -23,8 +23,8 @@ from launcelot.accounts.sqlite import SqliteDirectory
 from launcelot.app.configuration import Configuration
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
+from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
-from launcelot.filestore.memory import MemoryFileStore
 from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
@@ -119,9 +119,9 @@ def build_mail(configuration: Configuration, writers: Sequence[Workers], readers
     return SqliteMailStore(configuration.data / "mail", writers, readers, utc_now, fresh_id)
 
 
-def build_files(configuration: Configuration, disk: Workers) -> MemoryFileStore:
+def build_files(configuration: Configuration, disk: Workers) -> DiskFileStore:
     """The file store alone."""
-    return MemoryFileStore(time.time, fresh_id)
+    return DiskFileStore(configuration.data / "files", disk, time.time, fresh_id)
 
 
 async def forget_account(configuration: Configuration, account: AccountId) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
@@ -23,8 +24,9 @@ Without options it serves on this machine only, with unprivileged ports, data in
 and, the first time, an account whose password is shown once.
 
 Endpoints are given in Twisted's endpoint syntax, such as tcp:2525:interface=127.0.0.1; an option that names one may be
-repeated, and takes the place of what the configuration says.  Configuration: launcelot config example.  Checkers named with --auth are asked about a password before the account base; who
-logs in must have an account there.
+repeated, and takes the place of what the configuration says.  Configuration: launcelot config example.
+
+Checkers named with --auth are asked about a password before the account base; who logs in must have an account there.
 
 Exit codes: 69 a port or the data folder is in use, 73 the folder cannot be written, 78 configuration or certificate is wrong.
 """
@@ -47,6 +49,13 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         usage.Options.__init__(self)
         self.endpoints: dict[tuple[str, str], list[str]] = {}
         self.configuration: Configuration | None = None
+
+    def addChecker(self, checker: Any) -> None:
+        """Take a checker of ``--auth``, with names and passwords in octets."""
+        if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+            # Twisted's own "memory:" fills it with str, and then no credentials of any protocol ever match.
+            checker.users = {in_octets(name): in_octets(word) for name, word in checker.users.items()}
+        AuthOptionMixin.addChecker(self, checker)
 
     def opt_version(self) -> None:
         """Show the version and leave."""
@@ -82,6 +91,11 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         if self.services:
             configuration = configuration.only(self.services)
         return configuration.listening(self.endpoints)
+
+
+def in_octets(text: str | bytes) -> bytes:
+    """Text in UTF-8."""
+    return text.encode() if isinstance(text, str) else text
 
 
 def taker(service: str, place: Place) -> Callable[[DaemonOptions, str], None]:

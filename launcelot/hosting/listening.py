@@ -15,6 +15,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import _parse, serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.python.failure import Failure
 
 from launcelot.hosting.gather import gather
 from launcelot.hosting.server import ServerFactory
@@ -71,24 +72,41 @@ class Listeners(Service):
 
         :raises CannotListen: naming the endpoint and the reason.
         """
+        try:
+            await self._listen()
+        except CannotListen:
+            await self.unlisten()
+            raise
+
+    async def _listen(self) -> None:
         for listener in self.listeners:
             try:
                 port = await listen(self._reactor, listener.endpoint, listener.factory)
             except CannotListenError as error:
-                await self.unlisten()
                 raise CannotListen(explain(listener, error)) from error
             except ValueError as error:
-                await self.unlisten()
                 raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
             self._ports.append((listener, port))
 
-    def hold(self) -> None:
-        """Leave new connections waiting in the kernel until :meth:`release`; for ports bound before the stores are open."""
+    def bind(self) -> None:
+        """
+        Listen at once, before the reactor runs, but leave connections waiting in the kernel until :meth:`release`.
+
+        For a daemon that binds low ports before it gives up privileges and opens its stores.
+
+        :raises CannotListen: (as :meth:`listen`) what was bound before stays bound; the process is to end.
+        """
+        found: list[Any] = []
+        Deferred.fromCoroutine(self._listen()).addBoth(found.append)
+        if not found:
+            raise CannotListen("an endpoint does not listen at once; use tcp:, tcp6:, unix: or systemd:")
+        if isinstance(found[0], Failure):
+            found[0].raiseException()
         for _, port in self._ports:
             port.stopReading()
 
     def release(self) -> None:
-        """Let them in."""
+        """Let those in that wait since :meth:`bind`."""
         for _, port in self._ports:
             port.startReading()
 

@@ -1,0 +1,72 @@
+"""The launcelot command and twistd as other programs see them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LIMIT = 60.0
+"""Seconds any program may take; only a hanging one gets there."""
+
+COMMAND = (sys.executable, "-m", "launcelot.app.command")
+TWISTD = (sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """An environment in which nothing outside ``home`` is written and the checkout is imported."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("XDG_DATA_HOME", "JOURNAL_STREAM")}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+
+
+class ProgramCase(SynchronousTestCase):
+    """
+    A test that runs programs in a folder of its own.
+
+    :ivar folder: removed afterwards; the programs' home and working folder.
+    """
+
+    def setUp(self) -> None:
+        """Make the folder."""
+        kept = tempfile.TemporaryDirectory(prefix="launcelot-test-")
+        self.addCleanup(kept.cleanup)
+        self.folder = Path(kept.name)
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a program; it is killed at the end of the test if it still runs."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment(self.folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        self.addCleanup(self.end, process)
+        return process
+
+    def end(self, process: subprocess.Popen[str]) -> None:
+        """Kill a program that this test started."""
+        process.kill()
+        process.communicate()
+
+    def run_program(self, *command: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program to its end."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment(self.folder),
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )

@@ -1,0 +1,353 @@
+"""The daemon under twistd and under ``launcelot run``, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from launcelot.app.catalogue import SERVICES
+from tests.app.programs import COMMAND, LIMIT, TWISTD, ProgramCase
+
+FREE = [
+    f"--{name}=tcp:0:interface=127.0.0.1"
+    for entry in SERVICES.values()
+    for name, place in entry.places.items()
+    if place.usual
+]
+"""Options that have every listener of the default run choose a free port."""
+
+
+class DaemonCase(ProgramCase):
+    """Starts daemons on a data folder of the test's own."""
+
+    def setUp(self) -> None:
+        """Name the folder."""
+        super().setUp()
+        self.data = self.folder / "data"
+
+    def twistd(self, *options: str, plugin: str = "launcelot", ports: tuple[str, ...] = tuple(FREE)) -> tuple[str, ...]:
+        """The command of a daemon under twistd."""
+        return (*TWISTD, "-n", "--pidfile=", plugin, "--data", str(self.data), *ports, *options)
+
+    def running(self, *command: str) -> tuple[subprocess.Popen[str], str]:
+        """A daemon that has told what listens, and what it said."""
+        process = self.start(*command)
+        said = ""
+        for line in process.stdout or ():
+            said += line
+            if line.startswith("  data "):
+                return process, said
+        output, errors = process.communicate()
+        raise AssertionError(f"ended with {process.returncode}:\n{said}{output}{errors}")
+
+    def refused(self, *command: str, status: int) -> str:
+        """The one line that a daemon says instead of starting."""
+        done = self.run_program(*command)
+        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+        self.assertNotIn("Traceback", done.stdout + done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("launcelot: ")]
+        self.assertEqual(1, len(lines), done.stderr)
+        return lines[0].removeprefix("launcelot: ")
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        """What a command of the running daemon answers."""
+        done = self.run_program(*COMMAND, *words, "--json", "--data", str(self.data), said="secret\n")
+        self.assertEqual(0, done.returncode, done.stderr)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def port(self, name: str) -> int:
+        """Where a service of the running daemon listens."""
+        return next(int(one["port"]) for one in self.ask("status")["listeners"] if one["name"] == name)
+
+
+class DefaultRunTests(DaemonCase):
+    """What a newcomer sees."""
+
+    def test_table_and_first_account(self) -> None:
+        """URLs of everything on loopback, an account with a password that works, lines to copy; all of it only once."""
+        process = self.start(*self.twistd())
+        said = ""
+        for line in process.stdout or ():
+            said += line
+            if "lftp" in line:
+                break
+        for name in ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "ftp", "ftps", "questions"):
+            self.assertRegex(said, rf"(?m)^  {name} +[a-z0-9]+://127\.0\.0\.1:\d+")
+        found = re.search(r"First account (\S+) <(\S+)>, password (\S+) \(shown this once\)", said)
+        assert found is not None
+        self.assertEqual(f"{found[1]}@localhost", found[2])
+        self.assertIn(f"'{found[1]}:{found[3]}'", said)
+        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
+            answers = peer.makefile("rwb")
+            answers.readline()
+            answers.write(f"USER {found[1]}\r\nPASS {found[3]}\r\n".encode())
+            answers.flush()
+            self.assertTrue(answers.readline().startswith(b"+OK"))
+            self.assertTrue(answers.readline().startswith(b"+OK"))
+        process.terminate()
+        process.communicate(timeout=LIMIT)
+        _, again = self.running(*self.twistd())
+        self.assertNotIn("password", again)
+
+    def test_journal_never_sees_the_password(self) -> None:
+        """Under systemd the table is kept; a password must not be."""
+        process = self.start("env", "JOURNAL_STREAM=8:1", *self.twistd())
+        said = ""
+        for line in process.stdout or ():
+            said += line
+            if "First account" in line:
+                break
+        self.assertIn("launcelot account passwd", said)
+        self.assertNotIn("shown", said)
+
+    def test_stops_on_sigterm(self) -> None:
+        """And says goodbye to who is connected."""
+        process, _ = self.running(*self.twistd())
+        with socket.create_connection(("127.0.0.1", self.port("smtp")), timeout=LIMIT) as peer:
+            answers = peer.makefile("rb")
+            answers.readline()
+            process.terminate()
+            self.assertTrue(answers.readline().startswith(b"421 "))
+        output, errors = process.communicate(timeout=LIMIT)
+        self.assertNotIn("Traceback", output + errors)
+        self.assertFalse((self.data / "admin.sock").exists())
+
+    def test_run_does_the_same(self) -> None:
+        """``launcelot run`` needs no plugins; its exit code is 0."""
+        process, said = self.running(*COMMAND, "run", "--data", str(self.data), *FREE)
+        self.assertIn("imaps://127.0.0.1:", said)
+        self.assertEqual(process.pid, self.ask("status")["pid"])
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+        self.assertEqual(0, process.returncode, errors)
+
+    def test_one_service_alone(self) -> None:
+        """A plugin of one service runs nothing else."""
+        _, said = self.running(
+            *self.twistd(plugin="launcelot-questions", ports=("--questions", "tcp:0:interface=127.0.0.1"))
+        )
+        self.assertEqual(1, said.count("://"))
+        with socket.create_connection(("127.0.0.1", self.port("questions")), timeout=LIMIT) as peer:
+            peer.sendall(b"What is your quest?")
+            self.assertEqual(b"To seek the Holy Grail.", peer.recv(100))
+
+    def test_repeated_endpoints(self) -> None:
+        """An option that names an endpoint may be given again."""
+        endpoint = "tcp:0:interface=127.0.0.1"
+        _, said = self.running(
+            *self.twistd(plugin="launcelot-questions", ports=("--questions", endpoint, "--questions", endpoint))
+        )
+        self.assertEqual(2, said.count("://"))
+
+    def test_other_checkers(self) -> None:
+        """--auth names who is asked about passwords, in Twisted's syntax."""
+        self.ask("account", "add", "ann")
+        self.running(*self.twistd("--auth", "memory:ann:other"))
+        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
+            answers = peer.makefile("rwb")
+            answers.write(b"USER ann\r\nPASS other\r\nQUIT\r\n")
+            answers.flush()
+            self.assertEqual([b"+OK"] * 4, [answers.readline()[:3] for _ in range(4)])
+
+
+class RefusalTests(DaemonCase):
+    """Everything that keeps a daemon from starting: one line, an exit code, no traceback."""
+
+    def taken(self) -> int:
+        """A port somebody listens on."""
+        holder = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(holder.close)
+        port: int = holder.getsockname()[1]
+        return port
+
+    def test_port_in_use(self) -> None:
+        """69, with the service, the port and what to do."""
+        port = self.taken()
+        ports = ("--questions", f"tcp:{port}:interface=127.0.0.1")
+        for command in (
+            self.twistd(plugin="launcelot-questions", ports=ports),
+            (*COMMAND, "run", "--data", str(self.data), *FREE, *ports),
+        ):
+            line = self.refused(*command, status=69)
+            self.assertEqual(
+                f"questions: cannot listen on 127.0.0.1:{port}: Address already in use;"
+                " stop what listens there, or choose another port",
+                line,
+            )
+
+    def test_folder_that_cannot_be_made(self) -> None:
+        """73; a file stands in the way, because root may write everywhere else."""
+        (self.folder / "file").touch()
+        self.data = self.folder / "file" / "data"
+        for command in (self.twistd(), (*COMMAND, "run", "--data", str(self.data), *FREE)):
+            line = self.refused(*command, status=73)
+            self.assertEqual(
+                f"{self.data}: cannot write: Not a directory; choose a folder you own with --data, or mend its permissions",
+                line,
+            )
+
+    def test_folder_of_somebody_else(self) -> None:
+        """73 for a user who may not write there."""
+        if os.geteuid() != 0:
+            line = self.refused(*self.twistd("--data", "/proc/1"), status=73)
+        else:
+            self.data.mkdir()
+            self.folder.chmod(0o755)
+            line = self.refused(
+                "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *self.twistd(), status=73
+            )
+        self.assertIn("cannot write: ", line)
+
+    def test_second_daemon(self) -> None:
+        """69, naming the process that has the folder."""
+        process, _ = self.running(*self.twistd())
+        line = self.refused(*self.twistd(), status=69)
+        self.assertEqual(
+            f"{self.data}: in use by process {process.pid}; stop it, or choose another folder with --data", line
+        )
+
+    def test_wrong_configuration(self) -> None:
+        """78 before anything is made."""
+        config = self.folder / "x.toml"
+        config.write_text("config_version = 1\n[daemon]\nx = 1\n")
+        for command in (self.twistd("--config", str(config)), (*COMMAND, "run", "--config", str(config))):
+            self.assertEqual(f"{config}:3: daemon.x: unknown key 'x'", self.refused(*command, status=78))
+        self.assertFalse(self.data.exists())
+
+    def test_wrong_certificate(self) -> None:
+        """78 with file and cause."""
+        config = self.folder / "x.toml"
+        pem = self.folder / "c.pem"
+        pem.write_text("junk")
+        config.write_text(f'config_version = 1\n[tls]\ncertificate = "{pem}"\nkey = "{pem}"\n')
+        line = self.refused(*self.twistd("--config", str(config)), status=78)
+        self.assertTrue(line.startswith(f"{pem}: not a PEM certificate"), line)
+
+    def test_damaged_store(self) -> None:
+        """73 although the reactor runs already when it is found."""
+        self.data.mkdir()
+        (self.data / "accounts.sqlite").write_bytes(b"not a database at all" * 1000)
+        for command in (self.twistd(), (*COMMAND, "run", "--data", str(self.data), *FREE)):
+            done = self.run_program(*command)
+            self.assertEqual(73, done.returncode, done.stderr)
+            lines = [line for line in done.stderr.splitlines() if line.startswith("launcelot: ")]
+            self.assertEqual([f"launcelot: {self.data}: storage is not available; the log says more"], lines)
+
+    def test_wrong_endpoint(self) -> None:
+        """Wrong use is said as twistd says it; ``launcelot run`` ends with 64."""
+        line = self.refused(*COMMAND, "run", "--imap", "nonsense", status=64)
+        self.assertIn("is not an endpoint", line)
+
+    def test_in_the_background(self) -> None:
+        """Without -n the cause reaches the terminal through twistd's parent process, too."""
+        port = self.taken()
+        done = self.run_program(
+            *TWISTD, f"--pidfile={self.folder}/pid", f"--logfile={self.folder}/log", f"--rundir={self.folder}",
+            "launcelot-questions", "--data", str(self.data), "--questions", f"tcp:{port}:interface=127.0.0.1",
+        )  # fmt: skip
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("cannot listen on 127.0.0.1", done.stderr)
+
+
+class AdminTests(DaemonCase):
+    """The running daemon is asked and told."""
+
+    def test_status(self) -> None:
+        """Listeners, connections, counters, uptime, version."""
+        process, _ = self.running(*self.twistd())
+        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
+            peer.recv(100)
+            told = self.ask("status")
+        self.assertEqual((process.pid, str(self.data)), (told["pid"], told["data"]))
+        self.assertGreaterEqual(told["uptime"], 0)
+        self.assertEqual(1, told["connections"]["pop3"])
+        self.assertEqual(1, told["counters"]["pop3.connections"])
+        self.assertEqual(0, told["spool"])
+        self.assertIn("imaps", {one["name"] for one in told["listeners"] if one["tls"] == "implicit"})
+        done = self.run_program(*COMMAND, "status", "--data", str(self.data))
+        self.assertIn(f"process {process.pid}", done.stdout)
+
+    def test_socket_is_private(self) -> None:
+        """Only the daemon's own user can ask."""
+        self.running(*self.twistd())
+        self.assertEqual(0o600, stat.S_IMODE((self.data / "admin.sock").stat().st_mode))
+
+    def test_nonsense_at_the_socket(self) -> None:
+        """Answered, or hung up on; the daemon goes on."""
+        process, _ = self.running(*self.twistd())
+        for said in (b"\n", b"[]\n", b'{"ask": []}\n', b"\xff\n", b'{"ask": "forget", "account": "../x"}\n'):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(LIMIT)
+                peer.connect(str(self.data / "admin.sock"))
+                peer.sendall(said)
+                self.assertIn("error", json.loads(peer.makefile().readline()), said)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(LIMIT)
+            peer.connect(str(self.data / "admin.sock"))
+            peer.sendall(b"x" * 10_000)
+            try:
+                self.assertEqual(b"", peer.recv(100))
+            except ConnectionResetError:
+                pass
+        self.assertEqual(process.pid, self.ask("status")["pid"])
+
+    def test_accounts_of_a_running_daemon(self) -> None:
+        """Added, changed and removed accounts count at once; mail and files go with the account."""
+        self.running(*self.twistd())
+        port = self.port("pop3")
+        self.ask("account", "add", "ann")
+        self.assertTrue(self.logs_in(port, "ann", "secret"))
+        generated = self.ask("account", "passwd", "ann", "--generate")["password"]
+        self.assertFalse(self.logs_in(port, "ann", "secret"))
+        self.assertTrue(self.logs_in(port, "ann", generated))
+        self.assertEqual(1, len(os.listdir(self.data / "mail")))
+        self.ask("account", "remove", "ann")
+        self.assertFalse(self.logs_in(port, "ann", generated))
+        self.assertEqual([], os.listdir(self.data / "mail"))
+
+    def logs_in(self, port: int, name: str, password: str) -> bool:
+        """Whether POP3 takes a password."""
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as peer:
+            answers = peer.makefile("rwb")
+            answers.write(f"USER {name}\r\nPASS {password}\r\nQUIT\r\n".encode())
+            answers.flush()
+            return answers.read().count(b"+OK") == 4
+
+
+class PluginTests(DaemonCase):
+    """What twistd's help says."""
+
+    def test_every_plugin_explains_itself(self) -> None:
+        """Synopsis, options with defaults, what it is."""
+        for plugin, words in (
+            ("launcelot", ("--imaps=", "--smtp=", "78 configuration")),
+            ("launcelot-questions", ("--questions=", "Sir Launcelot")),
+            ("launcelot-smtp", ("--submission=", "2525")),
+            ("launcelot-imap", ("--imaps=", "2993")),
+            ("launcelot-pop3", ("--pop3s=", "2995")),
+            ("launcelot-ftp", ("--ftps=", "2121")),
+        ):
+            done = self.run_program(*TWISTD, plugin, "--help")
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertTrue(done.stdout.startswith(f"Usage: twistd [options] {plugin} [--config FILE]"), done.stdout)
+            for word in ("--config=", "--data=", "--auth=", *words):
+                self.assertIn(word, done.stdout, plugin)
+
+    def test_listed(self) -> None:
+        """All of them, with a description."""
+        done = self.run_program(*TWISTD, "--help")
+        for plugin in ("launcelot", "launcelot-questions", "launcelot-smtp", "launcelot-imap", "launcelot-pop3", "launcelot-ftp"):
+            self.assertRegex(done.stdout, rf"(?m)^    {plugin} +[A-Z]")
+
+    def test_plugin_file_imports_nothing_heavy(self) -> None:
+        """``twistd --help`` of every other project pays for what stands there."""
+        text = (Path(__file__).resolve().parents[2] / "twisted" / "plugins" / "launcelot_plugin.py").read_text()
+        self.assertEqual(["from twisted.application.service import ServiceMaker"], re.findall(r"(?m)^(?:from|import) .*", text))
