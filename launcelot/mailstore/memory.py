@@ -192,11 +192,12 @@ class MemoryAccountMail:
         self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
     ) -> Appended | None:
         """Deliver once."""
+        given = sort_out(flags)
         holdings = self._holdings
         if delivery in holdings.deliveries:
             return None
         shelf = self.shelf(mailbox)
-        appended = add_message(self, shelf, body, sort_out(flags), None)
+        appended = add_message(self, shelf, body, given, None)
         holdings.deliveries.add(delivery)
         self.watchers.notify([shelf.number])
         return appended

@@ -281,8 +281,9 @@ class MemoryMailbox:
 
     async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
         """Add a message."""
+        given = sort_out(flags)
         shelf = self._shelf
-        appended = add_message(self._account, shelf, body, sort_out(flags), internal_date)
+        appended = add_message(self._account, shelf, body, given, internal_date)
         self._account.watchers.notify([shelf.number])
         return appended
 
@@ -290,8 +291,8 @@ class MemoryMailbox:
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
     ) -> tuple[Sequence[MessageState], Sequence[int]]:
         """Change flags."""
-        shelf = self._shelf
         given = sort_out(flags)
+        shelf = self._shelf
         entries = shelf.present(uids)
         left_alone = [entry for entry in entries if unchanged_since is not None and entry.modseq > unchanged_since]
         if left_alone:
