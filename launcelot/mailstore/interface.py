@@ -171,6 +171,9 @@ class Mailbox(Protocol):
     async def states(self) -> Sequence[MessageState]:
         """Every message's UID, MODSEQ and flags, ascending by UID."""
 
+    async def sizes(self) -> Sequence[tuple[int, int]]:
+        """Every message's UID and octets, ascending by UID: what a POP3 log-in asks of a whole mailbox."""
+
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``; empty and cheap when nothing did."""
 

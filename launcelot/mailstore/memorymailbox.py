@@ -247,6 +247,10 @@ class MemoryMailbox:
         shelf = self._shelf
         return [shelf.state(entry) for entry in shelf.entries.values()]
 
+    async def sizes(self) -> Sequence[tuple[int, int]]:
+        """Every message's UID and octets, ascending by UID."""
+        return [(entry.uid, entry.body.analysis.size) for entry in self._shelf.entries.values()]
+
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``."""
         shelf = self._shelf

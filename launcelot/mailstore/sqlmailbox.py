@@ -70,6 +70,12 @@ class SqliteMailbox:
         rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
         return await (self._file.read(job) if rows <= SHORT else self._file.read_aside(job))
 
+    async def sizes(self) -> Sequence[tuple[int, int]]:
+        """Every message's UID and octets, ascending by UID."""
+        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
+        read = self._file.read if rows <= SHORT else self._file.read_aside
+        return await read(lambda connection: sqlrows.sizes_of(connection, self._number))
+
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``."""
 

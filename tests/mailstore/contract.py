@@ -54,6 +54,7 @@ class MessageContract(Contract):
             self.assertEqual(await inbox.read(uid, 0, 10_000), body)
         sizes = [found.size for found in await all_messages(inbox, range(1, len(bodies) + 1))]
         self.assertEqual(sizes, [len(body) for body in bodies])
+        self.assertEqual(list(await inbox.sizes()), list(enumerate(sizes, 1)))
         await check_counters(inbox)
 
     @claim

@@ -457,15 +457,15 @@ class LockTests(SynchronousTestCase):
     def test_a_maildrop_that_cannot_be_opened_is_not_locked(self) -> None:
         """The next try may succeed."""
         post = Post()
-        states = MemoryMailbox.states
+        sizes = MemoryMailbox.sizes
 
         async def failing(mailbox: MemoryMailbox) -> list[object]:
             raise TryLater
 
-        self.patch(MemoryMailbox, "states", failing)
+        self.patch(MemoryMailbox, "sizes", failing)
         link = post.connect()
         post.play("C: USER ann\nS: +OK *\nC: PASS pw\nS: -ERR [SYS/TEMP] *", link)
-        self.patch(MemoryMailbox, "states", states)
+        self.patch(MemoryMailbox, "sizes", sizes)
         post.play("C: USER ann\nS: +OK *\nC: PASS pw\nS: +OK *", link)
 
     def test_a_bug_frees_the_lock(self) -> None:
