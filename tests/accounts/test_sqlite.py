@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -122,6 +124,36 @@ class SqliteFileTests(SqliteMixin):
         self.refused(self.directory.resolve(at("sales")), NotFound)
         self.now(other.remove("ann"))
         self.refused(self.directory.account("ann"), NotFound)
+
+    def test_command_beside_the_daemon_counts_at_once(self) -> None:
+        """A real second process adds, changes and goes while this one has the file open and its rows cached."""
+        self.now(self.directory.add("ann", at("ann"), "pw"))
+        self.now(self.directory.check_password("ann", "pw"))
+        code = f"""
+import pathlib
+from twisted.internet.defer import Deferred
+from launcelot.accounts.passwords import CHEAPEST, Hasher
+from launcelot.accounts.sqlite import MIGRATIONS, SqliteDirectory
+from launcelot.message.address import parse_mailbox
+from launcelot.workers.database import Database
+from launcelot.workers.memory import InlineWorkers
+async def command():
+    workers = InlineWorkers()
+    database = Database(pathlib.Path({str(self.path.absolute())!r}), MIGRATIONS, workers, workers)
+    directory = SqliteDirectory(database, ["example.org"], Hasher(InlineWorkers(), CHEAPEST))
+    await directory.open()
+    await directory.set_password("ann", "new")
+    print((await directory.add("bob", parse_mailbox("bob@example.org"), "pw")).id)
+    await directory.close()
+Deferred.fromCoroutine(command())
+"""
+        root = Path(sqlite.__file__).parents[2]
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=root, check=True, timeout=60, capture_output=True, text=True)
+        self.assertEqual(self.now(self.directory.account("bob")).id, done.stdout.strip())
+        self.refused(self.directory.check_password("ann", "pw"), BadCredentials)
+        self.now(self.directory.check_password("ann", "new"))
+        self.now(self.directory.add("carl", at("carl"), "pw"))
 
     def test_two_processes_cannot_give_one_name_twice(self) -> None:
         """Also when both had looked before either wrote, and whichever of name and address is the same."""
