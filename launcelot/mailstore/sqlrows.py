@@ -142,11 +142,11 @@ def status_of(connection: sqlite3.Connection, mailbox: int) -> MailboxStatus:
 def states_of(connection: sqlite3.Connection, mailbox: int, above: int = 0) -> list[MessageState]:
     """States of all messages, or of those whose MODSEQ is above a number; ascending by UID."""
     flags = keywords_of(connection, mailbox).flags
-    if above:
-        rows = connection.execute(_CHANGED, (mailbox, fits(above)))
-    else:
-        rows = connection.execute(_STATES, (mailbox,))
-    return [MessageState(uid, modseq, flags(mask_of(system, words))) for uid, modseq, system, words in rows]
+    statement, values = (_CHANGED, (mailbox, fits(above))) if above else (_STATES, (mailbox,))
+    return [
+        MessageState(uid, modseq, flags(mask_of(system, words)))
+        for uid, modseq, system, words in connection.execute(statement, values)
+    ]
 
 
 def sizes_of(connection: sqlite3.Connection, mailbox: int) -> list[tuple[int, int]]:

@@ -1,0 +1,75 @@
+"""A daemon that is killed while it delivers loses nothing it acknowledged and doubles nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.workers.memory import InlineWorkers
+from tests.mailstore.kit import ANN, Hands, all_messages, check_counters, result_now, uids_of
+
+ROUNDS = 4
+ROOT = Path(__file__).parents[2]
+
+
+class CrashTests(SynchronousTestCase):
+    """SIGKILL at any instant."""
+
+    def setUp(self) -> None:
+        """One folder for all rounds."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.acknowledged: list[str] = []
+
+    def deliver_and_kill(self, number: int, acknowledgements: int) -> None:
+        """Let a child deliver until so many were acknowledged, then kill it; all it has written counts."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.mailstore.delivering", str(self.folder), str(number)],
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert child.stdout is not None
+        with child, child.stdout as lines:
+            for _ in range(acknowledgements):
+                self.acknowledged.append(lines.readline().decode().strip())
+            child.kill()
+            rest = lines.read().decode()
+        self.acknowledged += [line for line in rest[: rest.rfind("\n") + 1].splitlines() if line]
+        self.assertNotIn("", self.acknowledged)
+
+    async def look(self, store: SqliteMailStore) -> list[str]:
+        """Subjects of what is there; each body is whole, the counters are right."""
+        mail = await store.mail(ANN)
+        inbox = await mail.mailbox("INBOX")
+        await check_counters(inbox)
+        subjects = []
+        for one in await all_messages(inbox, await uids_of(inbox)):
+            body = await inbox.read(one.uid, 0, one.size)
+            self.assertEqual(len(body), one.size)
+            self.assertEqual(body[one.header_size :].strip(b"x"), b"")
+            subjects.append(body[9 : one.header_size - 4].decode())
+        self.assertEqual((await mail.usage()).messages, len(subjects))
+        for key in self.acknowledged:
+            self.assertIsNone(await mail.deliver(b"again", key))
+        return subjects
+
+    def test_killed_while_delivering(self) -> None:
+        """Everything acknowledged is there once, after each of several kills; a repeated delivery is known."""
+        for number in range(ROUNDS):
+            self.deliver_and_kill(number, 1 if number == 0 else 60 * number)
+            workers, hands = InlineWorkers(), Hands()
+            store = SqliteMailStore(self.folder, [workers], workers, hands.now, hands.new_id)
+            subjects = result_now(self, self.look(store))
+            result_now(self, store.close())
+            self.assertEqual(len(subjects), len(set(subjects)))
+            self.assertEqual(set(self.acknowledged) - set(subjects), set())
+            connection = sqlite3.connect(self.folder / ANN / "mail.db")
+            self.assertEqual(connection.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+            connection.close()
+        self.assertGreater(len(self.acknowledged), 300)
