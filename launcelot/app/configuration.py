@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcelot.accounts.names import canonical
 from launcelot.app.catalogue import SERVICES, named, settings_of
 from launcelot.app.errors import CONFIGURATION, Ending
 from launcelot.app.positions import Positions, key_lines, line_of
@@ -23,13 +24,21 @@ from launcelot.app.settings import (
     CONFIG_VERSION,
     AccountSettings,
     DaemonSettings,
+    FileSettings,
     ServiceSwitch,
     TlsSettings,
     default_data,
 )
+from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
+from launcelot.message.address import parse_domain
 
-GROUPS: Mapping[str, type[Any]] = {"daemon": DaemonSettings, "accounts": AccountSettings, "tls": TlsSettings}
+GROUPS: Mapping[str, type[Any]] = {
+    "daemon": DaemonSettings,
+    "accounts": AccountSettings,
+    "files": FileSettings,
+    "tls": TlsSettings,
+}
 """The tables that are not services."""
 
 
@@ -44,6 +53,7 @@ class Configuration:
 
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     accounts: AccountSettings = field(default_factory=AccountSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -226,7 +236,11 @@ _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
 
 def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Problem]:
     """Rules that concern the meaning of values; keys that are wrong already are left alone."""
-    found = [*_daemon_rules(configuration.daemon), *_tls_rules(configuration.tls)]
+    found = [
+        *_daemon_rules(configuration.daemon),
+        *_account_rules(configuration.accounts),
+        *_tls_rules(configuration.tls),
+    ]
     for name, settings in configuration.services.items():
         for one in dataclasses.fields(settings):
             if one.name.startswith("listen"):
@@ -241,10 +255,20 @@ def _daemon_rules(daemon: DaemonSettings) -> list[Problem]:
         problems.append(Problem(("daemon", "hostname"), f"{daemon.hostname!r} is not a host name"))
     if not daemon.domains:
         problems.append(Problem(("daemon", "domains"), "must name at least one domain"))
-    bad = next((one for one in daemon.domains if not _HOST_NAME.match(one)), None)
-    if bad is not None:
-        problems.append(Problem(("daemon", "domains"), f"{bad!r} is not a domain; write international ones as xn--..."))
+    for domain in daemon.domains:
+        try:
+            parse_domain(domain)
+        except Invalid as invalid:
+            problems.append(Problem(("daemon", "domains"), f"{domain!r}: {invalid.text}"))
     return problems
+
+
+def _account_rules(accounts: AccountSettings) -> Iterator[Problem]:
+    if accounts.first:
+        try:
+            canonical(accounts.first)
+        except Invalid as invalid:
+            yield Problem(("accounts", "first"), f"{accounts.first!r}: {invalid.text}")
 
 
 def _tls_rules(tls: TlsSettings) -> list[Problem]:

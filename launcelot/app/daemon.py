@@ -35,7 +35,9 @@ from launcelot.hosting.site import Site
 
 log = Logger(namespace="launcelot.daemon")
 
-DAY = 86_400.0
+CARE_INTERVAL = 3_600.0
+"""Seconds between looks at what has to be renewed or thrown away."""
+
 STORES_LIMIT = 5.0
 """Of the seconds for stopping, those that are kept for spool and stores; half of them where there are few."""
 
@@ -75,7 +77,8 @@ class Daemon(Service):
         self._admin = AdminSocket(
             reactor, configuration.admin_socket, AdminFactory({"status": self._status, "forget": self._forget})
         )
-        self._caretaker = LoopingCall(self.tls.look_after) if self.tls else None
+        self._caretaker = LoopingCall(self._look_after)
+        self._caretaker.clock = reactor
         self._began = 0.0
         self._starting: Deferred[None] | None = None
         self._stopping = False
@@ -120,13 +123,20 @@ class Daemon(Service):
         self._admin.listen()
         if self._stopping:
             return
-        if self._caretaker is not None:
-            self._caretaker.clock = self._reactor
-            self._caretaker.start(DAY).addErrback(lambda failure: log.failure("looking after the certificate", failure))
+        self._caretaker.start(CARE_INTERVAL)
         for listeners in self.services.values():
             listeners.release()
         log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
         self._announce(self)
+
+    def _look_after(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._care()).addErrback(lambda failure: log.failure("looking after things", failure))
+
+    async def _care(self) -> None:
+        """Renew the certificate when it is due, and drop uploads that nobody has continued."""
+        if self.tls is not None:
+            self.tls.look_after()
+        await self.stores.files.reap(time.time() - self.configuration.files.keep_abandoned)
 
     def _not_started(self, failure: Failure) -> None:
         error = failure.value
@@ -150,7 +160,7 @@ class Daemon(Service):
     async def _stop(self) -> None:
         limit = self.configuration.daemon.stop_limit
         reserve = min(STORES_LIMIT, limit / 2)
-        if self._caretaker is not None and self._caretaker.running:
+        if self._caretaker.running:
             self._caretaker.stop()
         await self._let_go(limit - reserve)
         closing = Deferred.fromCoroutine(self._close_stores())

@@ -75,6 +75,19 @@ class TlsSettings:
 
 
 @dataclass(frozen=True)
+class FileSettings:
+    """The table ``[files]``."""
+
+    max_file_size: int = setting(0, "Largest file; 0 for no limit.", unit="octets", minimum=0)
+    keep_abandoned: float = setting(
+        86_400.0,
+        "How long what was received of an interrupted upload is kept, so that it can be continued.",
+        unit="seconds",
+        minimum=60,
+    )
+
+
+@dataclass(frozen=True)
 class ServiceSwitch:
     """What the table of every service has besides its own settings."""
 

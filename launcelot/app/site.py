@@ -73,7 +73,7 @@ class DaemonTls:
         return self._server()
 
     def look_after(self) -> None:
-        """Renew our own certificate when it is due, and warn of a configured one that is about to end; once a day."""
+        """Renew our own certificate when it is due, and warn of a configured one that is about to end."""
         server = self._server
         if server is None:
             return

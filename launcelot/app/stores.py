@@ -121,7 +121,7 @@ def build_mail(configuration: Configuration, writers: Sequence[Workers], readers
 
 def build_files(configuration: Configuration, disk: Workers) -> DiskFileStore:
     """The file store alone."""
-    return DiskFileStore(configuration.data / "files", disk, time.time, fresh_id)
+    return DiskFileStore(configuration.data / "files", disk, time.time, fresh_id, configuration.files.max_file_size)
 
 
 async def forget_account(configuration: Configuration, account: AccountId) -> None:

@@ -114,8 +114,14 @@ nonsense = 1
 
     def test_impossible_names(self) -> None:
         """Host name and domains are looked at."""
-        found = faults('config_version = 1\n[daemon]\nhostname = "a b"\ndomains = ["example.com", "-x"]\n')
-        self.assertEqual([(3, "daemon.hostname"), (4, "daemon.domains")], [one[:2] for one in found])
+        found = faults(
+            'config_version = 1\n[daemon]\nhostname = "a b"\ndomains = ["example.com", "-x", "1.2.3.4"]\n'
+            '[accounts]\nfirst = "a b"\n'
+        )
+        self.assertEqual(
+            [(3, "daemon.hostname"), (4, "daemon.domains"), (4, "daemon.domains"), (6, "accounts.first")],
+            [one[:2] for one in found],
+        )
 
     def test_no_domain(self) -> None:
         """There is no mail without one."""
