@@ -1,8 +1,8 @@
 """
 Checks an installation made from the wheel, from a folder that is not the checkout.
 
-Run by ``.ci/run`` as ``python tests/installed.py VENV/bin SCRATCH``: ``twistd --help`` lists the plugins, each ``--help`` is useful, and
-``twistd -n launcelot`` starts, answers Sir Launcelot's question and stops on SIGTERM.
+Run by ``.ci/run`` as ``python tests/installed.py VENV/bin SCRATCH``: ``twistd --help`` lists the plugins, each ``--help`` is
+useful, and ``twistd -n launcelot`` starts, answers Sir Launcelot's question and stops on SIGTERM.
 """
 
 from __future__ import annotations

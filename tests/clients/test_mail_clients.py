@@ -224,7 +224,8 @@ class ReadingTests(MailClientCase):
             ".muttrc",
             f'set folder="imaps://{self.user}@localhost:{service.port}/"\nset spoolfile="+INBOX"\n'
             f'set imap_pass="{self.password}"\nset certificate_file="{self.demo.ca_file}"\n'
-            "set ssl_verify_host=yes\nset quit=yes\nset confirmcreate=no\nset confirmappend=no\nset delete=no\nset mbox_type=Maildir\nset save_empty=no\n"
+            "set ssl_verify_host=yes\nset quit=yes\nset confirmcreate=no\nset confirmappend=no\nset delete=no\n"
+            "set mbox_type=Maildir\nset save_empty=no\n"
             "unset wait_key\nset abort_nosubject=no\n",
         )
         saved = self.folder / "saved"

@@ -80,7 +80,7 @@ class SocketListenersTests(TestCase):
 
     async def _greeted(self, listeners: Listeners, endpoint: object) -> None:
         peer = Recorder()
-        await connectProtocol(endpoint, peer)  # type: ignore[arg-type]
+        await connectProtocol(endpoint, peer)
         await peer.when(lambda: bytes(peer.heard) == b"hello\r\n")
         stopped = listeners.stopService()
         await peer.when(lambda: peer.heard.endswith(b"stopping\r\n"))
