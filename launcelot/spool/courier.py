@@ -173,6 +173,7 @@ class Courier:
         self._done: list[Pending] = []
         self._sweep_timer: IDelayedCall | None = None
         self._sweeping = False
+        self._sweep_later = False
         self._closing = False
         self._quiet: list[Deferred[None]] = []
 
@@ -399,7 +400,7 @@ class Courier:
     # -- taking off the shelf ------------------------------------------------------------------------------------
 
     def _sweep_soon(self) -> None:
-        if self._sweeping or self._closing:
+        if self._sweeping or self._closing or self._sweep_later:
             return
         if len(self._done) >= SWEEP_AT_ONCE:
             self._sweep()
@@ -408,6 +409,7 @@ class Courier:
 
     def _sweep(self) -> None:
         timer, self._sweep_timer = self._sweep_timer, None
+        self._sweep_later = False
         if timer is not None and timer.active():
             timer.cancel()
         if self._sweeping or not self._done:
@@ -423,18 +425,16 @@ class Courier:
             self.log.warn(
                 "{count} delivered rows stay in the spool for now: {reason}", count=len(batch), reason=refusal.text
             )
+            self._done = batch + self._done
             if not self._closing:
-                self._clock.callLater(self._schedule.first, self._offer_again, batch)
+                self._sweep_later = True
+                self._sweep_timer = self._clock.callLater(self._schedule.first, self._sweep)
             return
         for account, keys in keys_by_account(batch).items():
             try:
                 await self._forget(account, keys)
             except Refusal as refusal:
                 self.log.info("keys of {account} are kept: {reason}", account=account, reason=refusal.text)
-
-    def _offer_again(self, batch: list[Pending]) -> None:
-        self._done.extend(batch)
-        self._sweep_soon()
 
     def _swept(self, _result: None) -> None:
         self._sweeping = False

@@ -62,6 +62,7 @@ class Incoming:
         self._trace = trace
         self._inspect = inspect
         self._in_header = True
+        self._head = bytearray()
         self._pieces: list[bytes] = []
         self._collected = 0
         self._searched = 0
@@ -80,7 +81,7 @@ class Incoming:
         if self.refused is None:
             try:
                 if self._in_header:
-                    await self._leave_header(b"".join(self._pieces), True)
+                    await self._leave_header(len(self._head), True)
                 await self._stage()
             except Rejected as rejected:
                 self.refuse(rejected.reply)
@@ -94,12 +95,14 @@ class Incoming:
         elif self.size > self._limit:
             self.refuse(TOO_LARGE)
         elif data:
-            self._pieces.append(data)
-            self._collected += len(data)
             try:
                 if self._in_header:
+                    self._head += data
                     await self._look_for_body()
-                elif self._collected >= PIECE:
+                else:
+                    self._pieces.append(data)
+                    self._collected += len(data)
+                if self._collected >= PIECE:
                     await self._stage()
             except Rejected as rejected:
                 self.refuse(rejected.reply)
@@ -107,22 +110,24 @@ class Incoming:
                 self.refuse(reply_for(refusal))
 
     async def _look_for_body(self) -> None:
-        head = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = [head]
+        head = self._head
         if head.startswith(b"\r\n"):
-            await self._leave_header(head, True, 2)
+            await self._leave_header(2, True)
             return
         end = head.find(b"\r\n\r\n", self._searched)
         self._searched = max(0, len(head) - 3)
         if end >= 0:
-            await self._leave_header(head, True, end + 4)
+            await self._leave_header(end + 4, True)
         elif len(head) > MAX_HEADER:
-            await self._leave_header(head, False)
+            await self._leave_header(len(head), False)
 
-    async def _leave_header(self, head: bytes, whole: bool, end: int | None = None) -> None:
+    async def _leave_header(self, end: int, whole: bool) -> None:
         self._in_header = False
+        head = bytes(self._head)
+        self._head.clear()
         added = await self._inspect(head[:end], whole)
         self._pieces = [self._trace, added, head]
+        self._collected = len(head)
 
     async def _stage(self) -> None:
         data = b"".join(self._pieces)
@@ -151,6 +156,7 @@ class Incoming:
     def close(self) -> None:
         """Drop what was staged and not handed over; may be called twice."""
         self._pieces = []
+        self._head.clear()
         staged, self._staged = self._staged, None
         if staged is not None:
             staged.close()

@@ -131,6 +131,6 @@ async def end_body(session: Session, incoming: Incoming) -> Reply:
         return reply_for(refusal)
     counters.add("smtp.messages.accepted")
     counters.add("smtp.octets.accepted", incoming.size)
-    session.messages += 1
+    session.effects.note_accepted(envelope, incoming.size)
     await session.effects.settle(accepted)
     return reply(250, "2.0.0", f"Accepted as {transaction.id}")

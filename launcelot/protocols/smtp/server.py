@@ -18,7 +18,7 @@ from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
 from launcelot.protocols.smtp.grammar import Reply, reply
 from launcelot.protocols.smtp.session import Role, Session
-from launcelot.spool.interface import Accepted
+from launcelot.spool.interface import Accepted, Envelope
 
 if TYPE_CHECKING:
     from launcelot.hosting.site import Site
@@ -114,6 +114,18 @@ class SmtpServer(ServerStream):
         """Speak TLS from the next octet on."""
         self.start_tls(self.site.server_tls())
         self.limit_total(self.settings.login_timeout)
+
+    def note_accepted(self, envelope: Envelope, size: int) -> None:
+        """Log a message that is in the spool."""
+        self.log.info(
+            "{service} session {session} accepted {id} from {sender!r} to {recipients} accounts, {size} octets",
+            service=self.factory.name,
+            session=self.session_id,
+            id=envelope.id,
+            sender="" if envelope.sender is None else str(envelope.sender),
+            recipients=len(envelope.recipients),
+            size=size,
+        )
 
     async def settle(self, accepted: Accepted) -> None:
         """

@@ -32,7 +32,7 @@ from launcelot.core.errors import (
 from launcelot.core.ids import AccountId
 from launcelot.core.wire import Wire
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
-from launcelot.spool.interface import Accepted, SpoolId, SpoolRecipient
+from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient
 
 if TYPE_CHECKING:
     from launcelot.accounts.interface import Account
@@ -82,6 +82,9 @@ class Effects(Protocol):
     def upgrade(self) -> None:
         """Speak TLS from the next octet on."""
 
+    def note_accepted(self, envelope: Envelope, size: int) -> None:
+        """Log a message that is in the spool."""
+
     async def settle(self, accepted: Accepted) -> None:
         """Give a quick delivery the time to end before the client is told of its message."""
 
@@ -127,7 +130,6 @@ class Session:
         self.ending = False
         self.outcome = ""
         self.errors = 0
-        self.messages = 0
         self.forget()
 
     def forget(self) -> None:
