@@ -196,6 +196,7 @@ class Mailbox(Protocol):
 
         :raises OverQuota: the account is full.
         :raises LimitReached: too many keywords.
+        :raises Invalid: a flag with a backslash does not exist, or a keyword is empty, over 200 octets or not printable ASCII.
         """
 
     async def store(
@@ -207,6 +208,7 @@ class Mailbox(Protocol):
         :param unchanged_since: leave messages alone whose MODSEQ is above.  RFC 7162 section 3.1.3.
         :returns: the present states of all that exist and were not left alone, and the UIDs that were left alone.
         :raises LimitReached: too many keywords.
+        :raises Invalid: an impossible flag, as in :meth:`append`.
         """
 
     async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
@@ -221,6 +223,7 @@ class Mailbox(Protocol):
 
         :raises NotFound: no such target.
         :raises OverQuota: the account is full.
+        :raises LimitReached: the target has no room for keywords it lacks.
         """
 
     async def move(self, uids: Sequence[int], target: str) -> Copied:
@@ -228,10 +231,15 @@ class Mailbox(Protocol):
         Copy and remove in one transaction.
 
         :raises NotFound: no such target.
+        :raises LimitReached: the target has no room for keywords it lacks.
         """
 
     async def search(self, query: Query) -> Sequence[int]:
-        """UIDs that match, ascending; sequence numbers have been turned into UIDs before."""
+        """
+        UIDs that match, ascending; sequence numbers have been turned into UIDs before.
+
+        :raises Invalid: the query has more than 100 levels.
+        """
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """
@@ -259,6 +267,7 @@ class AccountMail(Protocol):
         Make a mailbox and, where they are missing, those above it.  RFC 9051 section 6.3.4.
 
         :raises Exists: the name is taken.
+        :raises LimitReached: the account has too many mailboxes.
         :raises Invalid: the name is empty, over 1,000 octets, deeper than 32, or has an empty level or a control.
         """
 
@@ -287,6 +296,7 @@ class AccountMail(Protocol):
         Set or clear a subscription; it outlives the mailbox.  RFC 9051 section 6.3.7.
 
         :raises Invalid: the name is impossible.
+        :raises LimitReached: too many names are subscribed.
         """
 
     async def deliver(
@@ -297,6 +307,7 @@ class AccountMail(Protocol):
 
         :param delivery: names this delivery, such as spool id and recipient.
         :returns: None if this delivery was made before.
+        :raises NotFound: no such mailbox.
         :raises OverQuota: the account is full.
         """
 

@@ -74,8 +74,13 @@ class AccountFile:
 
     @property
     def idle(self) -> bool:
-        """Whether it may be closed without anybody noticing."""
-        return not (self._busy or self._opening or self.watchers or self.locked)
+        """Whether its database may be closed without anybody noticing."""
+        return not (self._busy or self._opening)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there are watchers or a lock, which must not be forgotten."""
+        return self.locked or bool(self.watchers)
 
     # -- opening and closing -------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 Mail in SQLite: one file for each account, so that an account can be copied, moved, restored or removed by itself.
 
 ``<folder>/<account id>/mail.db`` is opened at first use; of those open, the ones longest unused are closed when there are more
-than ``open_files``.  An account's file is always written by the same one of a few threads.
+than ``open_files``, watched or not.  An account's file is always written by the same one of a few threads.
 
 What is left out: threads of messages (``thread_id`` is kept empty), and forgetting old entries of the expunge log.
 """
@@ -26,7 +26,9 @@ from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.workers.interface import Workers
 
 OPEN_FILES = 500
-"""Accounts whose files are open at once; each takes up to ten descriptors and a few MiB of cache when it is busy."""
+"""Accounts whose files are open at once; each takes about six descriptors, and a few MiB of cache when it is busy."""
+SWEEP = 100
+"""Closed files held before those that need not be are looked for."""
 
 
 class SqliteMailStore:
@@ -57,9 +59,11 @@ class SqliteMailStore:
         self._readers = readers
         self._now = now
         self._ids = ids
-        self._limit = open_files
-        # Who uses an account holds its file; the store itself holds only those that are open.
+        self._limit = max(open_files, 1)
+        # Who uses an account holds its file; the store itself holds those that are open, watched or locked.
         self._files: WeakValueDictionary[AccountId, AccountFile] = WeakValueDictionary()
+        self._held: dict[AccountFile, None] = {}
+        self._sweep_at = SWEEP
         self._removals: dict[AccountId, Deferred[None]] = {}
         self._closed = False
         self._open: OrderedDict[AccountFile, None] = OrderedDict()
@@ -90,6 +94,7 @@ class SqliteMailStore:
         finally:
             self._files.pop(account, None)
             self._open.pop(file, None)
+            self._held.pop(file, None)
             del self._removals[account]
             removed.callback(None)
 
@@ -99,6 +104,7 @@ class SqliteMailStore:
         for file in list(self._files.values()):
             await file.end(TryLater)
         self._open.clear()
+        self._held.clear()
 
     def _file(self, account: AccountId) -> AccountFile:
         file = self._files.get(account)
@@ -111,11 +117,24 @@ class SqliteMailStore:
         return file
 
     def _use(self, file: AccountFile) -> None:
-        """Note that a file is used; close the one longest unused if too many are open."""
+        """Note that a file is used; close one that has not been for long if too many are open."""
+        self._held.pop(file, None)
         self._open[file] = None
         self._open.move_to_end(file)
-        if len(self._open) > self._limit:
-            oldest = next((other for other in self._open if other.idle and other is not file), None)
-            if oldest is not None:
-                del self._open[oldest]
-                oldest.close()
+        if len(self._open) <= self._limit:
+            return
+        oldest = next(iter(self._open))
+        if not oldest.idle:
+            self._open.move_to_end(oldest)
+            return
+        del self._open[oldest]
+        oldest.close()
+        if oldest.remembers:
+            self._hold(oldest)
+
+    def _hold(self, file: AccountFile) -> None:
+        """Keep what is remembered of a closed file, and at times forget those of which nothing is any more."""
+        self._held[file] = None
+        if len(self._held) >= self._sweep_at:
+            self._held = {other: None for other in self._held if other.remembers}
+            self._sweep_at = 2 * len(self._held) + SWEEP

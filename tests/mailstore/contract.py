@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuota
 from launcelot.mailstore.interface import MAX_KEYWORDS, StoreMode
+from launcelot.mailstore.query import Contains, Field
+from launcelot.workers.memory import InlineWorkers
+from launcelot.workers.staging import Staging
 from tests.mailstore.kit import Contract, all_messages, check_counters, claim, flags_of, message, uids_of
 
 
@@ -69,6 +74,26 @@ class MessageContract(Contract):
         for start in (262_143, 262_144, 262_145, len(body) - 1, len(body), len(body) + 5, 1 << 70):
             self.assertEqual(await inbox.read(1, start, 3), body[start : start + 3])
         self.assertEqual(await inbox.read(1, 5, 0), b"")
+
+    @claim
+    async def test_body_staged_in_a_file(self) -> None:
+        """A mapped file is taken as octets are, and nothing of it is needed once the message is stored."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        staged = Staging(folder, InlineWorkers()).begin()
+        for number in range(20):
+            await staged.write(b"Subject: staged\r\n\r\n" if number == 0 else b"%20d\r\n" % number * 3_000)
+        view = staged.view()
+        self.assertIsInstance(view, mmap.mmap)
+        whole = view[:]
+        inbox = await self.inbox()
+        await inbox.append(view, ())
+        await (await self.account()).deliver(view, "key")
+        staged.close()
+        for uid in (1, 2):
+            self.assertEqual(await inbox.read(uid, 0, len(whole)), whole)
+        self.assertEqual(list(await inbox.search(Contains(Field.SUBJECT, "staged"))), [1, 2])
+        await check_counters(inbox)
 
     @claim
     async def test_read_of_a_message_that_is_gone(self) -> None:

@@ -12,8 +12,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from launcelot.core.errors import Gone, Invalid, Refusal, TryLater
+from launcelot.core.errors import Gone, InUse, Invalid, TryLater
 from launcelot.core.ids import AccountId
+from launcelot.mailstore import sqlite as sqlite_store
 from launcelot.mailstore import sqlrows
 from launcelot.mailstore.interface import MailStore, StoreMode
 from launcelot.mailstore.schema import CHUNK
@@ -124,21 +125,34 @@ class FileTests(Inline):
             self.assertEqual(result_now(self, mail.usage()).messages, 1)
         self.assertLessEqual(len(store._open), 2)
 
-    def test_watched_and_locked_accounts_stay_open(self) -> None:
-        """They are in use, whatever the limit says."""
+    def test_watchers_and_locks_outlive_the_open_file(self) -> None:
+        """They are kept for an account whose file has been closed, although nobody holds anything else of it."""
         store = self.open_store(open_files=1)
         told: list[int] = []
-        ann = result_now(self, store.mail(ANN))
-        result_now(self, ann.mailbox("INBOX")).watch(lambda: told.append(1))
+        stop = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX")).watch(lambda: told.append(1))
         release = result_now(self, store.mail(BOB)).lock()
         for number in range(3):
             result_now(self, store.mail(AccountId(f"account{number}")))
-        del ann
+        self.assertLessEqual(len(store._open), 1)
         result_now(self, result_now(self, store.mail(ANN)).deliver(message("x"), "key"))
         self.assertEqual(told, [1])
-        self.assertRaises(Refusal, result_now(self, store.mail(BOB)).lock)
+        self.assertRaises(InUse, result_now(self, store.mail(BOB)).lock)
         release()
-        result_now(self, store.mail(BOB)).lock()
+        result_now(self, store.mail(BOB)).lock()()
+        stop()
+
+    def test_closed_files_are_forgotten_when_nothing_is_to_be_remembered(self) -> None:
+        """What the store keeps does not grow with every account that was ever watched."""
+        self.patch(sqlite_store, "SWEEP", 5)
+        store = self.open_store(open_files=1)
+        stops = []
+        for number in range(40):
+            mail = result_now(self, store.mail(AccountId(f"account{number}")))
+            stops.append(result_now(self, mail.mailbox("INBOX")).watch(lambda: None))
+            if number >= 3:
+                stops[number]()
+        self.assertLess(len(store._held), 40)
+        self.assertGreaterEqual(len(store._held), 3)
 
     def test_file_that_cannot_be_read_refuses_its_account_only(self) -> None:
         """A damaged file is answered as temporary; others go on."""
