@@ -36,6 +36,7 @@ from zope.interface import implementer
 
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.transport import unsent
 
 HIGH_WATER = 65_536
 """Octets of unread input past which the transport is paused."""
@@ -50,7 +51,7 @@ STALL_LIMIT = 120.0
 """Seconds a peer may leave a full send buffer unread before the connection is aborted."""
 
 CLOSE_LIMIT = 5.0
-"""Seconds between asking for a close and aborting, for peers that never finish theirs."""
+"""Seconds between asking for a close and aborting, for peers that have everything and never finish theirs."""
 
 LINGER_OCTETS = 1 << 20
 """Octets thrown away while lingering, so that the last reply is not lost to a reset; past it the connection is aborted."""
@@ -90,6 +91,7 @@ class Stream(Protocol):
         self._choked = False
         self._held = False
         self._lingering = 0
+        self._left = math.inf
         self._read_ended = False
         self._closing = False
         self._stopping = False
@@ -353,8 +355,17 @@ class Stream(Protocol):
             now = self.clock.seconds()
             kind = "total" if now >= self._total else "slow" if now >= self._window_end else "idle"
             self._finish(DeadlinePassed(kind))
-        else:
+        elif waits_for != "close" or not self._still_taken():
             self.abort()
+
+    def _still_taken(self) -> bool:
+        """Whether the peer goes on taking what was written before the close; a reset would throw that away."""
+        left = unsent(self.wire_transport)
+        if not 0 < left < self._left:
+            return False
+        self._left = left
+        self._watch("close", self.clock.seconds() + STALL_LIMIT)
+        return True
 
     # -- TLS -----------------------------------------------------------------------------------------------------
 
@@ -410,7 +421,9 @@ class Stream(Protocol):
 
     def close(self, linger: bool = False) -> None:
         """
-        Send what is queued, then close; abort if the peer does not let us finish in :data:`CLOSE_LIMIT`.
+        Send what is queued, then close; abort if the peer does not let us finish.
+
+        That is when :data:`CLOSE_LIMIT` has passed and all is sent, or when it takes nothing for :data:`STALL_LIMIT`.
 
         :param linger: read and throw away what the peer still sends, so that the reply before this close is not lost.
         """

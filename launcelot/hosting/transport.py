@@ -9,11 +9,15 @@ in through ``tcp.Port.transport``, which Twisted documents for that purpose.
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IProtocolFactory, IReactorTCP
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 BACKLOG = 511
@@ -70,6 +74,16 @@ class EagerServer(tcp.Server):
             or self._tempDataLen
             or (self.producer is not None and not self.streamingProducer)
         )
+
+
+def unsent(transport: Any) -> int:
+    """Octets written that the peer's machine has not acknowledged, in our buffers and the kernel's; 0 where nobody can tell."""
+    while isinstance(transport, TLSMemoryBIOProtocol):
+        transport = transport.transport
+    if not isinstance(transport, tcp.Connection) or not transport.connected:
+        return 0
+    ours = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+    return ours + int.from_bytes(fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def notice_dead_peer(transport: Any, seconds: int) -> None:
