@@ -20,8 +20,11 @@ from twisted.mail.imap4 import IMAP4Client, MessageSet
 from twisted.trial.unittest import TestCase
 
 from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.gather import gather
+from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.protocols.imap4.service import Settings, build
 from launcelot.testing.site import memory_site
+from launcelot.workers.threads import ThreadWorkers
 from tests.protocols.imap4.world import MESSAGE
 
 
@@ -29,6 +32,7 @@ class OutsideCase(TestCase):
     """The service on a free port of this machine."""
 
     timeout = 60
+    in_files = False
 
     def setUp(self) -> Deferred[Any]:  # type: ignore[override]
         self.world = memory_site()
@@ -37,6 +41,12 @@ class OutsideCase(TestCase):
         site.reactor = reactor
         site.clock = reactor
         site.deadlines = Deadlines(reactor)
+        self.closing: list[Callable[[], Any]] = []
+        if self.in_files:
+            real: Any = reactor
+            threads = [ThreadWorkers(real, name, 1) for name in ("writer", "reader")]
+            site.mail = SqliteMailStore(Path(self.mktemp()), threads[:1], threads[1], site.now, site.new_id)
+            self.closing = [threads[0].close, threads[1].close]
         self.service = build(site, Settings(listen=("tcp:0:interface=127.0.0.1",)))
         return Deferred.fromCoroutine(self.begin())
 
@@ -47,7 +57,14 @@ class OutsideCase(TestCase):
     def tearDown(self) -> Deferred[Any]:  # type: ignore[override]
         for stream in self.service.listeners[0].factory.sessions:
             stream.close()
-        return self.service.stopService()
+        return Deferred.fromCoroutine(self.end())
+
+    async def end(self) -> None:
+        await self.service.stopService()
+        if self.in_files:
+            await self.world.site.mail.close()
+        for close in self.closing:
+            await close()
 
     def in_thread(self, talk: Callable[[], None]) -> Deferred[None]:
         """Run a blocking client."""
@@ -167,6 +184,45 @@ class ImaplibTests(OutsideCase):
             client.logout()
 
         return self.in_thread(talk)
+
+
+class ImaplibOnFilesTests(ImaplibTests):
+    """The same on SQLite files, written by a thread."""
+
+    in_files = True
+
+    def test_many_at_once(self) -> Deferred[None]:
+        """Eight connections append, flag, copy and expunge at the same time; every message is there, UIDs unique."""
+
+        def talk_first() -> None:
+            client = self.open()
+            self.ok(client.create("copies"))
+            client.logout()
+
+        def talk_on() -> None:
+            client = self.open()
+            self.ok(client.select())
+            for number in range(10):
+                self.ok(client.append("INBOX", "", "", b"Subject: %d\r\n\r\nx\r\n" % number))
+                self.ok(client.uid("STORE", "1:*", "+FLAGS.SILENT", "(\\Seen)"))
+                self.ok(client.uid("COPY", "*", "copies"))
+                self.ok(client.noop())
+            client.logout()
+
+        def look() -> None:
+            client = self.open()
+            self.assertEqual(self.ok(client.select()), [b"80"])
+            found = self.ok(client.uid("SEARCH", "ALL"))[0].split()
+            self.assertEqual(len(set(found)), 80)
+            self.assertEqual(self.ok(client.select("copies")), [b"80"])
+            client.logout()
+
+        async def run() -> None:
+            await deferToThread(talk_first)
+            await gather([deferToThread(talk_on) for _ in range(8)])
+            await deferToThread(look)
+
+        return Deferred.fromCoroutine(run())
 
 
 class CurlTests(OutsideCase):

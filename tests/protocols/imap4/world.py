@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.mailstore.interface import AccountMail, Mailbox
+from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.protocols.imap4.server import ImapFactory
 from launcelot.protocols.imap4.settings import Settings
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.dialogue import play
 from launcelot.testing.link import Link
 from launcelot.testing.site import World, memory_site
+from launcelot.workers.memory import InlineWorkers
 
 MESSAGE = (
     b"From: Terry Gray <gray@cac.washington.edu>\r\n"
@@ -33,14 +36,21 @@ class ImapCase(SynchronousTestCase):
 
     :cvar changes: settings that are not the default.
     :cvar tls: a certificate, or False.
+    :cvar in_files: whether mail is kept in SQLite files.
     """
 
     changes: dict[str, Any] = {}
+    in_files = False
     tls: bool | Certificates = False
     implicit_tls = False
 
     def setUp(self) -> None:
         self.world: World = memory_site(tls=self.tls)
+        if self.in_files:
+            site = self.world.site
+            folder = Path(self.mktemp())
+            site.mail = SqliteMailStore(folder, [InlineWorkers()], InlineWorkers(), site.now, site.new_id)
+            self.addCleanup(lambda: self.world.result(site.mail.close()))
         self.account = self.world.add_user("ann", "pw")
         self.factory = self.make_factory(**self.changes)
 

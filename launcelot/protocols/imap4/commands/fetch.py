@@ -18,6 +18,7 @@ from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
 from launcelot.protocols.imap4.grammar.requests import Fetch
 from launcelot.protocols.imap4.session import CutOff, Reply, Session, ok
+from launcelot.protocols.imap4.view import View
 
 PIECE = 65_536
 """Octets of a body read and sent at a time, and octets of rows joined into one write."""
@@ -54,11 +55,8 @@ async def fetch_flags(session: Session, uids: Sequence[int], uid: bool) -> int:
     """Flags of a good part of the mailbox, in one look at it; how many messages there were."""
     view = session.view
     states = await view.mailbox.states()
-    if len(uids) < len(states):
-        wanted = set(uids)
-        states = [state for state in states if state.uid in wanted]
-    else:
-        states = [state for state in states if state.uid <= view.largest_uid]
+    wanted = set(uids)
+    states = [state for state in states if state.uid in wanted]
     await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
     await write_flags(session, states, uid)
     return len(states)
@@ -81,6 +79,7 @@ class Rows:
         self._begun = False
         sections = [item for item in items if isinstance(item, Section)]
         self._sees = not self._view.read_only and not all(section.peek for section in sections)
+        self._plain = not sections
         self._needs_table = any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
 
@@ -90,12 +89,33 @@ class Rows:
         view = self._view
         async for batch in self._mailbox.messages(uids):
             seen = await self._mark_seen(batch) if self._sees else {}
-            for message in batch:
-                number = view.number(message.uid)
-                if number and await self._send_row(number, message, seen.get(message.uid)):
-                    found += 1
+            if self._has_flags or seen:
+                used = {message.flags for message in batch}.union(seen.values())
+                await self._session.tell_keywords(view, frozenset().union(*used))
+            if self._plain:
+                found += self._put_plain(batch)
+            else:
+                for message in batch:
+                    number = view.number(message.uid)
+                    if number and await self._send_row(number, message, seen.get(message.uid)):
+                        found += 1
             await self._hand_over()
         return found
+
+    def _put_plain(self, batch: Sequence[Message]) -> int:
+        """Rows without sections, which never wait; how many."""
+        view = self._view
+        ready = [_READY[item] for item in self._items if isinstance(item, Attribute)]
+        number = view.number(batch[0].uid) if batch else 0
+        rows: list[bytes] = []
+        for message in batch:
+            if number == 0 or number > len(view) or view.uids[number - 1] != message.uid:
+                number = view.number(message.uid)
+            if number:
+                rows.append(b"* %d FETCH (%b)\r\n" % (number, b" ".join([one(view, message) for one in ready])))
+                number += 1
+        self._put(b"".join(rows))
+        return len(rows)
 
     async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, frozenset[str]]:
         """Set ``\\Seen`` where it is not; the new flags of those by UID."""
@@ -113,15 +133,11 @@ class Rows:
         :returns: False if the message has just been removed and nothing of it was sent.
         """
         view = self._view
-        flags = message.flags if changed is None else changed
-        if self._has_flags or changed is not None:
-            await self._session.tell_keywords(view, flags)
-            flags = view.flags_of(flags, message.uid)
         mark = len(self._waiting)
         self._begun = False
         self._put(b"* %d FETCH (" % number)
         if changed is not None and not self._has_flags:
-            self._put(b"FLAGS " + responses.flags(flags) + b" ")
+            self._put(_flags(view, message.uid, changed) + b" ")
         table = PartTable.decode(message.parts) if self._needs_table else None
         separator = b""
         for item in self._items:
@@ -131,10 +147,10 @@ class Rows:
                 if not await self._send_section(message, item, table):
                     del self._waiting[mark:]
                     return False
-            elif item is Attribute.FLAGS:
-                self._put(b"FLAGS " + responses.flags(flags))
+            elif item is Attribute.FLAGS and changed is not None:
+                self._put(_flags(view, message.uid, changed))
             else:
-                self._put(_READY[item](message))
+                self._put(_READY[item](view, message))
         self._put(b")\r\n")
         if self._size >= PIECE:
             await self._hand_over()
@@ -220,11 +236,16 @@ def cut(data: bytes, section: Section) -> bytes:
     return data if section.length is None else data[section.offset : section.offset + section.length]
 
 
-_READY: dict[Attribute, Callable[[Message], bytes]] = {
-    Attribute.UID: lambda message: b"UID %d" % message.uid,
-    Attribute.INTERNALDATE: lambda message: b"INTERNALDATE " + format_internal(message.internal_date),
-    Attribute.SIZE: lambda message: b"RFC822.SIZE %d" % message.size,
-    Attribute.ENVELOPE: lambda message: b"ENVELOPE " + message.envelope,
-    Attribute.BODY: lambda message: b"BODY " + message.body,
-    Attribute.BODYSTRUCTURE: lambda message: b"BODYSTRUCTURE " + message.body_structure,
+def _flags(view: View, uid: int, flags: frozenset[str]) -> bytes:
+    return b"FLAGS " + responses.flags(view.flags_of(flags, uid))
+
+
+_READY: dict[Attribute, Callable[[View, Message], bytes]] = {
+    Attribute.UID: lambda view, message: b"UID %d" % message.uid,
+    Attribute.FLAGS: lambda view, message: _flags(view, message.uid, message.flags),
+    Attribute.INTERNALDATE: lambda view, message: b"INTERNALDATE " + format_internal(message.internal_date),
+    Attribute.SIZE: lambda view, message: b"RFC822.SIZE %d" % message.size,
+    Attribute.ENVELOPE: lambda view, message: b"ENVELOPE " + message.envelope,
+    Attribute.BODY: lambda view, message: b"BODY " + message.body,
+    Attribute.BODYSTRUCTURE: lambda view, message: b"BODYSTRUCTURE " + message.body_structure,
 }

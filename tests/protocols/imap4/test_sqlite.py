@@ -1,0 +1,54 @@
+"""The same sessions on mail that is kept in SQLite files."""
+
+from __future__ import annotations
+
+from tests.protocols.imap4 import test_append, test_consistency, test_mailboxes, test_messages, test_sessions
+
+
+class FetchTests(test_messages.FetchTests):
+    """FETCH."""
+
+    in_files = True
+
+
+class StoreTests(test_messages.StoreTests):
+    """STORE, EXPUNGE, COPY, MOVE."""
+
+    in_files = True
+
+
+class SearchTests(test_messages.SearchTests):
+    """SEARCH."""
+
+    in_files = True
+
+
+class SelectTests(test_mailboxes.SelectTests):
+    """SELECT and its relatives."""
+
+    in_files = True
+
+
+class MailboxTests(test_mailboxes.MailboxTests):
+    """Names."""
+
+    in_files = True
+
+
+class AppendTests(test_append.AppendTests):
+    """APPEND."""
+
+    in_files = True
+
+
+class TwoSessionTests(test_sessions.TwoSessionTests):
+    """Several sessions."""
+
+    in_files = True
+
+
+class ConsistencyTests(test_consistency.ConsistencyTests):
+    """Random histories."""
+
+    in_files = True
+    seeds = range(5)
