@@ -17,6 +17,7 @@ from launcelot.core.ids import AccountId
 from launcelot.mailstore import sqlite as sqlite_store
 from launcelot.mailstore import sqlrows
 from launcelot.mailstore.interface import MailStore, StoreMode
+from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.schema import CHUNK
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
@@ -230,6 +231,34 @@ class CancelTests(SynchronousTestCase):
                 self.assertFalse(closed.called)
         self.assertIsNotNone(self.successResultOf(delivery))
         self.successResultOf(closed)
+
+    def test_closing_waits_for_reads_under_way(self) -> None:
+        """Also for those whose caller has given up: a thread is still reading the file."""
+        readers = SteppedWorkers()
+        hands = Hands()
+        store = SqliteMailStore(Path(self.mktemp()), [InlineWorkers()], readers, hands.now, hands.new_id)
+        inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
+        result_now(self, inbox.append(message("one"), ()))
+        first, second = (Deferred.fromCoroutine(inbox.search(Contains(Field.BODY, "hello"))) for _ in range(2))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        closed = Deferred.fromCoroutine(store.close())
+        self.assertTrue(readers.perform())
+        self.assertNoResult(closed)
+        self.assertTrue(readers.perform())
+        self.successResultOf(closed)
+        self.failureResultOf(second, TryLater)
+
+    def test_closing_while_the_file_is_being_opened(self) -> None:
+        """Who waits is refused, and no database stays open behind."""
+        opening = Deferred.fromCoroutine(self.store.mail(ANN))
+        self.writer.perform()
+        closed = Deferred.fromCoroutine(self.store.close())
+        self.assertNoResult(closed)
+        while self.writer.perform():
+            pass
+        self.successResultOf(closed)
+        self.failureResultOf(opening, TryLater)
 
     def test_many_callers_open_a_file_once(self) -> None:
         """All wait for the same opening; one that gives up does not disturb the others."""
