@@ -25,6 +25,9 @@ from launcelot.message.trace import fold, return_path
 from launcelot.spool.interface import Envelope, SpoolRecipient
 from launcelot.workers.staging import Buffer, Staged, Staging
 
+JOINED = 2 << 20
+"""Octets up to which a body in a file is joined with its trace fields in memory; copying a larger one goes by way of a file."""
+
 PIECE = 262_144
 """Octets of a large body copied at once."""
 
@@ -90,8 +93,8 @@ class MailboxDelivery:
         """Deliver into the inbox; see :meth:`launcelot.spool.interface.Delivery.__call__`."""
         inbox = await self._mail.mail(recipient.account, await self._quota(recipient))
         trace = trace_fields(envelope.sender, recipient.address)
-        if not isinstance(body, mmap.mmap):
-            await inbox.deliver(trace + body, key)
+        if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
+            await inbox.deliver(trace + body[:], key)
             return
         copy = self._staging.begin()
         try:

@@ -109,6 +109,7 @@ class Spool(Protocol):
         waiting only: a message that was being written is kept and delivered.
 
         :raises TryLater: the disk is full or fails; nothing was accepted.
+        :raises TooLarge: more than the spool can hold of one message, or no recipients at all.
         """
 
     async def start(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.counters import Counters
-from launcelot.core.errors import TryLater
+from launcelot.core.errors import TooLarge, TryLater
 from launcelot.spool.courier import CONCURRENCY, Body, Courier, Mail, Pending, forget_nothing
 from launcelot.spool.interface import Accepted, Delivery, Envelope, Forget, Waiting
 from launcelot.spool.schedule import Schedule
@@ -64,6 +64,9 @@ class MemorySpool:
         if self._closed:
             body.close()
             raise TryLater
+        if not envelope.recipients:
+            body.close()
+            raise TooLarge("a message has at least one recipient")
         self._number += 1
         mail = Mail(self._number, envelope, self._now(), body.size)
         for index, recipient in enumerate(envelope.recipients):

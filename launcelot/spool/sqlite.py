@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.counters import Counters
-from launcelot.core.errors import Invalid, LimitReached, Refusal, TryLater
+from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, parse_mailbox
 from launcelot.spool.courier import CONCURRENCY, Body, Courier, Mail, Pending, forget_nothing
@@ -120,9 +120,12 @@ class SqliteSpool:
 
     async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
         """Take a message; see :meth:`launcelot.spool.interface.Spool.accept`."""
-        if not self._serving or len(envelope.recipients) > SPAN or body.size > CHUNK * SPAN:
+        if not self._serving:
             body.close()
-            raise TryLater if not self._serving else LimitReached
+            raise TryLater
+        if not 1 <= len(envelope.recipients) <= SPAN or body.size > CHUNK * SPAN:
+            body.close()
+            raise TooLarge("a message has 1 to 65,536 recipients and at most 16 GiB")
         mail = Mail(self._next_number, envelope, self._now(), body.size)
         self._next_number += 1
         for index, recipient in enumerate(envelope.recipients):

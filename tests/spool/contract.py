@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.counters import Counters
-from launcelot.core.errors import NotFound, OverQuota, TryLater
+from launcelot.core.errors import NotFound, OverQuota, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address
 from launcelot.spool.interface import Accepted, Envelope, Spool, SpoolId, SpoolRecipient
@@ -237,6 +237,13 @@ class SpoolContract(SynchronousTestCase):
         envelope = Envelope(SpoolId("one"), None, (ANN,))
         self.failureResultOf(Deferred.fromCoroutine(spool.accept(envelope, body)), TryLater)
         self.assertEqual(body.view(), b"")
+
+    def test_message_for_nobody(self) -> None:
+        """There would be nobody whose delivery ends it."""
+        spool = self.make()
+        body = self.body()
+        self.failureResultOf(Deferred.fromCoroutine(spool.accept(Envelope(SpoolId("one"), None, ()), body)), TooLarge)
+        self.assertEqual((body.view(), self.wait(spool.waiting())), (b"", []))
 
     def test_body_is_let_go_of_after_delivery(self) -> None:
         """Memory of a delivered message is given back."""
