@@ -23,6 +23,8 @@ from launcelot.hosting.stream import PlaintextBehindTLS, Stream
 if TYPE_CHECKING:
     from launcelot.hosting.site import Site
 
+log = Logger(namespace="launcelot.session")
+
 DRAIN_LIMIT = 30.0
 """Seconds a stopping service lets sessions finish what they are doing before it aborts them."""
 
@@ -40,7 +42,6 @@ class ServerStream(Stream):
     :ivar user: the account's name once somebody has logged in, for the log; set by the session.
     """
 
-    log: ClassVar[Logger] = Logger(namespace="launcelot.session")
     internal_error: ClassVar[bytes] = b""
     """What a peer is told when we have a bug, complete with line end."""
 
@@ -105,7 +106,7 @@ class ServerStream(Stream):
     def _report(self, failure: Failure) -> None:
         self.outcome = "internal error"
         self.site.counters.add(f"{self.factory.name}.errors.internal")
-        self.log.failure(
+        log.failure(
             "internal error in {service} session {session} of {user!r} from {source}",
             failure,
             service=self.factory.name,
@@ -128,7 +129,7 @@ class ServerStream(Stream):
         if parting:
             self.outcome = parting
         self.factory.ended(self)
-        self.log.info(
+        log.info(
             "{service} session {session} from {source} user={user!r} tls={tls} commands={commands} in={received}"
             " out={sent} seconds={seconds:.3f} {outcome}",
             service=self.factory.name,

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
-from launcelot.hosting.server import ServerFactory, ServerStream
+from launcelot.hosting.server import ServerFactory, ServerStream, log
 from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
 from launcelot.protocols.smtp.grammar import Reply, reply
@@ -117,7 +117,7 @@ class SmtpServer(ServerStream):
 
     def note_accepted(self, envelope: Envelope, size: int) -> None:
         """Log a message that is in the spool."""
-        self.log.info(
+        log.info(
             "{service} session {session} accepted {id} from {sender!r} to {recipients} accounts, {size} octets",
             service=self.factory.name,
             session=self.session_id,
