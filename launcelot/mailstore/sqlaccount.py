@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from sqlite3 import Connection
 
-from launcelot.core.errors import InUse, NotFound
+from launcelot.core.errors import NotFound
 from launcelot.mailstore import sqlrows, tree
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.interface import INBOX, Appended, Mailbox, MailboxInfo, Usage
@@ -98,18 +98,7 @@ class SqliteAccountMail:
 
     def lock(self) -> Callable[[], None]:
         """Take the maildrop for one POP3 session."""
-        file = self._file
-        file.check()
-        if file.locked:
-            raise InUse("another session has the mailbox open")
-        file.locked = True
-        taken = [file]
-
-        def release() -> None:
-            while taken:
-                taken.pop().locked = False
-
-        return release
+        return self._file.lock()
 
 
 def deliver(

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from launcelot.core.errors import Gone, Refusal
+from launcelot.core.errors import Gone, InUse, Refusal
 from launcelot.mailstore.interface import INBOX
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
@@ -43,6 +43,7 @@ class AccountFile:
 
     :param folder: the account's folder; made with mode 0700 when the file is.
     :param used: told each time the database is asked for, so that the store can close those not used for long.
+    :param held: told when there is something to remember, so that the store does not forget this object.
     """
 
     log = Logger(namespace="launcelot.mailstore")
@@ -55,16 +56,18 @@ class AccountFile:
         now: Callable[[], datetime],
         ids: Callable[[], str],
         used: Callable[[AccountFile], None],
+        held: Callable[[AccountFile], None],
     ) -> None:
         self.folder = folder
-        self.watchers = Watchers()
-        self.locked = False
+        self._watchers = Watchers()
+        self._locked = False
         self.ended: type[Refusal] | None = None
         self._writer = writer
         self._readers = readers
         self._now = now
         self._ids = ids
         self._used = used
+        self._held = held
         self._database: Database | None = None
         self._busy = 0
         self._quiet: list[Deferred[None]] = []
@@ -80,7 +83,34 @@ class AccountFile:
     @property
     def remembers(self) -> bool:
         """Whether there are watchers or a lock, which must not be forgotten."""
-        return self.locked or bool(self.watchers)
+        return self._locked or bool(self._watchers)
+
+    # -- what is remembered while the file is closed -------------------------------------------------------------
+
+    def watch(self, mailbox: int, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have ``changed`` called after every change of a mailbox, until the function that is returned is called."""
+        stop = self._watchers.watch(mailbox, changed)
+        self._held(self)
+        return stop
+
+    def lock(self) -> Callable[[], None]:
+        """
+        Take the account for one session.
+
+        :raises InUse: another session has it.
+        """
+        self.check()
+        if self._locked:
+            raise InUse("another session has the mailbox open")
+        self._locked = True
+        self._held(self)
+        taken = [self]
+
+        def release() -> None:
+            while taken:
+                taken.pop()._locked = False
+
+        return release
 
     # -- opening and closing -------------------------------------------------------------------------------------
 
@@ -156,7 +186,7 @@ class AccountFile:
         """Close the database for good and remove the folder."""
         await self.end(Gone)
         await self._writer.run(self._remove_folder)
-        self.watchers.notify_all()
+        self._watchers.notify_all()
 
     def _remove_folder(self) -> None:
         # Renamed first, so that a crash leaves either all of an account's mail or none of it.
@@ -196,7 +226,7 @@ class AccountFile:
         if isinstance(outcome, Failure):
             return outcome
         result, touched = outcome
-        self.watchers.notify(touched)
+        self._watchers.notify(touched)
         return result
 
     def _have_read(self, outcome: T) -> T:

@@ -112,7 +112,8 @@ class SqliteMailStore:
             if not account or account.startswith(".") or "/" in account or "\0" in account:
                 raise Invalid("impossible account id")
             writer = self._writers[crc32(account.encode()) % len(self._writers)]
-            file = AccountFile(self._folder / account, writer, self._readers, self._now, self._ids, self._use)
+            folder = self._folder / account
+            file = AccountFile(folder, writer, self._readers, self._now, self._ids, self._use, self._hold)
             self._files[account] = file
         return file
 
@@ -134,6 +135,8 @@ class SqliteMailStore:
 
     def _hold(self, file: AccountFile) -> None:
         """Keep what is remembered of a closed file, and at times forget those of which nothing is any more."""
+        if file in self._open:
+            return
         self._held[file] = None
         if len(self._held) >= self._sweep_at:
             self._held = {other: None for other in self._held if other.remembers}

@@ -169,4 +169,4 @@ class SqliteMailbox:
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have ``changed`` called after every change."""
-        return self._file.watchers.watch(self._number, changed)
+        return self._file.watch(self._number, changed)

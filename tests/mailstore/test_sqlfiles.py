@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import stat
 from collections.abc import Coroutine
@@ -140,6 +141,19 @@ class FileTests(Inline):
         self.assertRaises(InUse, result_now(self, store.mail(BOB)).lock)
         release()
         result_now(self, store.mail(BOB)).lock()()
+        stop()
+
+    def test_watching_a_closed_file(self) -> None:
+        """Also begun while the file is closed, and with nothing held but what stops it."""
+        store = self.open_store(open_files=1)
+        told: list[int] = []
+        inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
+        result_now(self, store.mail(BOB))
+        stop = inbox.watch(lambda: told.append(1))
+        del inbox
+        gc.collect()
+        result_now(self, result_now(self, store.mail(ANN)).deliver(message("x"), "key"))
+        self.assertEqual(told, [1])
         stop()
 
     def test_closed_files_are_forgotten_when_nothing_is_to_be_remembered(self) -> None:
