@@ -33,6 +33,9 @@ from launcelot.workers.staging import IN_MEMORY, Buffer
 CONCURRENCY = 20
 """Deliveries that run at once."""
 
+BACKLOG_TURN = 4
+"""Of so many messages begun one comes from those that have waited, while there are fresh ones."""
+
 FRESH_OCTETS = 64 << 20
 """What the open bodies of mail just accepted may cost together."""
 
@@ -163,7 +166,9 @@ class Courier:
         self._concurrency = concurrency
         self._slots = DeferredSemaphore(concurrency)
         self._mails: dict[Mail, None] = {}
-        self._ready: deque[Mail] = deque()
+        self._fresh_mail: deque[Mail] = deque()
+        self._backlog: deque[Mail] = deque()
+        self._begun = 0
         self._running = 0
         self._pumping = False
         self._fresh = 0
@@ -182,7 +187,7 @@ class Courier:
     @property
     def under_way(self) -> int:
         """Messages being delivered now or next."""
-        return self._running + len(self._ready)
+        return self._running + len(self._fresh_mail) + len(self._backlog)
 
     def take(self, mail: Mail, body: Body | None = None) -> None:
         """
@@ -204,7 +209,7 @@ class Courier:
                 mail.due.append(pending)
         if mail.open == 0:
             mail.delivered.callback(None)
-        self._make_ready(mail)
+        self._make_ready(mail, self._backlog if body is None else self._fresh_mail)
         self._pump()
 
     def waiting(self) -> Sequence[Waiting]:
@@ -238,18 +243,29 @@ class Courier:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def _make_ready(self, mail: Mail) -> None:
+    def _make_ready(self, mail: Mail, queue: deque[Mail]) -> None:
         if mail.due and not mail.running:
             mail.running = True
-            self._ready.append(mail)
+            queue.append(mail)
+
+    def _next(self) -> Mail | None:
+        """Mail just accepted goes first, but every fourth is one that has waited, so that neither starves the other."""
+        first, second = self._fresh_mail, self._backlog
+        if self._begun % BACKLOG_TURN == 0:
+            first, second = second, first
+        queue = first or second
+        self._begun += 1
+        return queue.popleft() if queue else None
 
     def _pump(self) -> None:
         if self._pumping:
             # A delivery that ended without waiting: the loop below us goes on.
             return
         self._pumping = True
-        while self._ready and self._running < self._concurrency and not self._closing:
-            mail = self._ready.popleft()
+        while self._running < self._concurrency and not self._closing:
+            mail = self._next()
+            if mail is None:
+                break
             self._running += 1
             Deferred.fromCoroutine(self._run(mail)).addErrback(self._bug).addCallback(self._ran, mail)
         self._pumping = False
@@ -281,7 +297,7 @@ class Courier:
         self._running -= 1
         mail.running = False
         self._let_go(mail)
-        self._make_ready(mail)
+        self._make_ready(mail, self._backlog)
         self._pump()
         self._perhaps_quiet()
 
@@ -375,7 +391,7 @@ class Courier:
         while self._later and self._later[0][0] <= now:
             pending = heapq.heappop(self._later)[2]
             pending.mail.due.append(pending)
-            self._make_ready(pending.mail)
+            self._make_ready(pending.mail, self._backlog)
         self._arm()
         self._pump()
 

@@ -157,6 +157,24 @@ class SqliteSpoolTests(_Contract):
         self.failureResultOf(accepting, TryLater)
         self.assertEqual((self.recorder.calls, body.view()), ([], b""))
 
+    def test_fresh_mail_does_not_wait_behind_a_backlog(self) -> None:
+        """Behind a hundred messages of an earlier run a new one is among the next that are begun, and the old go on."""
+        gates: list[Deferred[None]] = [Deferred() for _ in range(300)]
+        self.recorder.plan[ANN.account] = list(gates)
+        spool = self.make()
+        for number in range(100):
+            self.accept(spool, f"old{number}")
+        self.recorder.calls.clear()
+        later = self.make()
+        for number in range(8):
+            self.accept(later, f"new{number}")
+        self.assertEqual(len(self.recorder.calls), 20)
+        for gate in gates[20:30]:
+            gate.callback(None)
+        begun = self.recorder.calls[20:]
+        self.assertEqual(sum(one.startswith("new") for one in begun), 7)
+        self.assertEqual(sum(one.startswith("old") for one in begun), 3)
+
     def test_rows_that_cannot_be_removed_are_offered_again(self) -> None:
         """A disk that fails after delivery: nothing is delivered twice, the rows go later, nothing spins meanwhile."""
         spool = self.make()
