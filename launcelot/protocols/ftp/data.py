@@ -38,9 +38,6 @@ READ_AHEAD = 262_144
 SLOWEST = 100
 """Octets in a second, over one stall limit, that an upload must bring; a peer that trickles less is cut."""
 
-CLOSE_LIMIT = 5.0
-"""Seconds the peer may take to answer the notice that ends TLS."""
-
 def passive_ports(text: str) -> range:
     """
     The ports that a setting such as ``40000-40100`` means; none for an empty one.
@@ -236,10 +233,11 @@ class DataConnection(Protocol):
             self._transport.unregisterProducer()
             self._choked = False
             self._transport.loseConnection()
+            # Inside TLS our closing notice is written now; some clients never answer it, and nobody has to wait for that.
+            self._below.loseConnection()
             self._resume()
-        limit = CLOSE_LIMIT if self.secure and self._ended else self._stall
         while not self._gone and self._lost is None:
-            await self._wait(self._clock.seconds() + limit)
+            await self._wait(self._clock.seconds() + self._stall)
         if self._lost is not None and not (self.secure and self._finishing and self._gone):
             raise self._lost
 
@@ -255,13 +253,7 @@ class DataConnection(Protocol):
 
     def deadline_passed(self) -> None:
         """The peer did nothing for too long."""
-        if self._finishing and self.secure:
-            # All is written; some clients never answer the closing notice.  Close without a reset.
-            self._below.loseConnection()
-            self._gone = True
-            self._wake()
-        else:
-            self.abort("the data connection stalled")
+        self.abort("the data connection stalled")
 
     def _slow_limit(self) -> float:
         now = self._clock.seconds()

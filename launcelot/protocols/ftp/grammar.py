@@ -30,7 +30,7 @@ MAX_OFFSET = (1 << 63) - 1
 IPV4, IPV6 = 1, 2
 """Address families as EPRT and EPSV number them.  RFC 2428 section 2."""
 
-_REQUEST = re.compile(rb"([A-Za-z]{1,16})(?: (.*))?\Z", re.DOTALL)
+_REQUEST = re.compile(rb"([A-Za-z][A-Za-z0-9]{0,15})(?: (.*))?\Z", re.DOTALL)
 _PORT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})\Z")
 _NUMBER = re.compile(rb"\d{1,19}\Z")
 _TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(\.\d{1,9})?\Z")

@@ -214,7 +214,10 @@ class FTPServer(ServerStream):
     async def _transfer_over(self) -> None:
         self.flush()
         over = self._over = Deferred()
-        await over
+        try:
+            await over
+        finally:
+            self._over = None
 
     # -- transfers -----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 
+from launcelot.core.errors import NotFound
 from launcelot.core.limits import ConnectionCount
 from launcelot.filestore.interface import Path, Tree
 from launcelot.protocols.ftp.grammar import parse_extended_passive, parse_passive
@@ -28,7 +29,13 @@ class Peer:
     """
 
     def __init__(
-        self, login: bool = True, tls: Any = False, source: str = "127.0.0.1", quota: int = 0, world: World | None = None, **settings: Any
+        self,
+        login: bool = True,
+        tls: Any = False,
+        source: str = "127.0.0.1",
+        quota: int = 0,
+        world: World | None = None,
+        **settings: Any,
     ) -> None:
         self.world = world or memory_site(tls=tls)
         if world is None:
@@ -115,8 +122,6 @@ class Peer:
         self.world.result(put())
 
     async def _there(self, path: Path) -> bool:
-        from launcelot.core.errors import NotFound
-
         try:
             await self.tree.entry(path)
         except NotFound:
