@@ -40,7 +40,7 @@ log = Logger(namespace="launcelot.admin")
 
 
 class AdminProtocol(LineOnlyReceiver):
-    """One who asks; requests are answered one after another."""
+    """One who asks: one request, one answer, then the connection is closed."""
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_REQUEST
@@ -49,23 +49,22 @@ class AdminProtocol(LineOnlyReceiver):
     def connectionMade(self) -> None:
         """Send strangers away."""
         self.factory.open.add(self)
-        self._answering: Deferred[None] | None = None
+        self._asked = False
         transport: Any = self.transport
         if not is_trusted(transport.getHandle()):
             log.warn("a process of another user was refused at the admin socket")
             transport.abortConnection()
 
     def lineReceived(self, line: bytes) -> None:
-        """Answer, with reading paused until that is done."""
-        transport: Any = self.transport
-        transport.pauseProducing()
-        self._answering = Deferred.fromCoroutine(self._answer(line))
-        self._answering.addErrback(self._failed).addBoth(self._go_on)
+        """Answer the first line; nothing is expected behind it."""
+        if not self._asked:
+            self._asked = True
+            Deferred.fromCoroutine(self._answer(line)).addErrback(self._failed)
 
     async def _answer(self, line: bytes) -> None:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         ask = self.factory.answers.get(str(request.get("ask"))) if isinstance(request, dict) else None
         if ask is None:
@@ -80,15 +79,11 @@ class AdminProtocol(LineOnlyReceiver):
         log.failure("internal error at the admin socket", failure)
         self._send({"error": "internal error"})
 
-    def _go_on(self, _: object) -> None:
-        transport: Any = self.transport
-        if transport is not None and self.connected:
-            transport.resumeProducing()
-
     def _send(self, answer: Mapping[str, Any]) -> None:
         if self.connected:
             transport: Any = self.transport
             transport.write(json.dumps(answer, separators=(",", ":")).encode() + self.delimiter)
+            transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """What is being answered is done all the same; nobody hears it."""

@@ -120,9 +120,9 @@ class Daemon(Service):
         await self.stores.open()
         for step in self._prepare:
             await step(self)
-        self._admin.listen()
         if self._stopping:
             return
+        self._admin.listen()
         self._caretaker.start(CARE_INTERVAL)
         for listeners in self.services.values():
             listeners.release()
@@ -142,6 +142,8 @@ class Daemon(Service):
         error = failure.value
         if isinstance(error, Ending):
             self._failed(error)
+        elif isinstance(error, BrokenPipeError):
+            self._failed(Ending("nobody reads standard output any more", UNAVAILABLE))
         elif isinstance(error, Refusal):
             text = f"{self.folder.path}: {error.text}; the log says more"
             self._failed(Ending(text, CANNOT_CREATE))

@@ -14,6 +14,9 @@ from launcelot.app.errors import CANNOT_CREATE, UNAVAILABLE, Ending
 
 SUBFOLDERS = ("mail", "files", "staging")
 
+OURS = frozenset({*SUBFOLDERS, "launcelot.toml", "accounts.sqlite", "spool.sqlite", "tls", "demo.json", "log"})
+"""What may be in a folder that no daemon has held yet for it to be taken as ours."""
+
 
 class DataFolder:
     """
@@ -28,17 +31,25 @@ class DataFolder:
 
     def prepare(self) -> None:
         """
-        Make it and what belongs into it, with mode 0700; private it becomes even if it was there.
+        Make it and what belongs into it, with mode 0700; one of ours that others could enter is closed to them.
 
-        :raises Ending: it cannot be made or written.
+        :raises Ending: it cannot be made or written, or it is somebody's folder of other things.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.chmod(0o700)
+            if self.path.stat().st_mode & 0o077:
+                self._make_private()
             for name in SUBFOLDERS:
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def _make_private(self) -> None:
+        held = set(os.listdir(self.path))
+        if "lock" not in held and not held <= OURS:
+            text = f"{self.path}: holds other things and is open to others; choose an empty folder with --data"
+            raise Ending(text, CANNOT_CREATE)
+        self.path.chmod(0o700)
 
     def lock(self) -> None:
         """

@@ -93,13 +93,25 @@ def _at(one: Listening) -> str:
     return f"{url_host(one.host)}:{one.port}"
 
 
+def _host(one: Listening) -> str:
+    return url_host(one.host).strip("[]")
+
+
 def _word(person: Person) -> str:
     return person.password or "PASSWORD"
 
 
+def _python(code: str) -> str:
+    return f'python3 -c "{code}"'
+
+
 def _questions(one: Listening, sender: Person, recipient: Person, authority: Path | None) -> list[str]:
-    host = one.host or "127.0.0.1"
-    return [f"printf 'What is your quest?' | nc -q1 {host} {one.port}"]
+    return [
+        _python(
+            f"import socket; s = socket.create_connection(('{_host(one)}', {one.port}));"
+            " s.sendall(b'What is your quest?'); print(s.recv(99).decode())"
+        )
+    ]
 
 
 def _submission(one: Listening, sender: Person, recipient: Person, authority: Path | None) -> list[str]:
@@ -110,17 +122,23 @@ def _submission(one: Listening, sender: Person, recipient: Person, authority: Pa
 
 
 def _smtp(one: Listening, sender: Person, recipient: Person, authority: Path | None) -> list[str]:
-    return [f"swaks --server {_at(one)} --from {sender.address} --to {recipient.address}"]
+    return [
+        _python(
+            f"import smtplib; smtplib.SMTP('{_host(one)}', {one.port}).sendmail('{sender.address}', '{recipient.address}',"
+            f" 'From: {sender.address}\\nSubject: Hello\\n\\nHello.\\n')"
+        )
+    ]
 
 
 def _imap(one: Listening, sender: Person, recipient: Person, authority: Path | None) -> list[str]:
-    host, port = one.host or "127.0.0.1", one.port
     user, password = recipient.user, _word(recipient)
     return [
+        _python(
+            f"import imaplib; m = imaplib.IMAP4('{_host(one)}', {one.port}); m.login('{user}', '{password}');"
+            " print(m.select()); print(m.fetch('*', 'RFC822')[1][0][1].decode())"
+        ),
         f"curl --user '{user}:{password}' 'imap://{_at(one)}/INBOX;MAILINDEX=1'",
         f"mutt -e 'set ssl_starttls=no' -f 'imap://{user}:{password}@{_at(one)}/INBOX'",
-        f"python3 -c \"import imaplib; m = imaplib.IMAP4('{host}', {port});"
-        f" m.login('{user}', '{password}'); print(m.select())\"",
     ]
 
 
@@ -141,11 +159,11 @@ def _ftp(one: Listening, sender: Person, recipient: Person, authority: Path | No
 
 
 STEPS = (
-    ("questions", _questions),
     ("smtp", _smtp),
     ("submission", _submission),
     ("imap", _imap),
     ("imaps", _imaps),
     ("pop3", _pop3),
     ("ftp", _ftp),
+    ("questions", _questions),
 )

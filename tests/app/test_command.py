@@ -241,6 +241,15 @@ class AccountTests(CommandCase):
         self.assertEqual(73, self.on_data("account", "add", "ann", said="x"))
         self.assertIn("cannot write", self.errors)
 
+    def test_folder_of_other_things(self) -> None:
+        """Nobody's own folder is closed to others by a slip of the hand."""
+        self.data.mkdir(mode=0o755)
+        self.data.chmod(0o755)
+        (self.data / "holiday.jpg").touch()
+        self.assertEqual(73, self.on_data("account", "add", "ann", said="x"))
+        self.assertIn("holds other things and is open to others", self.errors)
+        self.assertEqual(0o755, stat.S_IMODE(self.data.stat().st_mode))
+
     def test_domain_of_the_configuration(self) -> None:
         """A file in the data folder names the domain."""
         self.data.mkdir()

@@ -67,6 +67,10 @@ class DaemonCase(ProgramCase):
         """Where a service of the running daemon listens."""
         return next(int(one["port"]) for one in self.ask("status")["listeners"] if one["name"] == name)
 
+    def connect(self, name: str) -> socket.socket:
+        """A connection to a service of the running daemon."""
+        return socket.create_connection(("127.0.0.1", self.port(name)), timeout=LIMIT)
+
 
 class DefaultRunTests(DaemonCase):
     """What a newcomer sees."""
@@ -77,7 +81,7 @@ class DefaultRunTests(DaemonCase):
         said = ""
         for line in process.stdout or ():
             said += line
-            if "lftp" in line:
+            if "What is your quest?" in line:
                 break
         for name in ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "ftp", "ftps", "questions"):
             self.assertRegex(said, rf"(?m)^  {name} +[a-z0-9]+://127\.0\.0\.1:\d+")
@@ -85,8 +89,7 @@ class DefaultRunTests(DaemonCase):
         assert found is not None
         self.assertEqual(f"{found[1]}@localhost", found[2])
         self.assertIn(f"'{found[1]}:{found[3]}'", said)
-        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
-            answers = peer.makefile("rwb")
+        with self.connect("pop3") as peer, peer.makefile("rwb") as answers:
             answers.readline()
             answers.write(f"USER {found[1]}\r\nPASS {found[3]}\r\n".encode())
             answers.flush()
@@ -111,8 +114,7 @@ class DefaultRunTests(DaemonCase):
     def test_stops_on_sigterm(self) -> None:
         """And says goodbye to who is connected."""
         process, _ = self.running(*self.twistd())
-        with socket.create_connection(("127.0.0.1", self.port("smtp")), timeout=LIMIT) as peer:
-            answers = peer.makefile("rb")
+        with self.connect("smtp") as peer, peer.makefile("rb") as answers:
             answers.readline()
             process.terminate()
             self.assertTrue(answers.readline().startswith(b"421 "))
@@ -135,7 +137,7 @@ class DefaultRunTests(DaemonCase):
             *self.twistd(plugin="launcelot-questions", ports=("--questions", "tcp:0:interface=127.0.0.1"))
         )
         self.assertEqual(1, said.count("://"))
-        with socket.create_connection(("127.0.0.1", self.port("questions")), timeout=LIMIT) as peer:
+        with self.connect("questions") as peer:
             peer.sendall(b"What is your quest?")
             self.assertEqual(b"To seek the Holy Grail.", peer.recv(100))
 
@@ -151,8 +153,7 @@ class DefaultRunTests(DaemonCase):
         """--auth names who is asked about passwords, in Twisted's syntax."""
         self.ask("account", "add", "ann")
         self.running(*self.twistd("--auth", "memory:ann:other"))
-        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
-            answers = peer.makefile("rwb")
+        with self.connect("pop3") as peer, peer.makefile("rwb") as answers:
             answers.write(b"USER ann\r\nPASS other\r\nQUIT\r\n")
             answers.flush()
             self.assertEqual([b"+OK"] * 4, [answers.readline()[:3] for _ in range(4)])
@@ -263,7 +264,7 @@ class AdminTests(DaemonCase):
     def test_status(self) -> None:
         """Listeners, connections, counters, uptime, version."""
         process, _ = self.running(*self.twistd())
-        with socket.create_connection(("127.0.0.1", self.port("pop3")), timeout=LIMIT) as peer:
+        with self.connect("pop3") as peer:
             peer.recv(100)
             told = self.ask("status")
         self.assertEqual((process.pid, str(self.data)), (told["pid"], told["data"]))
@@ -315,8 +316,7 @@ class AdminTests(DaemonCase):
 
     def logs_in(self, port: int, name: str, password: str) -> bool:
         """Whether POP3 takes a password."""
-        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as peer:
-            answers = peer.makefile("rwb")
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as peer, peer.makefile("rwb") as answers:
             answers.write(f"USER {name}\r\nPASS {password}\r\nQUIT\r\n".encode())
             answers.flush()
             return answers.read().count(b"+OK") == 4

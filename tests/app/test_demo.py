@@ -7,6 +7,7 @@ import imaplib
 import json
 import os
 import poplib
+import shutil
 import signal
 import smtplib
 import socket
@@ -186,6 +187,17 @@ class DemoTests(ProgramCase):
             self.addCleanup(peer.close)
             self.assertTrue(peer.recv(100).startswith(b"+OK"))
 
+    def try_lines(self, lines: list[str]) -> None:
+        """Lines to copy do what they say, as far as their programs are here and need no terminal."""
+        for line in lines:
+            name = line.split()[0]
+            if name != "mutt" and (name == "python3" or shutil.which(name)):
+                done = self.run_program("sh", "-c", line)
+                self.assertEqual(0, done.returncode, f"{line}\n{done.stdout}{done.stderr}")
+                for said, expected in (("imaplib", "Subject: "), ("socket", "To seek the Holy Grail."), ("lftp", "welcome")):
+                    if said in line:
+                        self.assertIn(expected, done.stdout)
+
     def test_words_for_people(self) -> None:
         """Without --json there are URLs, accounts and lines to copy, and the log is a file."""
         process = self.start(*COMMAND, "demo", "--ports", "free")
@@ -199,6 +211,8 @@ class DemoTests(ProgramCase):
             self.assertIn(expected, text)
         log = Path(next(line.split()[1] for line in lines if line.startswith("  log ")))
         self.assertIn("serves", log.read_text())
+        self.try_lines([line.strip() for line in lines[lines.index("Send and read:\n") + 1 :] if line.startswith("  ")])
+        self.assertNotIn("Traceback", log.read_text())
         process.terminate()
         output, errors = process.communicate(timeout=LIMIT)
         self.assertEqual(("", "", 0), (output, errors, process.returncode))
