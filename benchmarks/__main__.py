@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import accepting, idle, questions
+from benchmarks import accepting, idle, mailbox, questions
 from benchmarks.frame import report
 
-MEASURES = {"questions": questions.tables, "accepting": accepting.tables, "idle": idle.tables}
+MEASURES = {
+    "questions": questions.tables,
+    "accepting": accepting.tables,
+    "mailbox": mailbox.tables,
+    "idle": idle.tables,
+}
 
 
 def main() -> None:
