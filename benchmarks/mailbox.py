@@ -1,7 +1,7 @@
 """
 The mail store without a protocol: durable deliveries, listings and searches, beside the standard library's Maildir with fsync.
 
-That Maildir only gives the scale of one file for each message; the servers to be compared with are measured through their protocols.
+That Maildir only gives the scale of one file for each message; servers to compare with are measured through their protocols.
 
 Each round is a process of its own (``python -m benchmarks.mailbox SUBJECT DELIVERIES``) that prints its figures as JSON.
 """
