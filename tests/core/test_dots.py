@@ -83,7 +83,13 @@ class LineEndsTests(SynchronousTestCase):
 
     def test_bare_ends_are_seen_at_every_split(self) -> None:
         """Whatever the cut, a bare CR or LF is noticed and CRLF is not mistaken for one."""
-        for data, bare in ((b"a\r\nb\r\n", False), (b"a\nb", True), (b"a\rb", True), (b"a\r\r\n", True), (b"\n\r", True)):
+        for data, bare in (
+            (b"a\r\nb\r\n", False),
+            (b"a\nb", True),
+            (b"a\rb", True),
+            (b"a\r\r\n", True),
+            (b"\n\r", True),
+        ):
             for cut in range(len(data) + 1):
                 ends = LineEnds(normalise=False)
                 through = ends.feed(data[:cut]) + ends.feed(data[cut:]) + ends.finish()

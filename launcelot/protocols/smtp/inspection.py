@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from launcelot.core.errors import Refusal
 from launcelot.message.dates import format_date
 from launcelot.message.headers import Group, Mailbox, fields, parse_address_list, unfold
+from launcelot.message.lists import MAX_LIST
 from launcelot.message.trace import count_received
 from launcelot.protocols.smtp.body import Rejected
 from launcelot.protocols.smtp.grammar import reply
@@ -19,6 +20,9 @@ from launcelot.protocols.smtp.session import Session, reply_for
 
 if TYPE_CHECKING:
     from launcelot.accounts.interface import Account
+
+MAX_AUTHORS = 100
+"""Addresses in one From."""
 
 TOO_MANY_HOPS = reply(554, "5.4.6", "Too many hops: this mail goes round in circles")
 HEADER_TOO_LARGE = reply(554, "5.6.0", "The header section is too large")
@@ -59,8 +63,10 @@ async def check_from(session: Session, account: Account, head: bytes) -> None:
     for field in fields(head, 0, len(head)):
         if field.name.lower() != b"from":
             continue
-        authors = mailboxes(unfold(head[field.value_start : field.value_end]))
-        if not authors:
+        value = unfold(head[field.value_start : field.value_end])
+        authors = mailboxes(value)
+        # Beyond its limits the parser reads no further, and nobody would know who else is named there.
+        if not authors or len(authors) > MAX_AUTHORS or len(value) > MAX_LIST:
             raise Rejected(NOT_YOURS)
         for author in authors:
             address = author.address

@@ -126,6 +126,9 @@ class Session:
         self.settings = settings
         self.role = role
         self.source = source
+        self._clear_login = settings.plaintext_login == "always" or (
+            settings.plaintext_login == "loopback" and is_loopback(source)
+        )
         self.account: Account | None = None
         self.ending = False
         self.outcome = ""
@@ -172,10 +175,7 @@ class Session:
     @property
     def may_log_in(self) -> bool:
         """Whether a password may be sent on this connection."""
-        if self.wire.secure:
-            return True
-        policy = self.settings.plaintext_login
-        return policy == "always" or (policy == "loopback" and is_loopback(self.source))
+        return self._clear_login or self.wire.secure
 
     @property
     def current(self) -> Transaction:

@@ -275,6 +275,25 @@ class NonsenseTests(SmtpCase):
                 self.assertEqual(self.codes(link, LINES[verb]), expected, (state, verb))
             link.close()
 
+    def test_header_bombs(self) -> None:
+        """S19: heaps of quotes, addresses, encoded words and fields are read, judged and answered."""
+        bombs = (
+            (b"From: " + b'"a' * 20_000, 553),
+            (b"From: " + b"ann@test, " * 20_000 + b"bob@test", 553),
+            (b"From: " + b"ann@test, " * 99 + b"ann@test", 250),
+            (b"From: " + b"ann@test, " * 100 + b"bob@test", 553),
+            (b"From: " + b" " * 70_000 + b"ann@test, bob@test", 553),
+            (b"From: " + b"(" * 50_000, 553),
+            (b"From: " + b"<" * 50_000 + b"bob@test", 553),
+            (b"From: ann@test\r\nSubject: " + b"=?utf-8?q?a?= " * 10_000, 250),
+            (b"From: ann@test\r\nX: y" + b"\r\n z" * 40_000, 250),
+        )
+        for head, code in bombs:
+            link = self.logged_in()
+            talk = b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n" + head + b"\r\n\r\nhi\r\n.\r\n"
+            self.assertEqual(self.codes(link, talk)[-1], code, head[:40])
+            link.close()
+
     def test_random_octets(self) -> None:
         """Noise is answered with 5yz or nothing, and never with an internal error."""
         random = Random(5)

@@ -705,7 +705,9 @@ class SubmissionTests(SmtpCase):
             b"From: Ann\r\n <bob@test>", b"fRoM: bob@test", b"From : bob@test", b"From: x: bob@test;", b"From:",
             b"From: nonsense",
             b"From: ann@test <bob@test>", b"From: <ann@test>bob@test", b'From: "ann@test"@test', b"From: =?utf-8?q?ann?=@test",
-            b"From: ann@test, ann@example.com",
+            b"From: ann@test, ann@example.com", b"From: ann@test bob@test", b"From: ann@test;bob@test", b"From: ann@test\0bob@test",
+            b"From: ann@test,\r\n\tbob@test", b"From: bob@test (<ann@test>)", b"From: ann@test, (x) bob@test", b"From: g: ann@test;, bob@test",
+            b"From: @bob:ann@test, b\xc3\xb6b@test", b"From:ann@test\r\nFrom:bob@test", b"From\t: bob@test",
         ):  # fmt: skip
             self.assertEqual(self.from_header(header), b"553 5.7.1", header)
         self.assertEqual(self.from_header(b"From: bob@test", check_from_header=False), b"250 2.0.0")
