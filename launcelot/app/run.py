@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python import usage
 
 from launcelot.accounts.interface import Account
@@ -20,12 +20,14 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import OK, USAGE, Ending
 from launcelot.app.passwords import generated_password
-from launcelot.app.roof import say, take_reactor
+from launcelot.app.roof import is_detached, say, take_reactor
 from launcelot.app.streams import Streams
 from launcelot.app.table import Person, first_steps, table
 from launcelot.app.tap import DaemonOptions, everything
 from launcelot.core.errors import Invalid
 from launcelot.message.address import Address
+
+log = Logger(namespace="launcelot.daemon")
 
 
 def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending], None]) -> Daemon:
@@ -67,44 +69,43 @@ class Newcomer:
 
 def first_name(configured: str) -> str:
     """The name of the first account: the configured one, or that of whoever starts the daemon."""
-    for name in (configured, getpass.getuser()):
-        try:
-            return canonical(name)
-        except Invalid:
-            continue
-    return "launcelot"
+    try:
+        return canonical(configured or getpass.getuser())
+    except (Invalid, KeyError, OSError):
+        # A user without a name, as in some containers, or with one that no account can have.
+        return "launcelot"
 
 
 def tell(daemon: Daemon, newcomer: Newcomer, stream: TextIO | None) -> None:
     """The table of what listens, and how to begin."""
-    if stream is None:
+    account = newcomer.account
+    if stream is None or is_detached():
+        if account is not None:
+            log.info("{introduction}", introduction=introduction(account, newcomer.password))
         return
     lines = ["Launcelot serves:", *table(daemon.listening), ""]
     lines += [f"  data     {daemon.folder.path}"]
     authority = daemon.tls.authority if daemon.tls else None
     if authority is not None:
         lines += [f"  trust    {authority}"]
-    account = newcomer.account
     if account is not None:
-        lines += ["", *introduction(account, newcomer.password), "", "Send and read a first message:"]
+        lines += ["", introduction(account, newcomer.password), "", "Send and read a first message:"]
         person = Person(account.name, str(account.address), newcomer.password if may_show_password() else "")
         lines += [f"  {line}" for line in first_steps(daemon.listening, person, person, authority)]
     stream.write("\n".join(lines) + "\n")
     stream.flush()
 
 
-def introduction(account: Account, password: str) -> list[str]:
+def introduction(account: Account, password: str) -> str:
     """The first account and, once and only where a person reads, its password."""
     if may_show_password():
-        return [f"First account {account.name} <{account.address}>, password {password} (shown this once)."]
-    return [
-        f"First account {account.name} <{account.address}>; give it a password with: launcelot account passwd {account.name}"
-    ]
+        return f"First account {account.name} <{account.address}>, password {password} (shown this once)."
+    return f"First account {account.name} <{account.address}>; give it a password with: launcelot account passwd {account.name}"
 
 
 def may_show_password() -> bool:
-    """Not into systemd's journal, which others read and which is kept."""
-    return "JOURNAL_STREAM" not in os.environ
+    """Not into systemd's journal or a log, which others read and which are kept."""
+    return "JOURNAL_STREAM" not in os.environ and not is_detached()
 
 
 def main(given: Namespace, streams: Streams) -> int:
