@@ -13,7 +13,7 @@ from launcelot.core.errors import Refusal
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.commands.table import COMMANDS, Command
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
-from launcelot.protocols.imap4.receiving import EARLY_LITERALS, limit_of, read_literal, refused
+from launcelot.protocols.imap4.receiving import EARLY_LITERALS, limit_of, line_behind_literal, read_literal, refused
 from launcelot.protocols.imap4.session import Bye, Reply, Session, State, bad, no, reply_for
 
 UNTAGGED = b"*"
@@ -161,7 +161,7 @@ class Incoming:
             raise Refuse(no("literal is too large", b"TOOBIG"))
         data = await read_literal(session.wire, literal)
         self.open = None
-        line = await session.wire.line(limit - self._size)
+        line = await line_behind_literal(session, limit - self._size)
         self._size += len(line)
         self._reader.add(data, line)
         self.open = announced(line)

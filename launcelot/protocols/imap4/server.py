@@ -8,9 +8,11 @@ wherever a line can still be sent.
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount
@@ -20,6 +22,9 @@ from launcelot.hosting.site import Site
 from launcelot.protocols.imap4.dispatch import greet, step
 from launcelot.protocols.imap4.session import Bye, CutOff, Session, State
 from launcelot.protocols.imap4.settings import Settings
+
+TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it; elsewhere clients wait as they do with other servers."""
 
 
 class ImapServer(ServerStream):
@@ -76,6 +81,21 @@ class ImapServer(ServerStream):
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on."""
         self.start_tls(self.site.server_tls())
+
+    def acknowledge(self) -> None:
+        """Send the TCP acknowledgement now, where the connection is a socket and the system can."""
+        transport = self.wire_transport
+        while isinstance(transport, TLSMemoryBIOProtocol):
+            transport = transport.transport
+        handle = getattr(transport, "getHandle", None)
+        connection = handle() if handle is not None else None
+        if TCP_QUICKACK is None or not isinstance(connection, socket.socket):
+            return
+        if connection.family != socket.AF_UNIX:
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, TCP_QUICKACK, 1)
+            except OSError:
+                pass
 
     def logged_in(self, name: str) -> None:
         """Who it is, for the log."""

@@ -79,6 +79,20 @@ class AppendTests(ImapCase):
         link.say(b"t APPEND INBOX {3+}\r\nabc\r\n")
         self.assertRegex(link.take(), rb"\A\* 1 EXISTS\r\n\* 1 RECENT\r\nt OK \[APPENDUID")
 
+    def test_literals_are_acknowledged_at_once(self) -> None:
+        """Only when the CRLF behind one is still to come: its sender may wait for that (imaplib: 21 or 340 messages/s)."""
+        link = self.log_in()
+        asked: list[bytes] = []
+        link.server.acknowledge = lambda: asked.append(b"")
+        link.say(b"t APPEND {5+}\r\nINBOX {3+}\r\nabc\r\n")
+        self.assertEqual(asked, [])
+        link.say(b"t APPEND {5+}\r\nINBOX")
+        self.assertEqual(len(asked), 1)
+        link.say(b" {3+}\r\nabc")
+        self.assertEqual(len(asked), 2)
+        link.say(b"\r\n")
+        self.assertEqual(len(self.flags()), 2)
+
     def test_slow_and_honest(self) -> None:
         """Ten octets a second are cut off within two minutes; a KiB a second is served for as long as it takes (R02)."""
         slow = self.log_in()

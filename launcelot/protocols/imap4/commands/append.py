@@ -6,7 +6,7 @@ from launcelot.core.errors import Invalid, OverQuota, Refusal, TooLarge
 from launcelot.mailstore.interface import Mailbox
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, announced
 from launcelot.protocols.imap4.grammar.requests import Append
-from launcelot.protocols.imap4.receiving import CONTINUE, PIECE, SLOWEST, limit_of, refused
+from launcelot.protocols.imap4.receiving import CONTINUE, PIECE, SLOWEST, limit_of, line_behind_literal, refused
 from launcelot.protocols.imap4.session import Reply, Session, bad, ok, reply_for
 from launcelot.workers.staging import Staged
 
@@ -93,7 +93,7 @@ async def end_of_command(session: Session) -> None:
 
     :raises Malformed: it is not; the rest of the command has been thrown away.
     """
-    line = await session.wire.line(limit_of(session))
+    line = await line_behind_literal(session, limit_of(session))
     if line:
         await refused(session).rest(announced(line))
         raise Malformed("too many arguments")
