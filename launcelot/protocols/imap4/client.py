@@ -88,7 +88,7 @@ class ImapClient(Stream):
 
     def command(self, name: bytes, *parts: Part, opener: Opener | None = None) -> Deferred[Completed]:
         """
-        Send any command.
+        Send any command.  One whose Deferred is cancelled is still sent, and its answer dropped.
 
         :param parts: arguments, separated by spaces; octets are sent as they are and must have no line end.
         :raises ValueError: a raw argument has a control character or announces a literal.

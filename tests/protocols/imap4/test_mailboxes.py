@@ -131,13 +131,14 @@ class MailboxTests(ImapCase):
         """Hidden separators, controls, empty levels, depth and length are refused and nothing is made (I08)."""
         link = self.log_in()
         for name in (
-            b"&AC8-", b"a&AC8-b", b"&AC4ALg-", b"&AGE-", b"&", b'"a\x01b"', b'""', b"a//b", b"/etc/passwd", b"a/", b"x" * 2000,
-            b"/".join([b"d"] * 40), b"caf\xc3\xa9", b'"caf\xc3\xa9"', b"{3+}\r\na\0b", b"&AAA-",
+            b"&AC8-", b"a&AC8-b", b"&AC4ALg-", b"&AGE-", b"&", b'"a\x01b"', b'""', b"a//b", b"/etc/passwd", b"x" * 2000,
+            b"/".join([b"d"] * 40), b"caf\xc3\xa9", b'"caf\xc3\xa9"', b"{3+}\r\na\0b", b"&AAA-", b"../x", b"a/../b", b"..", b".",
         ):  # fmt: skip
-            if name == b"a/":
-                continue
             link.say(b"t CREATE " + name + b"\r\n")
             self.assertRegex(link.take(), rb"\At (NO|BAD) [^\r\n]*\r\n\Z")
+        self.ask(link, b"CREATE good")
+        self.ask(link, b"RENAME good a/../b", b"NO [CANNOT]")
+        self.ask(link, b"DELETE good")
         self.assertEqual(len(self.world.result(self.mail.mailboxes())), 1)
 
     def test_rename(self) -> None:

@@ -112,6 +112,15 @@ S: h OK NOOP completed
         link.say(b"a NOOP\nb NOOP\r\n")
         self.assertEqual(link.take(), b"* BAD line does not end in CRLF\r\nb OK NOOP completed\r\n")
 
+    def test_bare_newline_behind_a_literal(self) -> None:
+        """The command is refused with its tag."""
+        link = self.connect()
+        link.say(b"a LOGIN {3+}\r\nann pw\nb NOOP\r\nc FOO {3+}\r\nx\ny\nd NOOP\r\n")
+        self.assertEqual(
+            link.take(),
+            b"a BAD line does not end in CRLF\r\nb OK NOOP completed\r\nc BAD unknown command\r\nd OK NOOP completed\r\n",
+        )
+
     def test_too_long_a_line(self) -> None:
         """Before login a line has 8 KiB; past them the connection closes with a word."""
         link = self.connect()

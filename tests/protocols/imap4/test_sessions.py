@@ -110,7 +110,7 @@ class TwoSessionTests(ImapCase):
         self.two.take()
         self.two.stop_reading()
         box = self.mailbox()
-        for _ in range(800):
+        for _ in range(400):
             self.world.result(box.store([1, 2, 3, 4], StoreMode.ADD, ["\\Flagged"]))
             self.world.result(box.store([1, 2, 3, 4], StoreMode.REMOVE, ["\\Flagged"]))
             self.two.flush()

@@ -54,6 +54,18 @@ class StartTLSTests(ImapCase):
         self.assertNotIn(b"OK", link.take())
         self.assertTrue(link.closed)
 
+    def test_end_of_tls_in_the_middle_of_a_message(self) -> None:
+        """A close inside a literal, whatever comes in clear behind it, delivers nothing (T05)."""
+        for how in ("close", "abort"):
+            link = self.connect()
+            self.ask(link, b"STARTTLS")
+            link.start_tls(CERTIFICATES.client("here.test"))
+            self.ask(link, b"LOGIN ann pw")
+            link.say(b"t APPEND INBOX {10+}\r\nabcde")
+            getattr(link, how)()
+            self.assertEqual(self.factory.sessions, set())
+        self.assertEqual(self.flags(), [])
+
     def test_literals_and_bodies_inside_tls(self) -> None:
         """Large things go both ways."""
         link = self.connect()

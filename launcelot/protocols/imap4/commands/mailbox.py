@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
-from launcelot.core.errors import Gone
-from launcelot.mailstore.interface import MailboxStatus
+from launcelot.core.errors import Gone, Invalid
+from launcelot.mailstore.interface import SEPARATOR, MailboxStatus
 from launcelot.mailstore.query import Uids
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER
@@ -63,8 +63,20 @@ async def unselect(session: Session, _request: Nothing) -> Reply:
 
 async def create(session: Session, request: Named) -> Reply:
     """Make a mailbox and those above it.  RFC 3501 section 6.3.3."""
-    await session.mail.create(request.mailbox)
+    await session.mail.create(acceptable(request.mailbox))
     return ok("CREATE completed")
+
+
+def acceptable(name: str) -> str:
+    """
+    A name that is to be made.
+
+    :raises Invalid: one of its levels is ``.`` or ``..``; such names mean no harm here, but do wherever mailboxes become
+        folders (Maildir exports, other programs' caches).
+    """
+    if not {".", ".."}.isdisjoint(name.split(SEPARATOR)):
+        raise Invalid("mailbox name has a level of dots")
+    return name
 
 
 async def delete(session: Session, request: Named) -> Reply:
@@ -80,7 +92,7 @@ async def delete(session: Session, request: Named) -> Reply:
 
 async def rename(session: Session, request: Rename) -> Reply:
     """Rename a mailbox and those below it.  RFC 3501 section 6.3.5."""
-    await session.mail.rename(request.mailbox, request.to)
+    await session.mail.rename(request.mailbox, acceptable(request.to))
     return ok("RENAME completed")
 
 
