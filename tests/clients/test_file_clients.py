@@ -83,6 +83,7 @@ class FileClientTests(DemoCase):
         client.storbinary("STOR data.bin", io.BytesIO(bytes(range(256)) * 100))
         client.storlines("STOR text.txt", io.BytesIO(b"one\ntwo\n"))
         self.assertEqual(sorted(client.nlst()), ["data.bin", "text.txt"])
+        client.voidcmd("TYPE I")
         self.assertEqual(client.size("data.bin"), 25_600)
         lines: list[str] = []
         client.retrlines("RETR text.txt", lines.append)
