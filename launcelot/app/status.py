@@ -31,13 +31,20 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"launcelot {answer['version']}, process {answer['pid']}, up {duration(answer['uptime'])}, data {answer['data']}"
     open_now = answer["connections"]
     for one in answer["listeners"]:
-        where = f"{one['host']}:{one['port']}" if one["port"] else one["host"]
+        where = place(one["host"], one["port"])
         yield f"  {one['name']:<14} {where:<24} {one['tls']}"
     total = sum(open_now.values())
     busy = ", ".join(f"{name} {number}" for name, number in open_now.items() if number)
     yield f"connections: {total}{f' ({busy})' if busy else ''}; mail waiting: {answer['spool']}"
     for name, value in answer["counters"].items():
         yield f"  {name:<40} {value}"
+
+
+def place(host: str, port: int) -> str:
+    """An address and port, or a Unix socket's path."""
+    if not port:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ the backlog is right; every other kind of endpoint string (``unix:``, ``systemd:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,7 +158,7 @@ def describe(listener: Listener, port: Any) -> Listening:
     """One row of the table of services."""
     address = port.getHost()
     tls = "implicit" if listener.factory.implicit_tls else "starttls" if listener.factory.offers_tls else "none"
-    host = getattr(address, "host", None) or str(getattr(address, "name", "") or "")
+    host = getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or "")
     return Listening(listener.name, host, int(getattr(address, "port", 0)), tls)
 
 

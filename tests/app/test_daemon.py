@@ -149,6 +149,25 @@ class DefaultRunTests(DaemonCase):
         )
         self.assertEqual(2, said.count("://"))
 
+    def test_other_kinds_of_endpoints(self) -> None:
+        """A Unix socket and IPv6 are served, shown and asked about like the rest."""
+        path = self.folder / "q.sock"
+        _, said = self.running(
+            *self.twistd(
+                plugin="launcelot-questions",
+                ports=("--questions", f"unix:{path}", "--questions", "tcp6:0:interface=\\:\\:1"),
+            )
+        )
+        self.assertIn(f"unix:{path}\n", said)
+        self.assertIn("tcp://[::1]:", said)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(LIMIT)
+            peer.connect(str(path))
+            peer.sendall(b"What is your quest?")
+            self.assertEqual(b"To seek the Holy Grail.", peer.recv(100))
+        self.assertEqual([str(path), "::1"], [one["host"] for one in self.ask("status")["listeners"]])
+        self.assertIn(" [::1]:", self.run_program(*COMMAND, "status", "--data", str(self.data)).stdout)
+
     def test_other_checkers(self) -> None:
         """--auth names who is asked about passwords, in Twisted's syntax."""
         self.ask("account", "add", "ann")
