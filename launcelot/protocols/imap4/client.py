@@ -223,13 +223,19 @@ class ImapClient(Stream):
         return self._enqueue(request)
 
     def done(self) -> None:
-        """End IDLE."""
-        current = self._current
-        if current is not None and current.patient:
-            current.patient = False
-            self.write(b"DONE\r\n")
-            self.flush()
-            self._expect_soon()
+        """End the IDLE that is under way, or the first one that waits to be sent."""
+        under_way = [self._current] if self._current is not None else []
+        request = next((one for one in (*under_way, *self._queue) if one.patient), None)
+        if request is None:
+            return
+        request.patient = False
+        if request is self._current:
+            self._say_done()
+
+    def _say_done(self) -> None:
+        self.write(b"DONE\r\n")
+        self.flush()
+        self._expect_soon()
 
     def logout(self) -> Deferred[None]:
         """LOGOUT, then wait until the connection is closed; it ends well even if the server closes early."""
@@ -262,6 +268,8 @@ class ImapClient(Stream):
                 request.tag = b"L%d" % self._serial
                 self.write(request.tag + b" ")
                 await self._send(request)
+                if request.name == b"IDLE" and not request.patient:
+                    self._say_done()
                 while not await self._take(request):
                     pass
             else:
@@ -468,7 +476,7 @@ class ImapClient(Stream):
         if isinstance(error, DeadlinePassed):
             return TimedOut("no answer in time")
         lost = self._lost_because
-        if lost is not None and self.secure and not lost.check(ConnectionDone, ConnectionLost, ConnectionAborted):
+        if lost is not None and not lost.check(ConnectionDone, ConnectionLost, ConnectionAborted):
             return Untrusted(str(lost.value) or type(lost.value).__name__)
         return Disconnected("the connection was closed" if not self._left else "the server said BYE")
 

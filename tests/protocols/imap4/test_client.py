@@ -169,6 +169,23 @@ class TalkTests(PairCase):
         self.get(idling)
         self.get(after)
 
+    def test_idle_that_is_over_before_it_began(self) -> None:
+        """DONE may be said at once, before IDLE has been sent, and while nobody idles."""
+        self.client.done()
+        self.get(self.client.login("ann", "pw"))
+        waiting: list[Deferred[Any]] = []
+
+        def then(_: Any) -> None:
+            waiting.append(self.client.idle(lambda _: None))
+            self.client.done()
+            waiting.append(self.client.noop())
+
+        self.client.select("INBOX").addCallback(then)
+        self.pair.flush()
+        for deferred in waiting:
+            self.get(deferred)
+        self.get(self.client.logout())
+
     def test_append_whose_size_is_wrong(self) -> None:
         """The caller's mistake ends the connection: the server cannot be told otherwise."""
         self.get(self.client.login("ann", "pw"))

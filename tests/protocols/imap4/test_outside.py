@@ -21,6 +21,7 @@ from twisted.trial.unittest import TestCase
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.gather import gather
 from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.protocols.imap4.client import ImapClientFactory
 from launcelot.protocols.imap4.service import Settings, build
 from launcelot.testing.site import memory_site
 from launcelot.workers.threads import ThreadWorkers
@@ -280,6 +281,33 @@ class TwistedClientTests(OutsideCase):
             self.assertEqual(await client.expunge(), [1])
             listed = await client.list("", "*")
             self.assertEqual(listed[0][2], "INBOX")
+            await client.logout()
+
+        return Deferred.fromCoroutine(talk())
+
+
+class OwnClientTests(OutsideCase):
+    """Our client over a real socket."""
+
+    def test_whole_session(self) -> Deferred[None]:
+        """Append streamed, fetch to a sink, idle, log out."""
+        body = b"Subject: x\r\n\r\n" + b"z" * 2_000_000
+
+        async def talk() -> None:
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+            client: Any = await endpoint.connect(ImapClientFactory(reactor))
+            await client.greeting()
+            await client.authenticate_plain("ann", "pw")
+            await client.select("INBOX")
+            events: list[Any] = []
+            idling = client.idle(events.append)
+            client.done()
+            await idling
+            pieces = [body[start : start + 50_000] for start in range(0, len(body), 50_000)]
+            appended = await client.append("INBOX", len(body), pieces)
+            heard: list[bytes] = []
+            await client.fetch(str(appended.uid), b"(BODY.PEEK[])", opener=lambda *_: heard.append)
+            self.assertEqual(b"".join(heard), body)
             await client.logout()
 
         return Deferred.fromCoroutine(talk())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from launcelot.core.sasl import MAX_SECRET
+from launcelot.mailstore.memorymailbox import MemoryMailbox
 from launcelot.testing.link import every_split
 from tests.protocols.imap4.world import ImapCase
 
@@ -171,6 +172,21 @@ S: h OK NOOP completed
         self.assertEqual(len(self.factory.sessions), 1)
         self.assertEqual(self.ask(other, b"NOOP"), [b"OK NOOP completed"])
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_our_own_mistakes(self) -> None:
+        """The peer hears that it was one, not which; it is logged once and counted; others go on."""
+        other, link = self.log_in("INBOX"), self.log_in("INBOX")
+
+        async def broken(*_: object) -> None:
+            raise RuntimeError("secret detail")
+
+        self.patch(MemoryMailbox, "status", broken)
+        link.say(b"a STATUS INBOX (MESSAGES)\r\nb NOOP\r\n")
+        self.assertEqual(link.take(), b"* BYE [SERVERBUG] Internal error\r\n")
+        self.assertTrue(link.closed)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.world.site.counters.value("imap.errors.internal"), 1)
+        self.ask(other, b"FETCH 1 FLAGS", b"BAD")
 
     def test_id_tells_our_name(self) -> None:
         """RFC 2971, before and after login."""
