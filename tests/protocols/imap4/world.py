@@ -104,7 +104,10 @@ class ImapCase(SynchronousTestCase):
     ) -> list[int]:
         """Put messages into a mailbox; their UIDs."""
         box = self.mailbox(mailbox)
-        return [self.world.result(box.append(body, flags)).uid for _ in range(count)]
+        uids = [self.world.result(box.append(body, flags)).uid for _ in range(min(count, 10))]
+        while len(uids) < count:
+            uids.extend(self.world.result(box.copy(uids[: count - len(uids)], mailbox)).target)
+        return uids
 
     def flags(self, mailbox: str = "INBOX") -> list[frozenset[str]]:
         """The flags of all messages, in order."""
