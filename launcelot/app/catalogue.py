@@ -96,5 +96,9 @@ SERVICES: Mapping[str, ServiceEntry] = {
         "launcelot.protocols.questions.service",
         "Sir Launcelot answers questions",
         {"questions": Place("listen", 1060, 1060), "questions-tls": Place("listen_tls", 1067, 1067, usual=False)},
+        checks={
+            "tables": "launcelot.protocols.questions.tables:check_tables",
+            "answerer": "launcelot.protocols.questions.guests:check_answerer",
+        },
     ),
 }

@@ -19,6 +19,7 @@ from launcelot.app.errors import CONFIGURATION, Ending
 from launcelot.app.folder import cannot_write
 from launcelot.app.stores import Stores, utc_now
 from launcelot.core.errors import Invalid
+from launcelot.core.settings import BadSetting
 from launcelot.hosting.certificates import RENEW_DAYS, CertificateFiles, ensure, server_names
 from launcelot.hosting.listening import Listeners
 from launcelot.hosting.login import Logins
@@ -128,5 +129,12 @@ def build_site(
 
 
 def build_services(site: Site, configuration: Configuration) -> Mapping[str, Listeners]:
-    """The listeners of every service that is enabled, by its name."""
-    return {name: build_of(name)(site, settings) for name, settings in configuration.services.items()}
+    """
+    The listeners of every service that is enabled, by its name.
+
+    :raises Ending: a service cannot be built from its settings.
+    """
+    try:
+        return {name: build_of(name)(site, settings) for name, settings in configuration.services.items()}
+    except BadSetting as bad:
+        raise Ending(str(bad), CONFIGURATION) from bad

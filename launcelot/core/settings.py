@@ -38,6 +38,10 @@ class Declared:
     choices: tuple[str, ...] = ()
 
 
+class BadSetting(ValueError):
+    """A value that declarations cannot tell wrong, found when it is used; the text is cause and remedy in one line."""
+
+
 def setting(
     default: T,
     text: str,

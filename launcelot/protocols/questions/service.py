@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from twisted.logger import Logger
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.settings import setting
 from launcelot.hosting.listening import Listener, Listeners
 from launcelot.hosting.site import Site
-from launcelot.protocols.questions.answers import Answering, Answers
+from launcelot.protocols.questions.answers import BOOK, Answering
 from launcelot.protocols.questions.grammar import MAX_QUESTION
+from launcelot.protocols.questions.guests import Guest, find
 from launcelot.protocols.questions.server import QuestionsFactory
+from launcelot.protocols.questions.tables import Tables
+
+log = Logger(namespace="launcelot.questions")
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,20 @@ class Settings:
 
     listen: tuple[str, ...] = setting(("tcp:1060:interface=127.0.0.1",), "Endpoints that answer in the clear.")
     listen_tls: tuple[str, ...] = setting((), "Endpoints that speak TLS from the first octet.")
+    tables: tuple[str, ...] = setting(
+        (),
+        "TOML or JSON files of questions and answers, read again when they change; later ones prevail."
+        " Give absolute paths.",
+    )
+    book_tables: bool = setting(True, "Whether the book's two tables are answered, too.")
+    answerer: str = setting(
+        "",
+        "A function answer(question), or an object that has one, asked what no table answers, such as"
+        " 'package.module:object'. Empty: nobody.",
+    )
+    answer_timeout: float = setting(
+        10.0, "How long the answerer may take; then the question gets an error.", unit="seconds", minimum=0.1, maximum=3_600
+    )
     max_question: int = setting(
         MAX_QUESTION, "Longest question, mark included.", unit="octets", minimum=64, maximum=65_536
     )
@@ -31,17 +52,36 @@ class Settings:
     )
 
 
+def answering(site: Site, settings: Settings) -> Answering:
+    """
+    Who answers, as the settings say: tables, then the guest.
+
+    :raises BadSetting: a file or the guest cannot be used; the text is one line.
+    """
+    name = settings.answerer
+    guest = Guest(name, find(name), site.counters, site.clock, settings.answer_timeout) if name else None
+    return Tables(
+        [Path(path).absolute() for path in settings.tables],
+        site.clock.seconds,
+        lambda text: log.warn("{text}", text=text),
+        BOOK if settings.book_tables else {},
+        guest,
+        settings.max_question,
+    )
+
+
 def build(site: Site, settings: Settings, answers: Answering | None = None) -> Listeners:
     """
     The service.
 
-    :param answers: who answers; the book's two tables if nobody is given.
+    :param answers: who answers; those of the settings if nobody is given.
+    :raises BadSetting: a file or the guest of the settings cannot be used.
     """
     count = ConnectionCount(settings.max_connections, settings.max_connections_per_source)
-    answering = Answers() if answers is None else answers
-    plain = QuestionsFactory(site, "questions", count, settings, answering)
+    who = answering(site, settings) if answers is None else answers
+    plain = QuestionsFactory(site, "questions", count, settings, who)
     listeners = [Listener("questions", endpoint, plain) for endpoint in settings.listen]
     if site.has_tls:
-        secure = QuestionsFactory(site, "questions-tls", count, settings, answering, implicit_tls=True)
+        secure = QuestionsFactory(site, "questions-tls", count, settings, who, implicit_tls=True)
         listeners += [Listener("questions-tls", endpoint, secure) for endpoint in settings.listen_tls]
     return Listeners(site.reactor, listeners)

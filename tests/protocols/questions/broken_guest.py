@@ -1,0 +1,3 @@
+"""A guest's module that cannot be imported."""
+
+raise RuntimeError("two\nlines")
