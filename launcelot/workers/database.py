@@ -49,7 +49,11 @@ CHECKPOINT_WAL = 16 << 20
 OVERDUE_WAL = 64 << 20
 """Octets by which the log may grow before it is moved into the file although jobs wait."""
 
-READ_CACHE_KIB = 2_048
+READ_CACHE_KIB = 512
+"""Pages kept by each reading connection; there may be thousands of them."""
+
+WRITE_CACHE_KIB = 2_048
+"""Pages kept by a file's writing connection."""
 
 JOB_ERRORS = frozenset(
     {
@@ -363,7 +367,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
     )
     connection.execute("PRAGMA trusted_schema=OFF")
-    connection.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}")
     return connection
 
 

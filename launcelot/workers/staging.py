@@ -96,9 +96,13 @@ class Staged:
     def close(self) -> None:
         """Let go of memory and file; may be called twice, and while a write has not ended."""
         self._pieces = []
-        if self._map is not None:
-            self._map.close()
-            self._map = None
+        view, self._map = self._map, None
+        if view is not None:
+            try:
+                view.close()
+            except BufferError:
+                # A worker of a cancelled append still looks at a part of it; it goes with the last reference.
+                pass
         with self._lock:
             self._closed = True
             spilling = self._spilling

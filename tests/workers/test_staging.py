@@ -167,3 +167,18 @@ class GivingUpTests(SynchronousTestCase):
         self.staged.close()
         self.staged.close()
         self.assertFalse(self.workers.perform())
+
+
+class StillReadTests(SynchronousTestCase):
+    """A body that is let go of while somebody looks at it."""
+
+    def test_close_while_a_part_is_held(self) -> None:
+        """Closing a spilled body of which a worker still holds a part raises nothing, and the part stays readable."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        staged = Staged(folder, InlineWorkers())
+        Deferred.fromCoroutine(staged.write(b"x" * (IN_MEMORY + 1)))
+        part = memoryview(staged.view())[:10]
+        staged.close()
+        staged.close()
+        self.assertEqual(bytes(part), b"x" * 10)
