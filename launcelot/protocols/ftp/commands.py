@@ -13,7 +13,7 @@ from typing import Any
 from launcelot.core.errors import Refusal
 from launcelot.filestore.paths import decode, encode
 from launcelot.protocols.ftp import access, files, grammar
-from launcelot.protocols.ftp.answers import Answer, Verb
+from launcelot.protocols.ftp.answers import Answer, Goodbye, Verb
 from launcelot.protocols.ftp.grammar import Malformed, reply, reply_lines
 from launcelot.protocols.ftp.listing import ALL_FACTS, choose_facts, list_line
 from launcelot.protocols.ftp.session import Session, State, reply_for
@@ -155,6 +155,8 @@ async def answer(session: Session, request: grammar.Request) -> Answer:
     """
     command = COMMANDS.get(request.verb)
     if command is None:
+        if request.verb in HTTP:
+            return Goodbye(reply(500, "This is FTP."), "http")
         known = request.verb in ABSENT
         return reply(502 if known else 500, f"{request.verb} is not {'offered' if known else 'known'}.")
     if not command.keeps:
@@ -192,6 +194,9 @@ ABSENT = frozenset(
     {"ACCT", "SMNT", "ADAT", "MIC", "CONF", "ENC", "HOST", "LANG", "MFF", "MFCT", "HASH", "XCRC", "XMD5", "XSHA256", "LPRT"}
 )
 """Verbs that other servers have and this one does not: 502, not 500."""
+
+HTTP = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI"})
+"""Verbs of a browser that was sent here by somebody's page, who chose the lines behind them: the connection is closed."""
 
 _RFC959 = "RFC 959"
 _RFC4217 = "RFC 4217"

@@ -7,6 +7,7 @@ others have done to the mailbox, and answered with its tag.  Syntax errors and r
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from launcelot.core.errors import Refusal
@@ -17,6 +18,9 @@ from launcelot.protocols.imap4.receiving import EARLY_LITERALS, limit_of, line_b
 from launcelot.protocols.imap4.session import Bye, Reply, Session, State, bad, no, reply_for
 
 UNTAGGED = b"*"
+
+HTTP = re.compile(rb"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|DELETE|PATCH|TRACE|PRI) \S+ HTTP/\d")
+"""The first line of a browser that was sent here by somebody's page, who chose the lines behind it."""
 
 
 class Refuse(Exception):
@@ -43,7 +47,7 @@ async def step(session: Session) -> None:
 
     :raises LineTooLong: a line over the limit; nothing can be read behind it.
     :raises WireEnd: there is no further command.
-    :raises Bye: the session must end with a BYE.
+    :raises Bye: the session must end with a BYE, as it must when a browser speaks HTTP.
     :raises CutOff: the session must end as it is.
     """
     wire = session.wire
@@ -54,6 +58,8 @@ async def step(session: Session) -> None:
     except BareNewline:
         answer(session, bad("line does not end in CRLF"))
         return
+    if session.state is State.NOT_AUTHENTICATED and HTTP.match(line):
+        raise Bye("this is IMAP")
     if waits:
         session.rested()
     else:

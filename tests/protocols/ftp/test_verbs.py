@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.protocols.ftp.commands import ABSENT, COMMANDS
+from launcelot.protocols.ftp.commands import ABSENT, COMMANDS, HTTP
 from launcelot.testing.dialogue import play
 from tests.protocols.ftp.kit import Peer, make_factory
 
@@ -124,6 +124,15 @@ class TableTests(SynchronousTestCase):
         for verb in ABSENT:
             self.assertEqual(code(peer.do(f"{verb} x")), 502, verb)
         self.assertEqual(code(peer.do("XYZ")), 500)
+
+    def test_browsers_are_sent_away(self) -> None:
+        """A request of HTTP ends the session; what a page's author put behind it is not looked at."""
+        for verb in HTTP:
+            peer = Peer(login=False)
+            peer.link.say(f"{verb} / HTTP/1.1\r\nHost: x\r\n\r\nFEAT\r\n".encode())
+            self.assertTrue(peer.link.take().endswith(b"500 This is FTP.\r\n"))
+            self.assertTrue(peer.link.closed)
+        self.assertEqual(HTTP & set(COMMANDS), set())
 
     def test_every_verb_octet_by_octet(self) -> None:
         """Delivery in single octets changes no answer."""

@@ -138,6 +138,17 @@ S: h OK NOOP completed
         self.assertTrue(link.take().endswith(b"a BAD unknown command\r\n* BYE too many bad commands\r\n"))
         self.assertTrue(link.closed)
 
+    def test_browsers_are_sent_away(self) -> None:
+        """A request of HTTP ends the session; what a page's author put behind it is not looked at."""
+        for verb in (b"GET", b"POST", b"PUT", b"OPTIONS", b"CONNECT"):
+            link = self.connect()
+            link.say(verb + b" / HTTP/1.1\r\nHost: x\r\n\r\na CAPABILITY\r\n")
+            self.assertEqual(link.take(), b"* BYE this is IMAP\r\n")
+            self.assertTrue(link.closed)
+        link = self.connect()
+        link.say(b"GET NOOP\r\n")
+        self.assertEqual(link.take(), b"GET OK NOOP completed\r\n")
+
     def test_pipelined_commands_in_order(self) -> None:
         """Commands sent at once are answered one after another, each split of them alike."""
         self.fill(2)
