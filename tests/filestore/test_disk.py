@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -357,6 +358,8 @@ class OpenerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = FilePath(self.mktemp()).absolute()
+        # Deeper than a path can be long, so trial could not remove it.
+        self.addCleanup(shutil.rmtree, self.folder)
         (self.folder / "in" / "a" / "b").mkdir(parents=True)
         (self.folder / "in" / "a" / "f").write_bytes(b"x")
         (self.folder / "secret").write_bytes(SECRET)

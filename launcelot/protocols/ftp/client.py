@@ -112,6 +112,7 @@ class FTPClient(Stream):
         self._binary = False
         self._extended = True
         self._channel: DataConnection | None = None
+        self._dropped = False
 
     # -- what Twisted calls --------------------------------------------------------------------------------------
 
@@ -386,25 +387,31 @@ class FTPClient(Stream):
         return self._lock.run(lambda: Deferred.fromCoroutine(self._guarded(work)))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._dropped:
+            raise ConnectionEnded("the connection was dropped")
         try:
             if self.greeting is None:
                 self.greeting = await self._reply()
                 self._want(self.greeting, 2)
             return await work()
         except DeadlinePassed as error:
-            self.abort()
+            self._drop()
             raise TimedOut("the server did not answer in time") from error
         except WireEnd as error:
             raise ConnectionEnded(str(error)) from error
         except (Malformed, LineError) as error:
-            self.abort()
+            self._drop()
             raise BadReply(str(error)) from error
         except PlaintextBehindTLS as error:
-            self.abort()
+            self._drop()
             raise Injected("something came behind the answer to AUTH TLS") from error
         except (BadReply, CancelledError):
-            self.abort()
+            self._drop()
             raise
+
+    def _drop(self) -> None:
+        self._dropped = True
+        self.abort()
 
     async def _expect(self, verb: str, argument: bytes = b"") -> Reply:
         reply = await self._command(verb, argument)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL.SSL import RECEIVED_SHUTDOWN
 from twisted.internet.abstract import isIPAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectionDone
@@ -37,6 +38,10 @@ READ_AHEAD = 262_144
 
 SLOWEST = 100
 """Octets in a second, over one stall limit, that an upload must bring; a peer that trickles less is cut."""
+
+CLOSE_LIMIT = 10.0
+"""Seconds a server may take to answer our closing notice at the end of an upload."""
+
 
 def passive_ports(text: str) -> range:
     """
@@ -97,6 +102,7 @@ class DataConnection(Protocol):
         self._window_end = 0.0
         self.secure = False
         self.shaking_hands = False
+        self._client = False
         self.on_made: Callable[[], None] | None = None
 
     # -- what Twisted calls --------------------------------------------------------------------------------------
@@ -122,6 +128,7 @@ class DataConnection(Protocol):
         """
         if self._gone:
             return
+        self._client = client
         if context is not None:
             factory = TLSMemoryBIOFactory(context, client, Factory(), self._clock)
             layer = TLSMemoryBIOProtocol(factory, self, False)
@@ -164,9 +171,15 @@ class DataConnection(Protocol):
         """Tell clean ends from others: a reset, and TLS that ends without its notice, are not proof that all has come."""
         self._gone = self._ended = True
         self._deadlines.forget(self)
-        if not reason.check(ConnectionDone) and self._lost is None:
+        if self._lost is None and not self._ended_cleanly(reason):
             self._lost = ChannelLost("the data connection was lost")
         self._wake()
+
+    def _ended_cleanly(self, reason: Failure) -> bool:
+        if self.secure:
+            # The notice counts and not the way TCP ended: a reset may cross our answer to the notice.
+            return bool(self._transport.getHandle().get_shutdown() & RECEIVED_SHUTDOWN)
+        return reason.check(ConnectionDone) is not None
 
     def pauseProducing(self) -> None:
         """The send buffer is full."""
@@ -233,11 +246,16 @@ class DataConnection(Protocol):
             self._transport.unregisterProducer()
             self._choked = False
             self._transport.loseConnection()
-            # Inside TLS our closing notice is written now; some clients never answer it, and nobody has to wait for that.
-            self._below.loseConnection()
+            if not self._client:
+                # Inside TLS our closing notice is written now; some clients never answer it, and nobody has to wait for
+                # that.  As a client we wait: a server's session tickets may be under way, and closing before they are
+                # read would reset the connection.
+                self._below.loseConnection()
             self._resume()
+        limit = CLOSE_LIMIT if self._client and self.secure else self._stall
         while not self._gone and self._lost is None:
-            await self._wait(self._clock.seconds() + self._stall)
+            await self._wait(self._clock.seconds() + limit)
+            limit = self._stall
         if self._lost is not None and not (self.secure and self._finishing and self._gone):
             raise self._lost
 
@@ -253,7 +271,12 @@ class DataConnection(Protocol):
 
     def deadline_passed(self) -> None:
         """The peer did nothing for too long."""
-        self.abort("the data connection stalled")
+        if self._finishing and self._client and self.secure:
+            self._client = False
+            self._below.loseConnection()
+            self._wake()
+        else:
+            self.abort("the data connection stalled")
 
     def _slow_limit(self) -> float:
         now = self._clock.seconds()
