@@ -47,8 +47,11 @@ def build(site: Site, settings: Settings) -> Listeners:
     """
     The service, ready to start.
 
-    :raises ValueError: ``passive_ports`` or ``passive_address`` is malformed; the text says how it is written.
+    :raises ValueError: ``passive_ports`` or ``passive_address`` is malformed, or TLS is required and there is no certificate;
+        the text says what to do.
     """
+    if settings.require_tls != "none" and not site.has_tls:
+        raise ValueError("require_tls needs a certificate; give one, or set require_tls to none")
     count = ConnectionCount(settings.max_connections, settings.max_connections_per_source)
     clear = FTPFactory(site, count, settings)
     listeners = [Listener("ftp", endpoint, clear) for endpoint in settings.listen]

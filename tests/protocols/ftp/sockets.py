@@ -28,7 +28,8 @@ class RealServer:
         self.site = replace(world.site, reactor=reactor, clock=reactor)
         if files is not None:
             self.site.files = files
-        given = Settings(listen=("tcp:0:interface=127.0.0.1",), listen_tls=("tcp:0:interface=127.0.0.1",), **settings)
+        here = ("tcp:0:interface=127.0.0.1",)
+        given = Settings(**{"listen": here, "listen_tls": here, **settings})
         self.listeners = build(self.site, given)
         self.listeners.startService()
         done: list[Any] = []

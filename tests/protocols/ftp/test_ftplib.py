@@ -182,6 +182,22 @@ class FtplibTests(TestCase):
 
         return self.in_thread(script)
 
+    def test_ipv6(self) -> Deferred[None]:
+        """Over IPv6 ftplib uses EPSV and EPRT; PASV cannot tell such an address and says so."""
+        server = RealServer(self, listen=("tcp:0:interface=\\:\\:1",))
+
+        def script() -> None:
+            client = ftplib.FTP()
+            client.connect("::1", server.port, LIMIT)
+            client.login("ann", "pw")
+            client.storbinary("STOR b", io.BytesIO(b"six"))
+            client.set_pasv(False)
+            self.assertEqual(client.nlst(), ["b"])
+            self.assertRaises(ftplib.error_temp, client.sendcmd, "PASV")
+            client.quit()
+
+        return self.in_thread(script)
+
     def test_wrong_password(self) -> Deferred[None]:
         """A wrong password is 530; the third closes the connection."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.filestore.interface import Upload
 from launcelot.filestore.memory import MemoryUpload
+from launcelot.protocols.ftp.data import READ_AHEAD
 from tests.protocols.ftp.kit import Peer
 
 
@@ -302,6 +304,47 @@ class BesideTests(SynchronousTestCase):
         self.assertEqual(peer.link.take(), b"")
         data.go_on_reading()  # type: ignore[attr-defined]
         self.assertEqual(codes(peer.link.take()), [226, 421])
+
+
+class MemoryTests(SynchronousTestCase):
+    """What a transfer may hold in memory."""
+
+    def test_slow_disk_holds_the_sender_up(self) -> None:
+        """While the store waits, the connection is read up to a bound and no further; then everything arrives."""
+        waiting: list[Deferred[None]] = []
+        write = MemoryUpload.write
+
+        async def slow(self: MemoryUpload, data: bytes) -> None:
+            waiting.append(Deferred())
+            await waiting[-1]
+            await write(self, data)
+
+        self.patch(MemoryUpload, "write", slow)
+        peer = Peer()
+        data = peer.data()
+        peer.do("STOR f")
+        data.say(b"x" * 3_000_000)
+        data.half_close()
+        connection = peer.link.server.data._connection
+        self.assertLessEqual(connection._waiting, READ_AHEAD + 65_536)
+        while waiting and not peer.names():
+            waiting.pop(0).callback(None)
+            data.flush()
+            self.assertLessEqual(connection._waiting, READ_AHEAD + 65_536)
+        self.assertEqual(codes(peer.link.take()), [226])
+        self.assertEqual(peer.content("f"), b"x" * 3_000_000)
+
+    def test_slow_reader_holds_the_disk_up(self) -> None:
+        """While the client does not read, no more of the file is read than fits the buffers on the way."""
+        peer = Peer()
+        peer.put("f", data=b"x" * 5_000_000)
+        data = peer.data()
+        data.stop_reading()
+        peer.do("RETR f")
+        transfer = peer.link.server.session.transfer
+        self.assertLess(transfer.octets, 500_000)
+        data.go_on_reading()
+        self.assertEqual(len(data.take()), 5_000_000)
 
 
 class SlowTests(SynchronousTestCase):

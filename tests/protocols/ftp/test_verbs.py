@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.protocols.ftp import commands
 from launcelot.protocols.ftp.commands import ABSENT, COMMANDS, HTTP
+from launcelot.protocols.ftp.service import Settings, build
 from launcelot.testing.dialogue import play
+from launcelot.testing.site import memory_site
 from tests.protocols.ftp.kit import Peer, make_factory
 
 ARGUMENTS = {
@@ -519,3 +525,21 @@ class SettingsTests(SynchronousTestCase):
             self.assertRaises(ValueError, make_factory, world, passive_ports=bad)
         for bad in ("0.0.0.0", "localhost", "::1", "1.2.3"):
             self.assertRaises(ValueError, make_factory, world, passive_address=bad)
+
+    def test_required_tls_needs_a_certificate(self) -> None:
+        """A service that would let nobody in is not built."""
+        world = Peer(login=False).world
+        self.assertRaises(ValueError, build, world.site, Settings(require_tls="control"))
+
+    def test_listeners(self) -> None:
+        """Without a certificate there is no listener inside TLS; with one there are both."""
+        names = [one.name for one in build(Peer(login=False).world.site, Settings()).listeners]
+        self.assertEqual(names, ["ftp"])
+        names = [one.name for one in build(memory_site(tls=True).site, Settings()).listeners]
+        self.assertEqual(names, ["ftp", "ftps"])
+
+    def test_readme_names_everything(self) -> None:
+        """The README names every verb and every setting."""
+        text = (Path(commands.__file__).parent / "README.rst").read_text("utf-8")
+        for name in [*COMMANDS, *(one.name for one in fields(Settings))]:
+            self.assertIn(name, text)
