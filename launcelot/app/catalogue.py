@@ -21,12 +21,14 @@ class Place:
     :ivar default: an unprivileged port for it.
     :ivar standard: the port the protocol is known by.
     :ivar usual: whether a daemon without configuration listens there.
+    :ivar kind: of its endpoints, ``"tcp"`` or ``"udp"``.
     """
 
     setting: str
     default: int
     standard: int
     usual: bool = True
+    kind: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,11 @@ SERVICES: Mapping[str, ServiceEntry] = {
     "questions": ServiceEntry(
         "launcelot.protocols.questions.service",
         "Sir Launcelot answers questions",
-        {"questions": Place("listen", 1060, 1060), "questions-tls": Place("listen_tls", 1067, 1067, usual=False)},
+        {
+            "questions": Place("listen", 1060, 1060),
+            "questions-tls": Place("listen_tls", 1067, 1067, usual=False),
+            "questions-udp": Place("listen_udp", 1060, 1060, usual=False, kind="udp"),
+        },
         checks={
             "tables": "launcelot.protocols.questions.tables:check_tables",
             "answerer": "launcelot.protocols.questions.guests:check_answerer",

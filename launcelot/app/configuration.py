@@ -296,7 +296,7 @@ def endpoint_fault(endpoint: str) -> str:
     kind, _, rest = endpoint.partition(":")
     if not kind or not rest or not kind.isascii() or not kind.isalnum():
         return f"{endpoint!r} is not an endpoint such as 'tcp:2525:interface=127.0.0.1'"
-    if kind not in ("tcp", "tcp6"):
+    if kind not in ("tcp", "tcp6", "udp", "udp6"):
         return ""
     port = rest.partition(":")[0].removeprefix("port=")
     if not (port.isascii() and port.isdigit() and int(port) <= 65_535):

@@ -144,7 +144,7 @@ def demo_configuration(folder: Path, ports: str) -> Configuration:
         changes: dict[str, Any] = {"max_connections_per_source": PER_SOURCE}
         for place in SERVICES[name].places.values():
             port = {"free": 0, "default": place.default, "book": place.standard}[ports]
-            changes[place.setting] = (f"tcp:{port}:interface=127.0.0.1",)
+            changes[place.setting] = (f"{place.kind}:{port}:interface=127.0.0.1",)
         services[name] = dataclasses.replace(settings, **changes)
     return dataclasses.replace(configuration, daemon=daemon, services=services)
 

@@ -13,6 +13,7 @@ from launcelot.hosting.listening import Listening
 SCHEMES: Mapping[str, str] = {
     "questions": "tcp",
     "questions-tls": "tls",
+    "questions-udp": "udp",
     "smtp": "smtp",
     "submission": "smtp",
     "submissions": "smtps",

@@ -2,7 +2,8 @@
 Listeners: endpoint strings made into ports, and what listens where told to people and programs.
 
 A TCP listener is ours (:func:`launcelot.hosting.transport.listen_tcp`), so that replies leave at the end of the read event and
-the backlog is right; every other kind of endpoint string (``unix:``, ``systemd:``, ``tls:`` ...) is Twisted's.
+the backlog is right; UDP endpoints (``udp:``) are those of :mod:`launcelot.hosting.datagrams`; every other kind of endpoint
+string (``unix:``, ``systemd:``, ``tls:`` ...) is Twisted's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from twisted.internet.endpoints import _parse, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
 
+from launcelot.hosting.datagrams import DatagramListener, listen_datagrams
 from launcelot.hosting.gather import gather
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.transport import BACKLOG, listen_tcp
@@ -60,12 +62,16 @@ class Listeners(Service):
     The listeners of one service: they listen when it starts; when it stops they close and sessions are drained.
 
     :param reactor: listens.
+    :param datagrams: UDP endpoints of the same service.
     """
 
-    def __init__(self, reactor: Any, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self, reactor: Any, listeners: Sequence[Listener], datagrams: Sequence[DatagramListener] = ()
+    ) -> None:
         self._reactor = reactor
         self.listeners = tuple(listeners)
-        self._ports: list[tuple[Listener, Any]] = []
+        self.datagrams = tuple(datagrams)
+        self._ports: list[tuple[Listener | DatagramListener, Any]] = []
 
     async def listen(self) -> None:
         """
@@ -80,9 +86,14 @@ class Listeners(Service):
             raise
 
     async def _listen(self) -> None:
-        for listener in self.listeners:
+        everything: list[Listener | DatagramListener] = [*self.listeners, *self.datagrams]
+        for listener in everything:
             try:
-                port = await listen(self._reactor, listener.endpoint, listener.factory)
+                port: Any
+                if isinstance(listener, DatagramListener):
+                    port = listen_datagrams(self._reactor, listener.endpoint, listener.server)
+                else:
+                    port = await listen(self._reactor, listener.endpoint, listener.factory)
             except CannotListenError as error:
                 raise CannotListen(explain(listener, error)) from error
             except ValueError as error:
@@ -154,15 +165,17 @@ async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
     return await parsed.listen(factory)
 
 
-def describe(listener: Listener, port: Any) -> Listening:
+def describe(listener: Listener | DatagramListener, port: Any) -> Listening:
     """One row of the table of services."""
     address = port.getHost()
-    tls = "implicit" if listener.factory.implicit_tls else "starttls" if listener.factory.offers_tls else "none"
+    tls = "none"
+    if isinstance(listener, Listener):
+        tls = "implicit" if listener.factory.implicit_tls else "starttls" if listener.factory.offers_tls else "none"
     host = getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or "")
     return Listening(listener.name, host, int(getattr(address, "port", 0)), tls)
 
 
-def explain(listener: Listener, error: CannotListenError) -> str:
+def explain(listener: Listener | DatagramListener, error: CannotListenError) -> str:
     """Why an endpoint cannot be had, and what to do, in one line."""
     reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
     where = f"{error.interface or 'any'}:{error.port}"

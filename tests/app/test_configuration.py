@@ -254,13 +254,13 @@ class CatalogueTests(SynchronousTestCase):
 
     def test_default_ports_are_the_settings_ones(self) -> None:
         """The help tells the truth, and the ports of different listeners differ."""
-        seen: list[int] = []
+        seen: list[tuple[str, int]] = []
         for name, entry in SERVICES.items():
             settings = settings_of(name)()
             for place in entry.places.values():
-                expected = (f"tcp:{place.default}:interface=127.0.0.1",) if place.usual else ()
+                expected = (f"{place.kind}:{place.default}:interface=127.0.0.1",) if place.usual else ()
                 self.assertEqual(expected, getattr(settings, place.setting), name)
-                seen.append(place.default)
+                seen.append((place.kind, place.default))
         self.assertEqual(len(set(seen)), len(seen))
 
     def test_every_service_can_limit_sources(self) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from launcelot.core.limits import ConnectionCount
+from launcelot.core.rates import TokenBuckets
 from launcelot.core.settings import setting
+from launcelot.hosting.datagrams import DatagramListener
 from launcelot.hosting.listening import Listener, Listeners
 from launcelot.hosting.site import Site
 from launcelot.protocols.questions.answers import BOOK, Answering
@@ -16,8 +18,12 @@ from launcelot.protocols.questions.grammar import MAX_QUESTION
 from launcelot.protocols.questions.guests import Guest, find
 from launcelot.protocols.questions.server import QuestionsFactory
 from launcelot.protocols.questions.tables import Tables
+from launcelot.protocols.questions.udp import QuestionsDatagrams
 
 log = Logger(namespace="launcelot.questions")
+
+BURST_SECONDS = 5.0
+"""A source that was silent for that long may send at once what it might have sent meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,13 @@ class Settings:
 
     listen: tuple[str, ...] = setting(("tcp:1060:interface=127.0.0.1",), "Endpoints that answer in the clear.")
     listen_tls: tuple[str, ...] = setting((), "Endpoints that speak TLS from the first octet.")
+    listen_udp: tuple[str, ...] = setting((), "UDP endpoints, such as 'udp:1060:interface=127.0.0.1'.")
+    datagram_rate: float = setting(
+        100.0,
+        "Datagrams that one IPv4 address or IPv6 /64 may send for ever; five times as many at once. Others are dropped.",
+        unit="datagrams per second",
+        minimum=0.1,
+    )
     tables: tuple[str, ...] = setting(
         (),
         "TOML or JSON files of questions and answers, read again when they change; later ones prevail."
@@ -84,4 +97,9 @@ def build(site: Site, settings: Settings, answers: Answering | None = None) -> L
     if site.has_tls:
         secure = QuestionsFactory(site, "questions-tls", count, settings, who, implicit_tls=True)
         listeners += [Listener("questions-tls", endpoint, secure) for endpoint in settings.listen_tls]
-    return Listeners(site.reactor, listeners)
+    rates = TokenBuckets(settings.datagram_rate, max(1.0, BURST_SECONDS * settings.datagram_rate))
+    datagrams = [
+        DatagramListener("questions-udp", endpoint, QuestionsDatagrams(site, rates, settings, who))
+        for endpoint in settings.listen_udp
+    ]
+    return Listeners(site.reactor, listeners, datagrams)
