@@ -92,6 +92,23 @@ def entry_of(name: str, found: os.stat_result) -> Entry:
     return Entry(name, is_folder, size, found.st_mtime, found.st_mode & MODE_MASK, unique)
 
 
+def looked_at(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What an entry is, links not followed; None if it has gone since it was listed."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def unlinked(folder: Descriptor, name: str) -> bool:
+    """Remove a name; False if somebody else did."""
+    try:
+        os.unlink(name, dir_fd=folder.number)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def kept_name(path: Path) -> bytes:
     """The file that keeps what an abandoned upload to ``path`` left."""
     return KEPT + hashlib.sha256(b"/".join(octets_of(path))).hexdigest().encode("ascii")
@@ -215,10 +232,10 @@ class Place:
         batch: list[Entry] = []
         with refusing():
             for one in listing:
-                try:
-                    batch.append(entry_of(decode(os.fsencode(one.name)), one.stat(follow_symlinks=False)))
-                except (NotFound, FileNotFoundError):
+                found = looked_at(one)
+                if found is None or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                     continue
+                batch.append(entry_of(decode(os.fsencode(one.name)), found))
                 if len(batch) >= count:
                     break
         return batch
@@ -229,11 +246,8 @@ class Place:
             self.room.stored = sum(self._sizes(self.descriptor((), FOLDER)))
             uploads = self.descriptor((), FOLDER, part=UPLOADS)
             with os.scandir(uploads.number) as entries:
-                return {
-                    one.name: one.stat(follow_symlinks=False).st_size
-                    for one in entries
-                    if one.name.startswith(decode(KEPT))
-                }
+                found = ((one.name, looked_at(one)) for one in entries if one.name.startswith(decode(KEPT)))
+                return {name: known.st_size for name, known in found if known is not None}
 
     def _sizes(self, top: Descriptor) -> Iterator[int]:
         waiting = [top]
@@ -241,12 +255,18 @@ class Place:
             folder = waiting.pop()
             with os.scandir(folder.number) as entries:
                 for one in entries:
-                    found = one.stat(follow_symlinks=False)
-                    if stat.S_ISREG(found.st_mode):
+                    found = looked_at(one)
+                    if found is not None and stat.S_ISREG(found.st_mode):
                         yield found.st_size
-                    elif stat.S_ISDIR(found.st_mode):
-                        waiting.append(Descriptor(self.opener.open(folder.number, (os.fsencode(one.name),), FOLDER)))
+                    elif found is not None and stat.S_ISDIR(found.st_mode):
+                        waiting += self._below(folder, os.fsencode(one.name))
             folder.close()
+
+    def _below(self, folder: Descriptor, name: bytes) -> list[Descriptor]:
+        try:
+            return [Descriptor(self.opener.open(folder.number, (name,), FOLDER))]
+        except FileNotFoundError:
+            return []
 
     def free(self) -> int:
         """Octets the disk still takes from us."""
@@ -273,7 +293,7 @@ class Place:
             if kept is not None and not append:
                 if offset and offset <= kept.st_size:
                     return Begun(self._take_over(uploads, path, staged, offset), path[-1], None, offset, size)
-                os.unlink(kept_name(path), dir_fd=uploads.number)
+                unlinked(uploads, decode(kept_name(path)))
             keeps = size if append else offset
             if keeps > size:
                 raise Invalid("there are fewer octets than that")
@@ -363,10 +383,7 @@ class Place:
         """Drop an upload."""
         with refusing():
             uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
-            try:
-                os.unlink(upload.encode("ascii") + NEW, dir_fd=uploads.number)
-            except FileNotFoundError:
-                pass
+            unlinked(uploads, upload + decode(NEW))
 
     def reap(self, older_than: float, active: frozenset[str]) -> list[str]:
         """Remove what was abandoned, by us or by a process that was killed; the names of what went."""
@@ -376,8 +393,8 @@ class Place:
             gone: list[str] = []
             with os.scandir(uploads.number) as entries:
                 for one in entries:
-                    if one.name not in spared and one.stat(follow_symlinks=False).st_mtime < older_than:
-                        os.unlink(one.name, dir_fd=uploads.number)
+                    found = looked_at(one) if one.name not in spared else None
+                    if found is not None and found.st_mtime < older_than and unlinked(uploads, one.name):
                         gone.append(one.name)
             return gone
 

@@ -69,6 +69,7 @@ class FTPServer(ServerStream):
         self._reading: Deferred[Request | Malformed] | None = None
         self._over: Deferred[None] | None = None
         self._errors = 0
+        self._context: Any = None
 
     def connectionMade(self) -> None:
         """Take urgent octets in line: clients send ABOR, or its last octet, as TCP urgent data."""
@@ -82,6 +83,11 @@ class FTPServer(ServerStream):
         super().connectionLost(reason)
         if self.data is not None:
             self.data.abort("the control connection was lost")
+
+    def start_tls(self, context: Any, client: bool = False) -> None:
+        """Keep the context: data connections use the same, so that they can resume this session."""
+        self._context = context
+        super().start_tls(context, client)
 
     async def serve(self) -> None:
         """The session from greeting to goodbye."""
@@ -231,8 +237,7 @@ class FTPServer(ServerStream):
 
     async def _transfer(self, transfer: Transfer) -> bytes:
         try:
-            context = self.site.server_tls() if self.session.protected else None
-            channel = await self._data.open(context)
+            channel = await self._data.open(self._context if self.session.protected else None)
         except NoChannel as why:
             await transfer.give_up()
             return reply(426 if self.session.aborted else 425, str(why))

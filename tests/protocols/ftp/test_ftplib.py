@@ -6,16 +6,35 @@ import ftplib
 import io
 import ssl
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from launcelot.hosting.tls import server_options
 from launcelot.testing.certificates import Certificates
 from tests.protocols.ftp.sockets import RealServer
 
 LIMIT = 20.0
+
+
+class Resuming(ftplib.FTP_TLS):
+    """A client that resumes the control connection's session on data connections, as careful clients do."""
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        self.reused: list[bool | None] = []
+        super().__init__(*args, **kw)
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[Any, int | None]:
+        """Like FTP_TLS, with the session handed over."""
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        control: Any = self.sock
+        wrapped = self.context.wrap_socket(connection, server_hostname=self.host, session=control.session)
+        self.reused.append(wrapped.session_reused)
+        return wrapped, size
+
 
 
 class FtplibTests(TestCase):
@@ -179,6 +198,26 @@ class FtplibTests(TestCase):
             self.assertEqual([name for name, _ in client.mlsd()], ["b"])
             self.assertEqual(client.nlst(), ["b"])
             client.quit()
+
+        return self.in_thread(script)
+
+    def test_data_connections_resume_the_session(self) -> Deferred[None]:
+        """A client that asks for it resumes the control connection's TLS session, in TLS 1.2 and 1.3."""
+        options = server_options(self.certificates.certificate, self.certificates.key)
+        server = RealServer(self, SimpleNamespace(server=options))
+
+        def script() -> None:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = ssl.create_default_context(cadata=self.certificates.certificate.decode())
+                context.maximum_version = version
+                client = Resuming(context=context, encoding="utf-8")
+                client.connect("localhost", server.port, LIMIT)
+                client.login("ann", "pw")
+                client.prot_p()
+                client.storbinary("STOR b", io.BytesIO(b"x" * 100_000))
+                self.assertEqual(client.nlst(), ["b"])
+                self.assertEqual(client.reused, [True, True], version)
+                client.quit()
 
         return self.in_thread(script)
 
