@@ -59,6 +59,17 @@ def sort_out(flags: Collection[str]) -> Flags:
     return Flags(system, tuple(keywords.values()))
 
 
+def union(given: Collection[Flags]) -> Flags:
+    """All flags of several messages together."""
+    system = 0
+    keywords: dict[str, str] = {}
+    for flags in given:
+        system |= flags.system
+        for keyword in flags.keywords:
+            keywords.setdefault(keyword.casefold(), keyword)
+    return Flags(system, tuple(keywords.values()))
+
+
 def _system_bit(folded: str) -> int:
     bit = _SYSTEM_BITS.get(folded)
     if bit is None:

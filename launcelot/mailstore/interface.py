@@ -138,6 +138,22 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """
+    A message that is to be added together with others.
+
+    :ivar body: gives its octets, asked where they are needed, maybe twice and in another thread.
+    :ivar size: of them.
+    :ivar internal_date: None for now.
+    """
+
+    body: Callable[[], Buffer]
+    size: int
+    flags: Collection[str] = ()
+    internal_date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Copied:
     """Where messages went, in the order of their source UIDs.  RFC 4315 section 3 COPYUID."""
 
@@ -168,8 +184,11 @@ class Mailbox(Protocol):
         :raises Gone: (as every method below) it has been deleted.
         """
 
-    async def states(self) -> Sequence[MessageState]:
-        """Every message's UID, MODSEQ and flags, ascending by UID."""
+    async def uids(self) -> Sequence[int]:
+        """Every message's UID, ascending: what SELECT asks of a mailbox."""
+
+    async def states(self, uids: Sequence[int] | None = None) -> Sequence[MessageState]:
+        """UID, MODSEQ and flags of every message, or of those among ``uids`` that are there; ascending by UID."""
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets, ascending by UID: what a POP3 log-in asks of a whole mailbox."""
@@ -197,6 +216,13 @@ class Mailbox(Protocol):
         :raises OverQuota: the account is full.
         :raises LimitReached: too many keywords.
         :raises Invalid: a flag with a backslash does not exist, or a keyword is empty, over 200 octets or not printable ASCII.
+        """
+
+    async def append_all(self, drafts: Sequence[Draft]) -> Sequence[Appended]:
+        """
+        Add messages in one transaction, in order; all or none.  RFC 3502.
+
+        :raises Refusal: as :meth:`append` does; nothing is added then.
         """
 
     async def store(

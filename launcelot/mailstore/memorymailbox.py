@@ -10,18 +10,19 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from heapq import heappop, heappush
 from typing import Protocol
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore import search
 from launcelot.mailstore.dates import whole
-from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate
+from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate, union
 from launcelot.mailstore.interface import (
     Appended,
     Changes,
     Copied,
+    Draft,
     MailboxInfo,
     MailboxStatus,
     Message,
@@ -242,10 +243,14 @@ class MemoryMailbox:
         """Its numbers now."""
         return self._shelf.status()
 
-    async def states(self) -> Sequence[MessageState]:
-        """Every message's UID, MODSEQ and flags, ascending by UID."""
+    async def uids(self) -> Sequence[int]:
+        """Every message's UID, ascending."""
+        return list(self._shelf.entries)
+
+    async def states(self, uids: Sequence[int] | None = None) -> Sequence[MessageState]:
+        """UID, MODSEQ and flags of every message, or of those among ``uids``; ascending by UID."""
         shelf = self._shelf
-        return [shelf.state(entry) for entry in shelf.entries.values()]
+        return [shelf.state(entry) for entry in (shelf.entries.values() if uids is None else shelf.present(uids))]
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets, ascending by UID."""
@@ -289,6 +294,20 @@ class MemoryMailbox:
         shelf = self._shelf
         appended = add_message(self._account, shelf, body, given, internal_date)
         self._account.watchers.notify([shelf.number])
+        return appended
+
+    async def append_all(self, drafts: Sequence[Draft]) -> Sequence[Appended]:
+        """Add messages, all or none."""
+        given = [sort_out(draft.flags) for draft in drafts]
+        shelf = self._shelf
+        self._account.make_room(sum(draft.size for draft in drafts))
+        shelf.keywords.admit(union(given), shelf.masks)
+        appended = [
+            add_message(self._account, shelf, draft.body(), flags, draft.internal_date)
+            for draft, flags in zip(drafts, given, strict=True)
+        ]
+        if drafts:
+            self._account.watchers.notify([shelf.number])
         return appended
 
     async def store(
@@ -407,6 +426,21 @@ class Found:
     def internal_day(self) -> date:
         """The day it arrived."""
         return self._entry.internal_date.date()
+
+    @property
+    def arrived(self) -> datetime:
+        """The moment it arrived."""
+        return self._entry.internal_date
+
+    @property
+    def saved_day(self) -> date:
+        """The day it came into the mailbox."""
+        return self._entry.saved.astimezone(UTC).date()
+
+    @property
+    def email_id(self) -> str:
+        """Its EMAILID."""
+        return self._entry.body.email_id
 
     @property
     def sent_day(self) -> date | None:

@@ -8,7 +8,7 @@ Dates compare without time and zone, as the message states them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 
 
@@ -47,9 +47,22 @@ class Flagged:
 
 @dataclass(frozen=True, slots=True)
 class Uids:
-    """Messages with a UID in one of the ranges, each from low to high, both included."""
+    """
+    Messages with a UID in one of the ranges, each from low to high, both included.
+
+    :ivar ranges: kept ascending and apart, whatever order they are given in, so that a UID is found by halving.
+    """
 
     ranges: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted(self.ranges):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            elif low <= high:
+                merged.append((low, high))
+        object.__setattr__(self, "ranges", tuple(merged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,29 @@ class InternalDate:
 
     compare: Compare
     day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Messages by the moment they arrived, in whole seconds."""
+
+    compare: Compare
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDate:
+    """Messages by the day, in UTC, on which they came into the mailbox.  RFC 8514 section 4.3."""
+
+    compare: Compare
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """Messages with that EMAILID."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +157,19 @@ class Or:
 
 
 Query = (
-    All | Flagged | Uids | Size | InternalDate | SentDate | Contains | Header | ModSeq | Not | And | Or
+    All
+    | Flagged
+    | Uids
+    | Size
+    | InternalDate
+    | Arrived
+    | SavedDate
+    | EmailId
+    | SentDate
+    | Contains
+    | Header
+    | ModSeq
+    | Not
+    | And
+    | Or
 )

@@ -7,16 +7,19 @@ that cheap conditions spare it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from launcelot.core.errors import Invalid
 from launcelot.mailstore.query import (
     All,
     And,
+    Arrived,
     Compare,
     Contains,
+    EmailId,
     Field,
     Flagged,
     Header,
@@ -25,6 +28,7 @@ from launcelot.mailstore.query import (
     Not,
     Or,
     Query,
+    SavedDate,
     SentDate,
     Size,
     Uids,
@@ -50,6 +54,12 @@ class Subject(Protocol):
     def size(self) -> int: ...
     @property
     def internal_day(self) -> date: ...
+    @property
+    def arrived(self) -> datetime: ...
+    @property
+    def saved_day(self) -> date: ...
+    @property
+    def email_id(self) -> str: ...
     @property
     def sent_day(self) -> date | None: ...
     @property
@@ -155,8 +165,8 @@ def place(field: Field, subject: str, sender: str, to: str, cc: str, bcc: str) -
 
 
 def _uids(query: Uids, message: Subject) -> bool:
-    uid = message.uid
-    return any(low <= uid <= high for low, high in query.ranges)
+    place = bisect_right(query.ranges, message.uid, key=lambda pair: pair[0])
+    return place > 0 and message.uid <= query.ranges[place - 1][1]
 
 
 def _sent(query: SentDate, message: Subject) -> bool:
@@ -179,6 +189,9 @@ _MATCHERS: dict[type, Callable[[Any, Subject], bool]] = {
     Uids: _uids,
     Size: lambda query, message: compare(message.size, query.compare, query.octets),
     InternalDate: lambda query, message: compare(message.internal_day, query.compare, query.day),
+    Arrived: lambda query, message: compare(message.arrived, query.compare, query.moment),
+    SavedDate: lambda query, message: compare(message.saved_day, query.compare, query.day),
+    EmailId: lambda query, message: message.email_id == query.id,
     SentDate: _sent,
     Contains: _contains,
     Header: lambda query, message: message.text.has_field(query.name.casefold(), query.text.casefold()),

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal
-from launcelot.mailstore.interface import INBOX
+from launcelot.mailstore.interface import INBOX, Draft
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.watchers import Watchers
@@ -250,6 +250,12 @@ class AccountFile:
         if len(body) < ANALYSE_ASIDE:
             return None
         return await self._readers.run(lambda: analyse(body))
+
+    async def analysis_of(self, draft: Draft) -> Analysis | None:
+        """Likewise, of a message that comes with others."""
+        if draft.size < ANALYSE_ASIDE:
+            return None
+        return await self._readers.run(lambda: analyse(draft.body()))
 
 
 def at_once(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:

@@ -17,6 +17,7 @@ from launcelot.mailstore.interface import (
     Appended,
     Changes,
     Copied,
+    Draft,
     MailboxInfo,
     MailboxStatus,
     Message,
@@ -30,6 +31,8 @@ from launcelot.workers.staging import Buffer
 
 SHORT = 200
 """Rows read in the reactor thread at most; they take about a millisecond."""
+SHORT_COLUMN = 2_000
+"""UIDs read in the reactor thread at most; they take about a millisecond."""
 SLICE = 500
 """Rows read at a time in a reader thread."""
 SHORT_OCTETS = 262_144
@@ -60,14 +63,23 @@ class SqliteMailbox:
         """Its numbers now."""
         return await self._file.read(lambda connection: sqlrows.status_of(connection, self._number))
 
-    async def states(self) -> Sequence[MessageState]:
-        """Every message's UID, MODSEQ and flags, ascending by UID."""
+    async def uids(self) -> Sequence[int]:
+        """Every message's UID, ascending."""
+        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
+        read = self._file.read if rows <= SHORT_COLUMN else self._file.read_aside
+        return await read(lambda connection: sqlrows.uids_of(connection, self._number))
+
+    async def states(self, uids: Sequence[int] | None = None) -> Sequence[MessageState]:
+        """UID, MODSEQ and flags of every message, or of those among ``uids``; ascending by UID."""
 
         def job(connection: Connection) -> Sequence[MessageState]:
             sqlrows.numbers_of(connection, self._number)
+            if uids is not None:
+                return sqlrows.states_among(connection, self._number, uids)
             return sqlrows.states_of(connection, self._number)
 
         rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
+        rows = rows if uids is None else len(uids)
         return await (self._file.read(job) if rows <= SHORT else self._file.read_aside(job))
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
@@ -135,6 +147,19 @@ class SqliteMailbox:
         return await self._file.write(
             lambda writing: writing.add(self._number, body, analysis, given, internal_date), self._quota
         )
+
+    async def append_all(self, drafts: Sequence[Draft]) -> Sequence[Appended]:
+        """Add messages, all or none."""
+        given = [sort_out(draft.flags) for draft in drafts]
+        analyses = [await self._file.analysis_of(draft) for draft in drafts]
+
+        def job(writing: Writing) -> Sequence[Appended]:
+            return [
+                writing.add(self._number, draft.body(), analysis, flags, draft.internal_date)
+                for draft, analysis, flags in zip(drafts, analyses, given, strict=True)
+            ]
+
+        return await self._file.write(job, self._quota) if drafts else ()
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None

@@ -149,6 +149,21 @@ def states_of(connection: sqlite3.Connection, mailbox: int, above: int = 0) -> l
     ]
 
 
+def states_among(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int]) -> list[MessageState]:
+    """States of those messages among ``uids`` that are there; ascending by UID."""
+    flags = keywords_of(connection, mailbox).flags
+    return [
+        MessageState(uid, modseq, flags(mask_of(system, words)))
+        for uid, modseq, system, words in connection.execute(_STATES_AMONG, (mailbox, listed(uids)))
+    ]
+
+
+def uids_of(connection: sqlite3.Connection, mailbox: int) -> list[int]:
+    """UIDs of all messages, ascending."""
+    numbers_of(connection, mailbox)
+    return [uid for (uid,) in connection.execute("SELECT uid FROM messages WHERE mailbox = ? ORDER BY uid", (mailbox,))]
+
+
 def sizes_of(connection: sqlite3.Connection, mailbox: int) -> list[tuple[int, int]]:
     """UID and octets of all messages, ascending by UID."""
     numbers_of(connection, mailbox)
@@ -265,6 +280,10 @@ _STATUS = """
     FROM mailboxes WHERE number = ?
 """
 _STATES = "SELECT uid, modseq, flags, keywords FROM messages WHERE mailbox = ? ORDER BY uid"
+_STATES_AMONG = """
+    SELECT uid, modseq, flags, keywords FROM messages
+    WHERE mailbox = ? AND uid IN (SELECT value FROM json_each(?)) ORDER BY uid
+"""
 # Left alone, SQLite reads all messages in the order of their UIDs to spare the sorting of a few.
 _CHANGED = """
     SELECT uid, modseq, flags, keywords FROM messages INDEXED BY messages_by_modseq

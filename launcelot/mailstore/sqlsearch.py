@@ -9,18 +9,21 @@ which bounds the depth of its expressions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from sqlite3 import Connection
 from typing import Any
 
 from launcelot.mailstore import search
+from launcelot.mailstore.dates import moment_of, seconds_of
 from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
 from launcelot.mailstore.query import (
     All,
     And,
+    Arrived,
     Compare,
     Contains,
+    EmailId,
     Field,
     Flagged,
     InternalDate,
@@ -28,6 +31,7 @@ from launcelot.mailstore.query import (
     Not,
     Or,
     Query,
+    SavedDate,
     SentDate,
     Size,
     Uids,
@@ -83,10 +87,21 @@ class SqliteSubject:
     def __init__(self, connection: Connection, keywords: Keywords, row: Sequence[Any]) -> None:
         self._connection = connection
         self._keywords = keywords
-        self.uid, self.modseq, flags, words, self.size, internal_day, sent_day, self._content, *self._places = row
+        self.uid, self.modseq, flags, words, self.size, internal_day, sent_day, self._content, *others = row
+        self._internal, self._saved, self.email_id, *self._places = others
         self._mask = mask_of(flags, words)
         self.internal_day = date.fromordinal(internal_day)
         self.sent_day = None if sent_day is None else date.fromordinal(sent_day)
+
+    @property
+    def arrived(self) -> datetime:
+        """The moment it arrived."""
+        return moment_of(self._internal)
+
+    @property
+    def saved_day(self) -> date:
+        """The day it came into the mailbox."""
+        return moment_of(self._saved).date()
 
     @cached_property
     def text(self) -> search.Text:
@@ -139,6 +154,13 @@ def _contains(query: Contains, keywords: Keywords) -> Condition | None:
     return f"instr(c.{column}, ?) > 0", [text(query.text.casefold())]
 
 
+def _saved(query: SavedDate, keywords: Keywords) -> Condition:
+    start = (query.day.toordinal() - _EPOCH_DAY) * 86_400
+    if query.compare is Compare.EQUAL:
+        return "m.saved BETWEEN ? AND ?", [start, start + 86_399]
+    return f"m.saved {_SIGNS[query.compare]} ?", [start + 86_399 if query.compare is Compare.ABOVE else start]
+
+
 def _not(query: Not, keywords: Keywords) -> Condition | None:
     condition = condition_of(query.query, keywords)
     return None if condition is None else (f"NOT ({condition[0]})", condition[1])
@@ -156,6 +178,7 @@ def _joined(queries: Sequence[Query], keywords: Keywords, word: str, empty: str)
     return "(" + (word.join(statements) or empty) + ")", values
 
 
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SIGNS = {Compare.BELOW: "<", Compare.EQUAL: "=", Compare.FROM: ">=", Compare.ABOVE: ">"}
 _COLUMNS = {
     Field.SUBJECT: "subject",
@@ -170,6 +193,9 @@ _SAYERS: dict[type, Callable[[Any, Keywords], Condition | None]] = {
     Uids: _uids,
     Size: lambda query, keywords: (f"m.size {_SIGNS[query.compare]} ?", [fits(query.octets)]),
     InternalDate: lambda query, keywords: (f"m.internal_day {_SIGNS[query.compare]} ?", [query.day.toordinal()]),
+    Arrived: lambda query, keywords: (f"m.internal {_SIGNS[query.compare]} ?", [seconds_of(query.moment)]),
+    SavedDate: _saved,
+    EmailId: lambda query, keywords: ("c.email_id = ?", [query.id]),
     SentDate: lambda query, keywords: (
         f"(c.sent_day IS NOT NULL AND c.sent_day {_SIGNS[query.compare]} ?)",
         [query.day.toordinal()],
@@ -182,7 +208,7 @@ _SAYERS: dict[type, Callable[[Any, Keywords], Condition | None]] = {
 }
 _SUBJECTS = """
     SELECT m.uid, m.modseq, m.flags, m.keywords, m.size, m.internal_day, c.sent_day, m.content,
-        c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
+        m.internal, m.saved, c.email_id, c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
     ORDER BY m.uid

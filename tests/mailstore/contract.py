@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuota
-from launcelot.mailstore.interface import MAX_KEYWORDS, StoreMode
+from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, StoreMode
 from launcelot.mailstore.query import Contains, Field
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
@@ -93,6 +93,51 @@ class MessageContract(Contract):
         for uid in (1, 2):
             self.assertEqual(await inbox.read(uid, 0, len(whole)), whole)
         self.assertEqual(list(await inbox.search(Contains(Field.SUBJECT, "staged"))), [1, 2])
+        await check_counters(inbox)
+
+    @claim
+    async def test_uids_and_states_of_some(self) -> None:
+        """UIDs alone, and the states of those asked for that are there, each once, ascending; few and many."""
+        inbox = await self.inbox(*(message(str(number)) for number in range(6)))
+        await inbox.store([2], StoreMode.ADD, ["$Work"])
+        await inbox.remove([4])
+        self.assertEqual(list(await inbox.uids()), [1, 2, 3, 5, 6])
+        every = {state.uid: state for state in await inbox.states()}
+        for wanted in ((), (4, 77), (6, 2, 2, 4), range(1, 2_000)):
+            found = await inbox.states(wanted)
+            self.assertEqual(list(found), [every[uid] for uid in sorted(set(wanted)) if uid in every])
+        await (await self.account()).create("Other")
+        other = await (await self.account()).mailbox("Other")
+        await (await self.account()).delete("Other")
+        await self.refused(Gone, other.uids())
+        await self.refused(Gone, other.states([1]))
+
+    @claim
+    async def test_append_all_adds_all_or_none(self) -> None:
+        """Messages together keep their order, flags and dates; what is refused for one is refused for all."""
+        size = len(message("one"))
+        large = message("large", "x" * 100_000)
+        inbox = await self.inbox(quota=3 * size + len(large))
+        date = datetime(2020, 5, 5, 5, 5, 5, tzinfo=timezone(timedelta(hours=2)))
+
+        def draft(body: bytes, *flags: str) -> Draft:
+            return Draft(lambda: body, len(body), flags, date if flags else None)
+
+        added = await inbox.append_all([draft(message("one"), "$A", "\\Seen"), draft(large), draft(message("two"), "$a")])
+        self.assertEqual([one.uid for one in added], [1, 2, 3])
+        self.assertEqual(len({one.email_id for one in added}), 3)
+        self.assertEqual(await flags_of(inbox), {1: {"$A", "\\Seen"}, 2: set(), 3: {"$A"}})
+        found = await all_messages(inbox, [1, 2, 3])
+        self.assertEqual([one.internal_date == date for one in found], [True, False, True])
+        self.assertEqual(await inbox.read(2, 0, 200_000), large)
+        before = await inbox.status()
+        await self.refused(OverQuota, inbox.append_all([draft(message("one")), draft(message("two"))]))
+        await self.refused(Invalid, inbox.append_all([draft(message("one")), draft(b"", "\\None")]))
+        words = [f"word{number}" for number in range(40)]
+        mine = [draft(b"x", *words), draft(b"y", *(word + "x" for word in words))]
+        await self.refused(LimitReached, inbox.append_all(mine))
+        self.assertEqual(list(await inbox.append_all([])), [])
+        self.assertEqual(await inbox.status(), before)
         await check_counters(inbox)
 
     @claim

@@ -10,8 +10,10 @@ from launcelot.mailstore.interface import Mailbox, StoreMode
 from launcelot.mailstore.query import (
     All,
     And,
+    Arrived,
     Compare,
     Contains,
+    EmailId,
     Field,
     Flagged,
     Header,
@@ -20,11 +22,12 @@ from launcelot.mailstore.query import (
     Not,
     Or,
     Query,
+    SavedDate,
     SentDate,
     Size,
     Uids,
 )
-from tests.mailstore.kit import Contract, claim, message
+from tests.mailstore.kit import Contract, all_messages, claim, message
 
 WEST = timezone(timedelta(hours=-8))
 MESSAGES = (
@@ -65,6 +68,39 @@ class SearchContract(Contract):
             All(), Flagged("\\seen"), Flagged("$odd"), Flagged("$unknown"), Not(Flagged("\\Seen")), Flagged("\\Recent")
         )
         self.assertEqual(found, [[1, 2, 3, 4, 5], [1, 4], [1, 3, 5], [], [2, 3, 5], []])
+
+    @claim
+    async def test_moments_of_arrival(self) -> None:
+        """Seconds count, and zones do not."""
+        noon = datetime(2026, 3, 3, 12, 0, 0, tzinfo=timezone(timedelta(hours=-16)))
+        found = await self.found(*(Arrived(compare, noon) for compare in Compare))
+        self.assertEqual(found, [[1, 2], [3], [3, 4, 5], [4, 5]])
+        found = await self.found(And((Arrived(Compare.FROM, noon), Header("x-loop", "yes"))))
+        self.assertEqual(found, [[4]])
+
+    @claim
+    async def test_days_of_saving(self) -> None:
+        """The day in UTC on which a message came into this mailbox, also by COPY."""
+        inbox = await self.shelf()
+        today = self.hands.now().date()
+        tomorrow = today + timedelta(days=1)
+        self.hands.advance(86_400)
+        await inbox.copy([2, 3], "INBOX")
+        for compare, expected in zip(Compare, ([1, 2, 3, 4, 5], [6, 7], [6, 7], []), strict=True):
+            self.assertEqual(list(await inbox.search(SavedDate(compare, tomorrow))), expected)
+        self.assertEqual(list(await inbox.search(SavedDate(Compare.ABOVE, today))), [6, 7])
+        text = And((SavedDate(Compare.EQUAL, tomorrow), Header("subject", "coded")))
+        self.assertEqual(list(await inbox.search(text)), [7])
+
+    @claim
+    async def test_email_ids(self) -> None:
+        """A message and its copies have one, nobody else has it."""
+        inbox = await self.shelf()
+        await inbox.copy([2], "INBOX")
+        (one,) = await all_messages(inbox, [2])
+        self.assertEqual(list(await inbox.search(EmailId(one.email_id))), [2, 6])
+        self.assertEqual(list(await inbox.search(EmailId("M"))), [])
+        self.assertEqual(list(await inbox.search(Or((EmailId(one.email_id), Header("x-loop", ""))))), [2, 4, 6])
 
     @claim
     async def test_uids_and_sizes(self) -> None:
