@@ -26,9 +26,10 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.site import DaemonTls, build_services, build_site
-from launcelot.app.stores import Stores, build_stores, threads
+from launcelot.app.stores import Stores, build_stores, descriptor_mark, threads
 from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
+from launcelot.hosting.descriptors import Gate, limit
 from launcelot.hosting.gather import outcomes
 from launcelot.hosting.listening import CannotListen, Listeners, Listening
 from launcelot.hosting.site import Site
@@ -70,6 +71,7 @@ class Daemon(Service):
         self.stores: Stores = build_stores(configuration, threads(reactor), reactor)
         self.site: Site = build_site(reactor, configuration, self.stores, self.tls, checkers)
         self.services: Mapping[str, Listeners] = build_services(self.site, configuration)
+        self._gate = Gate(reactor, descriptor_mark(limit()), self.stores.counters)
         self._reactor = reactor
         self._failed = failed
         self._prepare = tuple(prepare)
@@ -92,6 +94,7 @@ class Daemon(Service):
             if self.folder.path.is_dir():
                 self.folder.lock()
             for listeners in self.services.values():
+                listeners.gate = self._gate
                 listeners.bind()
         except Ending as ending:
             self._failed(ending)

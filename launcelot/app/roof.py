@@ -11,16 +11,18 @@ import time
 from typing import Any
 
 from launcelot.app.errors import Ending
+from launcelot.hosting.descriptors import raise_limit
 
 
 def take_reactor() -> Any:
     """
-    The process's reactor, on a clock that nobody can set.
+    The process's reactor, on a clock that nobody can set, with as many descriptors as the process may have.
 
     Twisted's reactors go by the wall clock: set back an hour, every timer waits an hour longer.
     """
     from twisted.internet import reactor
 
+    raise_limit()
     type(reactor).seconds = staticmethod(time.monotonic)  # type: ignore[assignment]
     return reactor
 

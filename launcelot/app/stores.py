@@ -25,8 +25,9 @@ from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
+from launcelot.hosting.descriptors import limit
 from launcelot.mailstore.interface import MailStore
-from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
@@ -46,6 +47,9 @@ WAITING = 10_000
 
 MAIL_WRITERS = 2
 """Threads that write mail; each account belongs to one of them."""
+
+PER_ACCOUNT = 6
+"""Descriptors of an account's open mail file: the readers' and the writer's, each with its log and index."""
 
 
 @dataclass
@@ -116,7 +120,17 @@ async def open_accounts(configuration: Configuration) -> SqliteDirectory:
 
 def build_mail(configuration: Configuration, writers: Sequence[Workers], readers: Workers) -> SqliteMailStore:
     """The mail store alone."""
-    return SqliteMailStore(configuration.data / "mail", writers, readers, utc_now, fresh_id)
+    return SqliteMailStore(configuration.data / "mail", writers, readers, utc_now, fresh_id, mail_files(limit()))
+
+
+def mail_files(descriptors: int) -> int:
+    """How many accounts' mail files are held open: with a quarter of the descriptors, and no more than are of use."""
+    return max(4, min(OPEN_FILES, descriptors // 4 // PER_ACCOUNT))
+
+
+def descriptor_mark(descriptors: int) -> int:
+    """Of that many descriptors, those that connections may take part in; the rest is for mail, files and transfers."""
+    return descriptors - PER_ACCOUNT * mail_files(descriptors) - descriptors // 16 - 32
 
 
 def build_files(configuration: Configuration, disk: Workers) -> DiskFileStore:

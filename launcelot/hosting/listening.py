@@ -20,6 +20,7 @@ from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
 
 from launcelot.hosting.datagrams import DatagramListener, listen_datagrams
+from launcelot.hosting.descriptors import Gate
 from launcelot.hosting.gather import gather
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.transport import BACKLOG, listen_tcp
@@ -63,7 +64,10 @@ class Listeners(Service):
 
     :param reactor: listens.
     :param datagrams: UDP endpoints of the same service.
+    :ivar gate: keeps connections from taking every descriptor; set before listening.
     """
+
+    gate: Gate | None = None
 
     def __init__(
         self, reactor: Any, listeners: Sequence[Listener], datagrams: Sequence[DatagramListener] = ()
@@ -99,6 +103,8 @@ class Listeners(Service):
             except ValueError as error:
                 raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
             self._ports.append((listener, port))
+            if self.gate is not None:
+                self.gate.watch(port)
 
     def bind(self) -> None:
         """
