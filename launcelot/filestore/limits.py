@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from launcelot.core.errors import OverQuota
+from launcelot.core.errors import OverQuota, TryLater
 
 PIECE = 262_144
 """Octets that are read or written in one go off the reactor thread."""
@@ -15,6 +15,12 @@ BATCH = 250
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 MODE_MASK = 0o777
+
+
+class StorageFull(TryLater):
+    """The disk has no room, whatever the quota says; there may be some later."""
+
+    default_text = "the storage is full"
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge, TryLater
 from launcelot.filestore.beneath import Descriptor, Opener
 from launcelot.filestore.interface import Entry, Path
-from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room
+from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room, StorageFull
 from launcelot.filestore.paths import decode, encode, unique_name
 
 FILES = b"files"
@@ -61,7 +61,7 @@ def refusing() -> Iterator[None]:
         kind = REFUSALS.get(error.errno or 0)
         if kind is None:
             log.error("file store: {error}", error=str(error))
-            raise TryLater("the storage is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "") from error
+            raise (StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else TryLater) from error
         raise kind from error
 
 

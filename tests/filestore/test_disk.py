@@ -21,6 +21,7 @@ from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
+from launcelot.filestore.limits import StorageFull
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from tests.filestore.contract import ANN, Contract
 
@@ -256,7 +257,7 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
             raise OSError(errno.ENOSPC, "full")
 
         self.patch(os, "write", full)
-        self.refused(TryLater, upload.write(b"x" * 300_000))
+        self.refused(StorageFull, upload.write(b"x" * 300_000))
         self.refused(TryLater, upload.publish())
         self.get(upload.abandon())
         self.assertEqual(self.content(("f",)), b"old")

@@ -30,6 +30,7 @@ from launcelot.core.errors import (
 )
 from launcelot.core.wire import Wire
 from launcelot.filestore.interface import Path, Tree
+from launcelot.filestore.limits import StorageFull
 from launcelot.filestore.paths import resolve
 from launcelot.protocols.ftp.grammar import reply
 from launcelot.protocols.ftp.listing import ALL_FACTS
@@ -247,6 +248,7 @@ CODES: Mapping[type[Refusal], int] = {
     Gone: 550,
     LimitReached: 450,
     TryLater: 451,
+    StorageFull: 452,
 }
 """The reply code of every refusal.  RFC 959 section 4.2."""
 

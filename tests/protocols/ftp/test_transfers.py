@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.filestore.interface import Upload
+from launcelot.filestore.limits import StorageFull
 from launcelot.filestore.memory import MemoryUpload
 from launcelot.protocols.ftp.data import READ_AHEAD
 from tests.protocols.ftp.kit import Peer
@@ -99,6 +100,19 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(codes(peer.send("STOR f", b"x" * 11)), [150, 552])
         self.assertEqual(peer.content("f"), b"old")
         self.assertEqual(codes(peer.send("STOR g", b"1234567")), [150, 226])
+
+
+    def test_full_disk(self) -> None:
+        """A full disk ends an upload with 452, and the old file stays.  C05."""
+
+        async def full(self: MemoryUpload, data: bytes) -> None:
+            raise StorageFull
+
+        peer = Peer()
+        peer.put("f", data=b"old")
+        self.patch(MemoryUpload, "write", full)
+        self.assertEqual(codes(peer.send("STOR f", b"x")), [150, 452])
+        self.assertEqual(peer.content("f"), b"old")
 
 
 class EndTests(SynchronousTestCase):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.protocols.ftp import commands
 from launcelot.protocols.ftp.commands import ABSENT, COMMANDS, HTTP
 from launcelot.protocols.ftp.service import Settings, build
 from launcelot.testing.dialogue import play
+from launcelot.testing.link import Link
 from launcelot.testing.site import memory_site
 from tests.protocols.ftp.kit import Peer, make_factory
 
@@ -63,6 +66,9 @@ BEFORE = {
     "PROT": 503, "QUIT": 221, "REIN": 220, "SITE": 214, "STAT": 211, "SYST": 215, "USER": 331,
 }  # fmt: skip
 """What each verb is answered before login, where it is not 530."""
+
+WORDS = [f"{verb} {ARGUMENTS[verb]}" if verb in ARGUMENTS else verb for verb in READY]
+"""Every verb with a right argument."""
 
 NO_ARGUMENT = {
     "ABOR", "CCC", "CDUP", "FEAT", "NOOP", "PASV", "PWD", "QUIT", "REIN", "SYST", "XCUP", "XPWD",
@@ -462,6 +468,32 @@ class BadInputTests(SynchronousTestCase):
             heard = peer.link.take()
             expected = expected or heard
             self.assertEqual(heard, expected)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(st.sampled_from([*WORDS, "PASV", "EPSV", "ABOR", "DATA", "CLOSE", "RESET"]), max_size=25))
+    def test_any_order_of_commands(self, words: list[str]) -> None:
+        """Whatever is said in whatever order, with data connections coming and going, nothing is an internal error."""
+        peer = Peer()
+        peer.put("f", data=b"123")
+        port = 0
+        data: Link | None = None
+        for word in words:
+            if word == "DATA" and port:
+                data, port = peer.connect(port) if peer.link.server.data.ready else None, 0
+            elif word in ("CLOSE", "RESET") and data is not None:
+                data.say(b"some")
+                data.close() if word == "CLOSE" else data.abort()
+                data = None
+            elif word in ("PASV", "EPSV"):
+                reply = peer.do(word)
+                port = int(reply.rsplit(b"|", 2)[1]) if reply.startswith(b"229") else 0
+            elif word not in ("DATA", "CLOSE", "RESET"):
+                peer.do(word)
+        peer.world.advance(400, 20)
+        self.assertEqual(peer.world.site.counters.value("ftp.errors.internal"), 0)
+        self.assertTrue(peer.link.closed)
+        peer.link.close()
+        self.assertEqual(peer.factory.sessions, set())
 
     def test_too_many_connections(self) -> None:
         """Past the limit a peer is told 421 and nobody else notices."""
