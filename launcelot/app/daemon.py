@@ -27,6 +27,7 @@ from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.site import DaemonTls, build_services, build_site
 from launcelot.app.stores import Stores, build_stores, descriptor_mark, threads
+from launcelot.app.systemd import Notifier
 from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
 from launcelot.hosting.descriptors import Gate, limit
@@ -53,6 +54,7 @@ class Daemon(Service):
     :param failed: told once why starting failed, before or after the reactor runs.
     :param prepare: runs when the stores are open, before anybody is let in.
     :param announce: runs when everything listens.
+    :param notifier: tells the service manager.
     :ivar site: what services were handed.
     """
 
@@ -64,6 +66,7 @@ class Daemon(Service):
         prepare: Sequence[Step] = (),
         announce: Callable[[Daemon], None] = lambda daemon: None,
         checkers: Sequence[ICredentialsChecker] = (),
+        notifier: Notifier | None = None,
     ) -> None:
         self.configuration = configuration
         self.folder = DataFolder(configuration.data)
@@ -76,6 +79,7 @@ class Daemon(Service):
         self._failed = failed
         self._prepare = tuple(prepare)
         self._announce = announce
+        self._notifier = notifier or Notifier({}, reactor)
         self._admin = AdminSocket(
             reactor, configuration.admin_socket, AdminFactory({"status": self._status, "forget": self._forget})
         )
@@ -131,6 +135,7 @@ class Daemon(Service):
             listeners.release()
         log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
         self._announce(self)
+        self._notifier.ready(self._summary)
 
     def _look_after(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._care()).addErrback(lambda failure: log.failure("looking after things", failure))
@@ -160,6 +165,7 @@ class Daemon(Service):
         """Let nobody in, let sessions finish, close the stores; never longer than ``stop_limit``."""
         Service.stopService(self)
         self._stopping = True
+        self._notifier.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -174,6 +180,7 @@ class Daemon(Service):
             if outcome.failure is not None:
                 log.failure("the stores were not closed in time or in order", outcome.failure)
         self.folder.release()
+        self._notifier.stopped()
 
     async def _let_go(self, limit: float) -> None:
         for listeners in self.services.values():
@@ -201,6 +208,10 @@ class Daemon(Service):
         """Open connections by the name of the listener."""
         factories = {one.factory for listeners in self.services.values() for one in listeners.listeners}
         return {factory.name: len(factory.sessions) for factory in sorted(factories, key=lambda one: one.name)}
+
+    def _summary(self) -> str:
+        """One line for ``systemctl status``."""
+        return f"{len(self.listening)} listeners, {sum(self.connections.values())} connections"
 
     async def _status(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return {

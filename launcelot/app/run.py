@@ -22,6 +22,7 @@ from launcelot.app.errors import OK, USAGE, Ending
 from launcelot.app.passwords import generated_password
 from launcelot.app.roof import is_detached, say, take_reactor
 from launcelot.app.streams import Streams
+from launcelot.app.systemd import Notifier
 from launcelot.app.table import Person, first_steps, table
 from launcelot.app.tap import DaemonOptions, everything
 from launcelot.core.errors import Invalid
@@ -41,6 +42,7 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
         prepare=[newcomer.make],
         announce=lambda daemon: tell(daemon, newcomer, sys.__stdout__),
         checkers=options.get("credCheckers", ()),
+        notifier=Notifier(os.environ, reactor),
     )
 
 
