@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import sys
 import time
 from typing import Any
@@ -18,8 +19,13 @@ def take_reactor() -> Any:
     """
     The process's reactor, on a clock that nobody can set, with as many descriptors as the process may have.
 
-    Twisted's reactors go by the wall clock: set back an hour, every timer waits an hour longer.
+    Twisted's reactors go by the wall clock: set back an hour, every timer waits an hour longer.  Ours is installed
+    unless another is already, as by ``twistd --reactor``, or the system has no epoll.
     """
+    if "twisted.internet.reactor" not in sys.modules and hasattr(select, "epoll"):
+        from launcelot.hosting.reactor import install
+
+        install()
     from twisted.internet import reactor
 
     raise_limit()

@@ -1,0 +1,204 @@
+"""Our reactor: short reads, everything else as Twisted's; run by hand here, turn by turn, never installed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import epollreactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.hosting.reactor import EagerReactor
+from launcelot.hosting.transport import EagerServer, listen_tcp
+
+
+class Said(Protocol):
+    """Does with what it hears what the test wants."""
+
+    def __init__(self, hear: Callable[[Said, bytes], None]) -> None:
+        self._hear = hear
+        self.lost: Failure | None = None
+
+    @property
+    def end(self) -> Any:
+        """The transport."""
+        return self.transport
+
+    def dataReceived(self, data: bytes) -> None:
+        self._hear(self, data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = reason
+
+
+class ReactorCase(SynchronousTestCase):
+    """A reactor of our own that is not the process's; plain sockets on the other side, which block at most five seconds."""
+
+    def setUp(self) -> None:
+        self.reactor: Any = EagerReactor()
+        self.addCleanup(self.reactor._poller.close)
+        self.addCleanup(self.reactor.removeAll)
+        self.servers: list[Said] = []
+
+    def listen(self, hear: Callable[[Said, bytes], None], eager: bool = True) -> int:
+        """A port whose peers are heard so."""
+
+        class Hearing(Factory):
+            noisy = False
+
+            def buildProtocol(inner, addr: Any) -> Said:
+                self.servers.append(Said(hear))
+                return self.servers[-1]
+
+        if eager:
+            port: Any = listen_tcp(self.reactor, 0, Hearing(), "127.0.0.1")
+        else:
+            port = self.reactor.listenTCP(0, Hearing(), interface="127.0.0.1")
+        self.addCleanup(self.close, port)
+        return int(port.getHost().port)
+
+    def connect(self, port: int) -> socket.socket:
+        """A peer, which the server has accepted."""
+        peer = socket.create_connection(("127.0.0.1", port), 5)
+        self.addCleanup(peer.close)
+        before = len(self.servers)
+        self.reactor.iterate(5)
+        self.assertEqual(len(self.servers), before + 1)
+        self.addCleanup(self.drop, self.servers[-1])
+        return peer
+
+    def close(self, port: Any) -> None:
+        """Close a port, unless the reactor did when it stopped."""
+        if port.connected:
+            port.connectionLost(Failure(ConnectionDone()))
+
+    def drop(self, server: Said) -> None:
+        """Close what a test left open."""
+        if server.lost is None:
+            server.end.connectionLost(Failure(ConnectionDone()))
+
+    def run_until_stopped(self) -> None:
+        """Run the main loop; ends at ``reactor.stop`` or ``crash``, and the test with it if that never comes."""
+        self.reactor.callLater(10, self.reactor.crash)
+        self.reactor.run(installSignalHandlers=False)
+
+
+class TurnTests(ReactorCase):
+    """One look at the kernel."""
+
+    def test_an_eager_connection_is_answered_in_one_turn(self) -> None:
+        """Read and answered in the same turn, without the reactor being asked for a write event."""
+        peer = self.connect(self.listen(lambda server, data: server.end.write(data.upper())))
+        peer.sendall(b"hello")
+        self.reactor.iterate(5)
+        self.assertEqual(peer.recv(100), b"HELLO")
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_other_descriptors_go_twisteds_way(self) -> None:
+        """A connection of Twisted's own port is served too."""
+        peer = self.connect(self.listen(lambda server, data: server.end.write(data.upper()), eager=False))
+        self.assertNotIsInstance(self.servers[0].end, EagerServer)
+        peer.sendall(b"hello")
+        self.reactor.iterate(5)
+        self.reactor.iterate(5)
+        self.assertEqual(peer.recv(100), b"HELLO")
+
+    def test_a_bug_ends_one_connection(self) -> None:
+        """An exception out of a read event is logged and closes that connection; its neighbour is served in the same turn."""
+
+        def hear(server: Said, data: bytes) -> None:
+            if data == b"bug":
+                raise ZeroDivisionError
+            server.end.write(data)
+
+        port = self.listen(hear)
+        broken, whole = self.connect(port), self.connect(port)
+        broken.sendall(b"bug")
+        whole.sendall(b"hello")
+        self.reactor.iterate(5)
+        self.reactor.iterate(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIsNotNone(self.servers[0].lost)
+        self.assertEqual(broken.recv(100), b"")
+        self.assertIsNone(self.servers[1].lost)
+        self.assertEqual(whole.recv(100), b"hello")
+
+    def test_a_reset_in_a_turn_with_input(self) -> None:
+        """A neighbour dropped by an earlier event of the same turn is not read any more."""
+
+        def hear(server: Said, data: bytes) -> None:
+            heard.append(server)
+            other = self.servers[1 - self.servers.index(server)]
+            other.end.connectionLost(Failure(ConnectionDone()))
+
+        heard: list[Said] = []
+        port = self.listen(hear)
+        for peer in (self.connect(port), self.connect(port)):
+            peer.sendall(b"x")
+        self.reactor.iterate(5)
+        self.reactor.iterate(0)
+        self.assertEqual(len(heard), 1)
+
+    def test_time_is_monotonic(self) -> None:
+        """The clock is not the one that can be set."""
+        self.assertNotEqual(EagerReactor.seconds, epollreactor.EPollReactor.seconds)
+        self.assertLessEqual(self.reactor.seconds(), self.reactor.seconds())
+
+
+class LoopTests(ReactorCase):
+    """The main loop leaves the kernel for whatever else is due."""
+
+    def test_stop_inside_a_read_event(self) -> None:
+        """A stop ends the loop at once, with its shutdown triggers run."""
+        stopped: list[str] = []
+        peer = self.connect(self.listen(lambda server, data: self.reactor.stop()))
+        self.reactor.addSystemEventTrigger("before", "shutdown", stopped.append, "before")
+        peer.sendall(b"stop")
+        self.run_until_stopped()
+        self.assertEqual(stopped, ["before"])
+
+    def test_crash_inside_a_read_event(self) -> None:
+        """So does a crash."""
+        peer = self.connect(self.listen(lambda server, data: (events.append(data), self.reactor.crash())[0]))  # type: ignore[func-returns-value]
+        events: list[bytes] = []
+        peer.sendall(b"crash")
+        self.run_until_stopped()
+        self.assertEqual(events, [b"crash"])
+
+    def test_busy_connections_do_not_hold_up_timers(self) -> None:
+        """A connection that is always readable keeps neither a timed call nor one from a thread from coming."""
+        came: list[str] = []
+
+        def hear(server: Said, data: bytes) -> None:
+            if not came:
+                came.append("first")
+                self.reactor.callLater(0, came.append, "timed")
+                self.reactor.callFromThread(came.append, "thread")
+                self.reactor.callLater(0.01, self.reactor.stop)
+            peer.sendall(b"again")
+
+        peer = self.connect(self.listen(hear))
+        peer.sendall(b"again")
+        self.run_until_stopped()
+        self.assertEqual(came[:1], ["first"])
+        self.assertEqual(set(came), {"first", "timed", "thread"})
+
+    def test_call_moved_sooner_inside_a_read_event(self) -> None:
+        """A timed call brought forward while the loop serves is not slept over."""
+        late = self.reactor.callLater(9, self.reactor.stop)
+        peer = self.connect(self.listen(lambda server, data: late.reset(0)))
+        began = self.reactor.seconds()
+        peer.sendall(b"sooner")
+        self.run_until_stopped()
+        self.assertLess(self.reactor.seconds() - began, 8)
+
+    def test_a_failure_of_a_timed_call_does_not_end_the_loop(self) -> None:
+        """What a timed call raises is logged, and the loop goes on to its stop."""
+        self.reactor.callLater(0, [].remove, "nothing")
+        self.reactor.callLater(0.001, self.reactor.stop)
+        self.run_until_stopped()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
