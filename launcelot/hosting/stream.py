@@ -224,15 +224,16 @@ class Stream(Protocol):
 
     async def _more(self, line_limit: int) -> None:
         self._raise_end(line_limit)
+        before = self.received
         self.flush()
         if self._choked:
             await self.drain()
-        before = self.received
         if self._held and self.pending <= LOW_WATER:
             self._release()
-        self._raise_end(line_limit)
         if self.received != before:
+            # It came while the peer was slow, or was let in just now: a whole line of it wakes nobody later.
             return
+        self._raise_end(line_limit)
         self._line_limit = line_limit
         reader = self._reader = Deferred(self._forget_reader)
         self._await_input()

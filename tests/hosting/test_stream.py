@@ -114,6 +114,32 @@ class LineTests(StreamCase):
 class FlowTests(StreamCase):
     """Memory is bounded whatever the peer does."""
 
+    def choked(self) -> Link:
+        """A peer that has not read what it was answered, with no input left over at the server."""
+        link = self.link()
+        link.stop_reading()
+        while not link.server._choked:
+            link.say(b"y" * 90 + b"\r\n")
+        link.say(b"half ")
+        self.assertEqual(link.server.pending, len(b"half "))
+        return link
+
+    def test_lines_that_come_while_the_peer_is_slow_are_answered(self) -> None:
+        """They are there when the send buffer has room again, and nothing else comes that would wake the session."""
+        link = self.choked()
+        link.say(b"line\r\nlast\r\n")
+        link.go_on_reading()
+        self.assertTrue(link.take().endswith(b"<half line>\r\n<last>\r\n"))
+
+    def test_lines_that_come_with_the_end_while_the_peer_is_slow_are_answered(self) -> None:
+        """The peer closes its side behind them: what it said is still answered."""
+        link = self.choked()
+        link.say(b"line\r\nlast\r\n")
+        link.half_close()
+        link.go_on_reading()
+        self.assertTrue(link.take().endswith(b"<half line>\r\n<last>\r\n"))
+        self.assertTrue(link.closed)
+
     def test_peer_that_never_reads(self) -> None:
         """Pipelined commands of a peer that does not read stop being answered; input stops being read; it is cut."""
         link = self.link()
