@@ -100,6 +100,9 @@ SERVICES: Mapping[str, ServiceEntry] = {
         {
             "questions": Place("listen", 1060, 1060),
             "questions-tls": Place("listen_tls", 1067, 1067, usual=False),
+            "questions-netstring": Place("listen_netstring", 1070, 1070, usual=False),
+            "questions-json": Place("listen_json", 1071, 1071, usual=False),
+            "questions-until-close": Place("listen_until_close", 1072, 1072, usual=False),
             "questions-udp": Place("listen_udp", 1060, 1060, usual=False, kind="udp"),
         },
         checks={

@@ -17,6 +17,8 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import _parse, serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from launcelot.hosting.datagrams import DatagramListener, listen_datagrams
@@ -54,6 +56,31 @@ class Listening:
     tls: str
 
 
+AnyListener = Listener | DatagramListener
+
+
+class Door(Factory):
+    """
+    What a port is given in place of a service's factory, so that another may take its place while the port stays open.
+
+    :ivar factory: makes the protocols of those who come from now on.
+    """
+
+    noisy = False
+
+    def __init__(self, name: str, factory: ServerFactory) -> None:
+        self.name = name
+        self.factory = factory
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """What the factory makes of it."""
+        return self.factory.buildProtocol(addr)
+
+    def logPrefix(self) -> str:
+        """The listener's name, for Twisted's lines about ports."""
+        return self.name
+
+
 class CannotListen(Exception):
     """An endpoint cannot be had; the text names cause and remedy in one line."""
 
@@ -75,7 +102,7 @@ class Listeners(Service):
         self._reactor = reactor
         self.listeners = tuple(listeners)
         self.datagrams = tuple(datagrams)
-        self._ports: list[tuple[Listener | DatagramListener, Any]] = []
+        self._ports: list[tuple[AnyListener, Any]] = []
 
     async def listen(self) -> None:
         """
@@ -90,21 +117,42 @@ class Listeners(Service):
             raise
 
     async def _listen(self) -> None:
-        everything: list[Listener | DatagramListener] = [*self.listeners, *self.datagrams]
-        for listener in everything:
-            try:
-                port: Any
-                if isinstance(listener, DatagramListener):
-                    port = listen_datagrams(self._reactor, listener.endpoint, listener.server)
-                else:
-                    port = await listen(self._reactor, listener.endpoint, listener.factory)
-            except CannotListenError as error:
-                raise CannotListen(explain(listener, error)) from error
-            except ValueError as error:
-                raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
-            self._ports.append((listener, port))
-            if self.gate is not None:
-                self.gate.watch(port)
+        for listener in self.everything:
+            self._ports.append((listener, await self.open(listener)))
+
+    async def open(self, listener: AnyListener) -> Any:
+        """
+        Listen on one endpoint; the port is the caller's until it is given to :meth:`hold`.
+
+        :raises CannotListen: naming the endpoint and the reason.
+        """
+        try:
+            port: Any
+            if isinstance(listener, DatagramListener):
+                port = listen_datagrams(self._reactor, listener.endpoint, listener.server)
+            else:
+                port = await listen(self._reactor, listener.endpoint, Door(listener.name, listener.factory))
+        except CannotListenError as error:
+            raise CannotListen(explain(listener, error)) from error
+        except ValueError as error:
+            raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
+        if self.gate is not None:
+            self.gate.watch(port)
+        return port
+
+    @property
+    def everything(self) -> Sequence[AnyListener]:
+        """All listeners, those of datagrams last."""
+        return (*self.listeners, *self.datagrams)
+
+    @property
+    def ports(self) -> Sequence[tuple[AnyListener, Any]]:
+        """What is open now, in the order of the listeners."""
+        return tuple(self._ports)
+
+    def hold(self, ports: Sequence[tuple[AnyListener, Any]]) -> None:
+        """Have these ports from now on, in place of those there were; nothing is opened or closed."""
+        self._ports = list(ports)
 
     def bind(self) -> None:
         """
@@ -150,7 +198,7 @@ class Listeners(Service):
         await gather([factory.drain() for factory in factories.values()])
 
 
-async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
+async def listen(reactor: Any, endpoint: str, factory: Factory) -> Any:
     """
     An ``IListeningPort`` for an endpoint string.
 
@@ -171,7 +219,7 @@ async def listen(reactor: Any, endpoint: str, factory: ServerFactory) -> Any:
     return await parsed.listen(factory)
 
 
-def describe(listener: Listener | DatagramListener, port: Any) -> Listening:
+def describe(listener: AnyListener, port: Any) -> Listening:
     """One row of the table of services."""
     address = port.getHost()
     tls = "none"
@@ -181,10 +229,12 @@ def describe(listener: Listener | DatagramListener, port: Any) -> Listening:
     return Listening(listener.name, host, int(getattr(address, "port", 0)), tls)
 
 
-def explain(listener: Listener | DatagramListener, error: CannotListenError) -> str:
+def explain(listener: AnyListener, error: CannotListenError) -> str:
     """Why an endpoint cannot be had, and what to do, in one line."""
     reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
     where = f"{error.interface or 'any'}:{error.port}"
+    if isinstance(error.port, (str, bytes)):
+        where = os.fsdecode(error.port)
     remedy = {
         13: "ports below 1024 need CAP_NET_BIND_SERVICE or socket activation; use a port of 1024 or above",
         98: "stop what listens there, or choose another port",

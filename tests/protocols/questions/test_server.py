@@ -215,6 +215,18 @@ class RefusedTests(ServerCase):
         self.check_bug(self.link(Refusing(ZeroDivisionError("secret"))), b"later?")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_what_was_asked_before_a_bug_is_answered(self) -> None:
+        """In the same read."""
+
+        class Failing:
+            def answer(self, question: bytes) -> bytes:
+                return {b"now?": b"Now."}[question]
+
+        link = self.link(Failing())
+        link.say(b"now?now?fail?now?")
+        self.assertEqual(link.take(), b"Now.Now.Error: internal error.")
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
     def test_an_answer_that_is_no_sentence_is_a_bug(self) -> None:
         """It would put the client out of step."""
 
