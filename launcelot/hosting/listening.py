@@ -103,6 +103,7 @@ class Listeners(Service):
         self.listeners = tuple(listeners)
         self.datagrams = tuple(datagrams)
         self._ports: list[tuple[AnyListener, Any]] = []
+        self._doors: dict[Any, Door] = {}
 
     async def listen(self) -> None:
         """
@@ -131,7 +132,9 @@ class Listeners(Service):
             if isinstance(listener, DatagramListener):
                 port = listen_datagrams(self._reactor, listener.endpoint, listener.server)
             else:
-                port = await listen(self._reactor, listener.endpoint, Door(listener.name, listener.factory))
+                door = Door(listener.name, listener.factory)
+                port = await listen(self._reactor, listener.endpoint, door)
+                self._doors[port] = door
         except CannotListenError as error:
             raise CannotListen(explain(listener, error)) from error
         except ValueError as error:
@@ -149,6 +152,16 @@ class Listeners(Service):
     def ports(self) -> Sequence[tuple[AnyListener, Any]]:
         """What is open now, in the order of the listeners."""
         return tuple(self._ports)
+
+    def take(self, listener: AnyListener, port: Any, old: Listeners) -> None:
+        """Have whoever comes at a port of another service object from now on; who is connected stays with that."""
+        if isinstance(listener, DatagramListener):
+            # What the old server is still asked answers through the same port; it is bounded and ends by itself.
+            listener.server.makeConnection(port)
+            port.protocol = listener.server
+        else:
+            door = self._doors[port] = old._doors.pop(port)
+            door.factory = listener.factory
 
     def hold(self, ports: Sequence[tuple[AnyListener, Any]]) -> None:
         """Have these ports from now on, in place of those there were; nothing is opened or closed."""
@@ -180,7 +193,12 @@ class Listeners(Service):
         """Close the ports; sessions go on."""
         ports, self._ports = self._ports, []
         for _, port in ports:
-            await _maybe(port.stopListening())
+            await self.shut(port)
+
+    async def shut(self, port: Any) -> None:
+        """Close one port; sessions go on."""
+        self._doors.pop(port, None)
+        await _maybe(port.stopListening())
 
     @property
     def listening(self) -> Sequence[Listening]:
