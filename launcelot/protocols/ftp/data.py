@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import RECEIVED_SHUTDOWN
 from twisted.internet.abstract import isIPAddress
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
@@ -365,6 +365,7 @@ class ServerDataSide:
         self._connect = connect
         self._stall = stall
         self._port: Any = None
+        self._closed: Deferred[None] = succeed(None)
         self._aim: tuple[str, int] | None = None
         self._connector: Any = None
         self._connection: DataConnection | None = None
@@ -399,6 +400,8 @@ class ServerDataSide:
         if self.family == 0 or (not extended and ":" in told):
             raise NoChannel("This address cannot be told here, use EPSV.")
         self.drop()
+        # Its port is free a turn later; without waiting, thousands of PASV in one segment hold a port each.
+        await self._closed
         self._port = self._listen()
         return told, int(self._port.getHost().port)
 
@@ -501,7 +504,7 @@ class ServerDataSide:
     def _unlisten(self) -> None:
         port, self._port = self._port, None
         if port is not None:
-            port.stopListening()
+            self._closed = maybeDeferred(port.stopListening)
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -41,7 +41,7 @@ AT_ONCE = (Request("NOOP"), Request("STAT"))
 """Answered during a transfer, if nothing waits before them."""
 
 ERRORS = 20
-"""Commands that cannot be understood before the connection is closed."""
+"""Commands that cannot be understood, or are refused before log-in, until the connection is closed."""
 
 
 def is_loopback(host: str) -> bool:
@@ -144,9 +144,10 @@ class FTPServer(ServerStream):
     def _carry_out(self, answer: Answer) -> None:
         if isinstance(answer, bytes):
             self.write(answer)
-            unknown = answer.startswith(b"500 ")
-            self._errors += unknown
-            if unknown and self._errors >= ERRORS:
+            # Before log-in nothing of what is refused is part of honest work; behind it 550 answers many a question.
+            wrong = answer.startswith(b"500 ") or (answer.startswith(b"5") and self.session.state is not State.READY)
+            self._errors += wrong
+            if wrong and self._errors >= ERRORS:
                 self.outcome = "too many errors"
                 self.session.enter(State.OVER)
         elif isinstance(answer, Goodbye):

@@ -154,6 +154,25 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(single.link.take(), whole.do(said(verb)))
 
 
+class ErrorTests(SynchronousTestCase):
+    """How much nonsense is listened to."""
+
+    def test_twenty_refusals_before_login_close(self) -> None:
+        """Whatever they are refused for: order, arguments, unknown verbs, no verbs."""
+        for line in (b"RETR x", b"USER", b"PASS x", b"XYZ", b"\x01", b"PORT 1"):
+            peer = Peer(login=False)
+            peer.link.say((line + b"\r\n") * 100)
+            self.assertEqual(len(peer.link.take().splitlines()), 20, line)
+            self.assertTrue(peer.link.closed)
+
+    def test_questions_of_those_who_have_logged_in_do_not_close(self) -> None:
+        """Programs that mirror trees ask for many a file that is not there."""
+        peer = Peer()
+        peer.link.say(b"SIZE nothing\r\n" * 100)
+        self.assertEqual(peer.link.take().count(b"550 "), 100)
+        self.assertFalse(peer.link.closed)
+
+
 class LoginTests(SynchronousTestCase):
     """Who may come in."""
 
