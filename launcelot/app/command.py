@@ -37,13 +37,14 @@ def build_parser() -> Parser:
         prog="launcelot",
         description="Mail, files and small services of a team from one daemon, and the kit to test protocols with.",
         epilog="Exit codes: 0 done, 1 refused, 64 usage, 66 no such file, 69 port or folder in use or no daemon,"
-        " 73 cannot write, 75 try later, 78 configuration.",
+        " 73 cannot write, 74 connection lost, 75 try later, 76 answer cut short, 77 certificate not trusted, 78 configuration.",
     )
     parser.add_argument("--version", action="store_true", help="show the version and leave")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_running(commands)
     _add_people(commands)
     _add_configuration(commands)
+    _add_asking(commands)
     version = commands.add_parser("version", help="show the version")
     _common(version, "launcelot.app.versions:show", folder=False)
     return parser
@@ -86,6 +87,12 @@ def _add_running(commands: Commands[Parser]) -> None:
     )
     status = commands.add_parser("status", help="ask the running daemon for listeners, connections and counters")
     _common(status, "launcelot.app.status:main")
+    reload = commands.add_parser(
+        "reload",
+        help="have the running daemon read its configuration and certificate again",
+        description="Nobody is disconnected.  With any fault in the configuration the daemon keeps the one it has.",
+    )
+    _common(reload, "launcelot.app.reloading:main")
 
 
 def _add_people(commands: Commands[Parser]) -> None:
@@ -131,6 +138,20 @@ def _add_configuration(commands: Commands[Parser]) -> None:
         verbs.add_parser("example", help="every key with text, unit and default"),
         "launcelot.app.check:show_example",
         folder=False,
+    )
+
+
+def _add_asking(commands: Commands[Parser]) -> None:
+    ask = commands.add_parser("ask", help="ask Sir Launcelot questions, over TCP, TLS or UDP")
+    _common(ask, "launcelot.app.ask:main", folder=False)
+    ask.add_argument("question", metavar="QUESTION", nargs="+", help="such as 'What is your name?'")
+    ask.add_argument("--host", default="127.0.0.1", help="whom to ask (default: %(default)s)")
+    ask.add_argument("--port", type=int, help="where (default: 1060, with --tls 1067)")
+    ask.add_argument("--tls", action="store_true", help="verify and use the server's certificate")
+    ask.add_argument("--ca-file", metavar="FILE", help="PEM of the authorities to trust (default: those of the system)")
+    ask.add_argument("--udp", action="store_true", help="ask by datagrams, again after 0.1 seconds, 0.2, 0.4 and so on")
+    ask.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="how long to wait for an answer (default: 10, with --udp 2 in all)"
     )
 
 

@@ -55,6 +55,13 @@ class QuestionsClient(Stream):
         self._hearing: Deferred[None] | None = None
         self._failed: CallError | None = None
         self._lost_because: Failure | None = None
+        self._gone: list[Deferred[None]] = []
+
+    def when_gone(self) -> Deferred[None]:
+        """Fires once the connection has ended, however it did; ask before that."""
+        gone: Deferred[None] = Deferred()
+        self._gone.append(gone)
+        return gone
 
     def ask(self, question: bytes) -> Deferred[bytes]:
         """
@@ -89,6 +96,8 @@ class QuestionsClient(Stream):
         self._lost_because = reason
         super().connectionLost(reason)
         self._fail(self._failed or why(None, self._lost_because, bool(self._heard)))
+        while self._gone:
+            self._gone.pop().callback(None)
 
     def _send(self) -> None:
         while self._waiting and self._under_way < WINDOW:

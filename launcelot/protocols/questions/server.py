@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from launcelot.core.errors import Refusal
 from launcelot.core.limits import ConnectionCount
 from launcelot.hosting.prompt import PromptServer
-from launcelot.hosting.server import ServerFactory
+from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.protocols.questions.answers import Answering
 from launcelot.protocols.questions.grammar import QUESTION_MARK, SentenceTooLong, sentences
 from launcelot.protocols.questions.session import INTERNAL, TOO_LONG, TOO_MANY, reply_for, settle
@@ -43,19 +43,22 @@ class QuestionsServer(PromptServer):
         answers: list[bytes] = []
         taken = 0
         waiting = None
-        for question in questions:
-            taken += len(question)
-            try:
-                answer = self._answer(question)
-            except Refusal as refusal:
-                answer = reply_for(refusal)
-            if not isinstance(answer, bytes):
-                waiting = settle(answer)
-                break
-            answers.append(answer)
-        self.commands += len(answers) + (waiting is not None)
-        if answers:
-            self.reply(b"".join(answers))
+        try:
+            for question in questions:
+                taken += len(question)
+                try:
+                    answer = self._answer(question)
+                except Refusal as refusal:
+                    answer = reply_for(refusal)
+                if not isinstance(answer, bytes):
+                    waiting = settle(answer)
+                    break
+                answers.append(answer)
+        finally:
+            # Also where an answer is a bug: those before it have been found.
+            self.commands += len(answers) + (waiting is not None)
+            if answers:
+                self.reply(b"".join(answers))
         return taken, waiting
 
     def _refuse(self) -> tuple[int, None]:
@@ -72,7 +75,7 @@ class QuestionsFactory(ServerFactory):
     :param answers: who answers; one object for all peers.
     """
 
-    protocol = QuestionsServer
+    protocol: type[ServerStream] = QuestionsServer
     offers_tls = False
     refusal = TOO_MANY
 
@@ -88,7 +91,3 @@ class QuestionsFactory(ServerFactory):
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
         self.answers = answers
-
-    def make_stream(self) -> QuestionsServer:
-        """A new peer's protocol."""
-        return QuestionsServer(self)

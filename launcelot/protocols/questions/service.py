@@ -14,6 +14,7 @@ from launcelot.hosting.datagrams import DatagramListener
 from launcelot.hosting.listening import Listener, Listeners
 from launcelot.hosting.site import Site
 from launcelot.protocols.questions.answers import BOOK, Answering
+from launcelot.protocols.questions.framed import JsonFactory, NetstringFactory, UntilCloseFactory
 from launcelot.protocols.questions.grammar import MAX_QUESTION
 from launcelot.protocols.questions.guests import Guest, find
 from launcelot.protocols.questions.server import QuestionsFactory
@@ -32,6 +33,11 @@ class Settings:
 
     listen: tuple[str, ...] = setting(("tcp:1060:interface=127.0.0.1",), "Endpoints that answer in the clear.")
     listen_tls: tuple[str, ...] = setting((), "Endpoints that speak TLS from the first octet.")
+    listen_netstring: tuple[str, ...] = setting((), "Endpoints where questions and answers are netstrings.")
+    listen_json: tuple[str, ...] = setting((), "Endpoints where they are JSON behind a length of 32 bits.")
+    listen_until_close: tuple[str, ...] = setting(
+        (), "Endpoints where a question ends with the peer's side of the connection, and the answer with ours."
+    )
     listen_udp: tuple[str, ...] = setting((), "UDP endpoints, such as 'udp:1060:interface=127.0.0.1'.")
     datagram_rate: float = setting(
         100.0,
@@ -97,6 +103,13 @@ def build(site: Site, settings: Settings, answers: Answering | None = None) -> L
     if site.has_tls:
         secure = QuestionsFactory(site, "questions-tls", count, settings, who, implicit_tls=True)
         listeners += [Listener("questions-tls", endpoint, secure) for endpoint in settings.listen_tls]
+    for name, endpoints, kind in (
+        ("questions-netstring", settings.listen_netstring, NetstringFactory),
+        ("questions-json", settings.listen_json, JsonFactory),
+        ("questions-until-close", settings.listen_until_close, UntilCloseFactory),
+    ):
+        factory = kind(site, name, count, settings, who)
+        listeners += [Listener(name, endpoint, factory) for endpoint in endpoints]
     rates = TokenBuckets(settings.datagram_rate, max(1.0, BURST_SECONDS * settings.datagram_rate))
     datagrams = [
         DatagramListener("questions-udp", endpoint, QuestionsDatagrams(site, rates, settings, who))
