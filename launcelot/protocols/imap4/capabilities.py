@@ -20,11 +20,13 @@ class Circumstances:
     :ivar tls_offered: whether STARTTLS would be accepted now.
     :ivar passwords: whether a password would be accepted now.
     :ivar authenticated: whether somebody has logged in.
+    :ivar append_limit: octets of the largest message in APPEND.
     """
 
     tls_offered: bool
     passwords: bool
     authenticated: bool
+    append_limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,17 @@ class Capability:
 
     :ivar standard: RFC and section.
     :ivar when: whether it is told.
+    :ivar value: what stands behind the name and ``=``, if anything does.
     """
 
     name: bytes
     standard: str
     when: Callable[[Circumstances], bool] = lambda now: True
+    value: Callable[[Circumstances], bytes] | None = None
+
+    def word(self, now: Circumstances) -> bytes:
+        """How it stands in the response."""
+        return self.name if self.value is None else self.name + b"=" + self.value(now)
 
 
 def before_login(now: Circumstances) -> bool:
@@ -48,7 +56,7 @@ def before_login(now: Circumstances) -> bool:
 
 def words(now: Circumstances) -> bytes:
     """The capabilities that hold now, as they stand behind ``CAPABILITY``."""
-    return b" ".join(one.name for one in CAPABILITIES if one.when(now))
+    return b" ".join(one.word(now) for one in CAPABILITIES if one.when(now))
 
 
 CAPABILITIES: tuple[Capability, ...] = (
@@ -71,4 +79,14 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"UIDPLUS", "RFC 4315 section 2"),
     Capability(b"MOVE", "RFC 6851 section 3"),
     Capability(b"ESEARCH", "RFC 4731 section 3"),
+    Capability(b"SEARCHRES", "RFC 5182 section 2"),
+    Capability(b"WITHIN", "RFC 5032 section 3"),
+    Capability(b"ENABLE", "RFC 5161 section 3"),
+    Capability(b"APPENDLIMIT", "RFC 7889 section 2", value=lambda now: b"%d" % now.append_limit),
+    Capability(b"MULTIAPPEND", "RFC 3502 section 6"),
+    Capability(b"SAVEDATE", "RFC 8514 section 2"),
+    Capability(b"OBJECTID", "RFC 8474 section 3"),
+    Capability(b"CREATE-SPECIAL-USE", "RFC 6154 section 3"),
+    Capability(b"LIST-EXTENDED", "RFC 5258 section 3"),
+    Capability(b"LIST-STATUS", "RFC 5819 section 2"),
 )

@@ -290,7 +290,9 @@ class Session:
         """The capabilities that hold now."""
         authenticated = self.state is not State.NOT_AUTHENTICATED
         offered = self.site.has_tls and not self.wire.secure and not authenticated
-        return capabilities.words(capabilities.Circumstances(offered, self.passwords, authenticated))
+        return capabilities.words(
+            capabilities.Circumstances(offered, self.passwords, authenticated, self.settings.max_append_size)
+        )
 
     def untagged(self, data: bytes) -> None:
         """One untagged response, without star and line end."""

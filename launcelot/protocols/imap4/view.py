@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from launcelot.mailstore.interface import Mailbox, MailboxStatus, MessageState
-from launcelot.protocols.imap4.grammar.sets import Range, resolve
+from launcelot.protocols.imap4.grammar.sets import Range, ranges_of, resolve
 
 RECENT = "\\Recent"
 
@@ -26,6 +26,7 @@ class View:
     :ivar gone: UIDs that are in ``uids`` though the store has them no longer.
     :ivar modseq: up to which the store's changes have been taken in.
     :ivar keywords: keywords the client has been told of.
+    :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
     :ivar notify: called at every change, while the session idles.
     """
@@ -40,6 +41,7 @@ class View:
         "modseq",
         "notify",
         "read_only",
+        "saved",
         "told_recent",
         "uids",
     )
@@ -52,6 +54,7 @@ class View:
         self.keywords: frozenset[str] = frozenset()
         self.modseq = 0
         self.told_recent = 0
+        self.saved = array("I")
         self.dirty = False
         self.notify: Callable[[], None] | None = None
         self._recent: list[Range] = []
@@ -77,7 +80,7 @@ class View:
         status = await self.mailbox.status()
         self.modseq = status.highest_modseq
         self.keywords = frozenset(status.keywords)
-        self.uids = array("I", [state.uid for state in await self.mailbox.states()])
+        self.uids = array("I", await self.mailbox.uids())
         self._add_recent(status.recent_from if recent_from is None else recent_from, self.largest_uid)
         self.told_recent = self.recent_count()
         return status
@@ -130,6 +133,14 @@ class View:
     def uid_ranges(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
         """For SEARCH: UID ranges, merged, with ``*`` replaced."""
         return tuple(resolve(ranges, self.largest_uid))
+
+    def saved_uids(self) -> Sequence[int]:
+        """What ``$`` stands for now.  RFC 5182 section 2.1."""
+        return [uid for uid in self.saved if self.number(uid)]
+
+    def saved_ranges(self) -> tuple[Range, ...]:
+        """For SEARCH: the same as ranges."""
+        return tuple(ranges_of(self.saved))
 
     # -- recent ----------------------------------------------------------------------------------------------------
 

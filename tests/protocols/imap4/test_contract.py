@@ -38,6 +38,16 @@ SHOWN_BY = {
     b"UIDPLUS": "test_uid_expunge",
     b"MOVE": "test_move",
     b"ESEARCH": "test_esearch",
+    b"SEARCHRES": "test_saved_result",
+    b"WITHIN": "test_younger_and_older",
+    b"ENABLE": "test_enable",
+    b"APPENDLIMIT": "test_append_limit",
+    b"MULTIAPPEND": "test_several_messages",
+    b"SAVEDATE": "test_save_dates",
+    b"OBJECTID": "test_object_ids",
+    b"CREATE-SPECIAL-USE": "test_create_with_a_use",
+    b"LIST-EXTENDED": "test_recursive_match",
+    b"LIST-STATUS": "test_status",
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore.query import All, And, Contains, Field, Flagged, Header, Not, Or, Query, Size, Uids
-from launcelot.protocols.imap4.grammar import mailboxnames, requests, responses, sets
+from launcelot.protocols.imap4.grammar import listing, mailboxnames, requests, responses, sets
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Section, read_items
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader, WantsLiteral, announced
 from launcelot.protocols.imap4.grammar.search import resolve
@@ -245,6 +246,9 @@ class FakeView:
     def recent_ranges(self) -> tuple[tuple[int, int], ...]:
         return ((30, 30),)
 
+    def saved_ranges(self) -> tuple[tuple[int, int], ...]:
+        return ((10, 20),)
+
 
 class SearchKeyTests(SynchronousTestCase):
     """Keys become the store's queries."""
@@ -254,7 +258,7 @@ class SearchKeyTests(SynchronousTestCase):
         request = requests.read_search(one)
         one.end()
         assert request.key is not None
-        return resolve(request.key, FakeView())
+        return resolve(request.key, FakeView(), datetime(2026, 1, 1, tzinfo=UTC))
 
     def test_simple_keys(self) -> None:
         """Flags, sizes, strings and sets."""
@@ -326,11 +330,11 @@ class ArgumentTests(SynchronousTestCase):
         """Flags and date are optional; the message's literal is announced and not read."""
         request = requests.read_append(reader(b' foo (\\Seen a) "17-Jul-1996 02:44:25 -0700" {310+}'))
         self.assertEqual(
-            (request.mailbox, request.flags, request.message.size, request.message.waits),
+            (request.mailbox, request.message.flags, request.message.literal.size, request.message.literal.waits),
             ("foo", ("\\Seen", "a"), 310, False),
         )
-        assert request.internal_date is not None
-        self.assertEqual(request.internal_date.isoformat(), "1996-07-17T02:44:25-07:00")
+        assert request.message.internal_date is not None
+        self.assertEqual(request.message.internal_date.isoformat(), "1996-07-17T02:44:25-07:00")
         self.assertEqual(requests.read_append(reader(b" {3}", b"foo", b" {5}")).mailbox, "foo")
 
     def test_append_that_is_malformed(self) -> None:
@@ -362,7 +366,11 @@ class ArgumentTests(SynchronousTestCase):
             (requests.read_search, b' RETURN (MIN) CHARSET UTF-8 OR (1:2 SINCE 1-Feb-1994) NOT FROM "a"'),
             (requests.read_append, b' "a" (\\Seen) "17-Jul-1996 02:44:25 -0700" {5}'),
             (requests.read_status, b" a (MESSAGES SIZE)"),
-            (requests.read_list, b' "" "%/*"'),
+            (listing.read_list, b' "" "%/*"'),
+            (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
+            (requests.read_created, b" a (USE (\\Sent))"),
+            (requests.read_enable, b" A B"),
+            (requests.read_search, b" RETURN (SAVE) YOUNGER 5 NOT $ EMAILID x SAVEDON 1-Feb-1994"),
         )
         for read, raw in commands:
             for place in range(len(raw) + 1):

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.protocols.imap4 import test_append, test_consistency, test_mailboxes, test_messages, test_sessions
+from tests.protocols.imap4 import (
+    test_append,
+    test_consistency,
+    test_extensions,
+    test_listing,
+    test_mailboxes,
+    test_messages,
+    test_sessions,
+)
 
 
 class FetchTests(test_messages.FetchTests):
@@ -37,6 +45,24 @@ class MailboxTests(test_mailboxes.MailboxTests):
 
 class AppendTests(test_append.AppendTests):
     """APPEND."""
+
+    in_files = True
+
+
+class SearchExtensionTests(test_extensions.SearchExtensionTests):
+    """WITHIN, SEARCHRES, SAVEDATE, OBJECTID."""
+
+    in_files = True
+
+
+class MultiAppendTests(test_extensions.MultiAppendTests):
+    """MULTIAPPEND."""
+
+    in_files = True
+
+
+class ListingTests(test_listing.ListingTests):
+    """LIST with options."""
 
     in_files = True
 

@@ -1,63 +1,133 @@
-"""APPEND: a message from a literal into a mailbox, in chunks.  RFC 3501 section 6.3.11, RFC 4315 section 3."""
+"""
+APPEND: messages from literals into a mailbox, in chunks.  RFC 3501 section 6.3.11, RFC 3502, RFC 4315 section 3.
+
+All messages of a command are staged one behind another and added in one transaction, so memory does not grow with their
+number or size and none is added when one is refused.
+"""
 
 from __future__ import annotations
 
-from launcelot.core.errors import Invalid, OverQuota, Refusal, TooLarge
-from launcelot.mailstore.interface import Mailbox
-from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, announced
-from launcelot.protocols.imap4.grammar.requests import Append
+from collections.abc import Callable, Sequence
+
+from launcelot.core.errors import Invalid, LimitReached, OverQuota, Refusal, TooLarge
+from launcelot.mailstore.interface import Appended, Draft, Mailbox
+from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, announced
+from launcelot.protocols.imap4.grammar.requests import Append, Arriving, read_arriving
+from launcelot.protocols.imap4.grammar.sets import format_set
 from launcelot.protocols.imap4.receiving import CONTINUE, PIECE, SLOWEST, limit_of, line_behind_literal, refused
 from launcelot.protocols.imap4.session import Reply, Session, bad, ok, reply_for
-from launcelot.workers.staging import Staged
+from launcelot.workers.staging import Buffer, Staged
+
+MAX_MESSAGES = 1_000
+"""Messages in one APPEND."""
+MAX_TOTAL = 16
+"""How many times the largest message all messages of one APPEND may be together."""
+
+
+class Rejected(Exception):
+    """
+    The command is answered without adding anything; what comes of it has been thrown away.
+
+    :param reply: the answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
 
 
 async def append(session: Session, request: Append) -> Reply:
     """
-    Receive a message and add it; all is checked that can be before it is read.
+    Receive messages and add them, all or none; all is checked that can be before each is read.
 
-    A refused message that comes anyway is thrown away.  A NUL in it is a syntax error: literals have none.
+    A refused message that comes anyway is thrown away.  A NUL in one is a syntax error: literals have none.
     """
-    try:
-        mailbox = await admit(session, request)
-    except Refusal as refusal:
-        await refused(session).rest(request.message)
-        return reply_for(refusal, creatable=True)
     staged = session.site.staging.begin()
     try:
-        if request.message.waits:
-            session.wire.write(CONTINUE)
-        try:
-            clean = await receive(session, staged, request.message.size)
-            await end_of_command(session)
-        except Malformed as error:
-            return bad(error.text)
-        except Refusal as refusal:
-            return reply_for(refusal)
-        if not clean:
-            return bad("message has a NUL")
-        try:
-            appended = await mailbox.append(staged.view(), request.flags, request.internal_date)
-        except Refusal as refusal:
-            return reply_for(refusal, creatable=True)
+        mailbox, arrived = await receive_all(session, staged, request)
+        appended = await add(mailbox, staged, arrived)
+    except Rejected as rejected:
+        return rejected.reply
+    except Refusal as refusal:
+        return reply_for(refusal, creatable=True)
     finally:
         staged.close()
-    return ok("APPEND completed", b"APPENDUID %d %d" % (appended.uid_validity, appended.uid))
+    uids = format_set([one.uid for one in appended])
+    return ok("APPEND completed", b"APPENDUID %d %b" % (appended[0].uid_validity, uids))
 
 
-async def admit(session: Session, request: Append) -> Mailbox:
+async def add(mailbox: Mailbox, staged: Staged, arrived: Sequence[Arriving]) -> Sequence[Appended]:
+    """
+    Put what has been staged into the mailbox; one message is not copied.
+
+    :raises Refusal: nothing was added.
+    """
+    view = staged.view()
+    if len(arrived) == 1:
+        (one,) = arrived
+        return [await mailbox.append(view, one.flags, one.internal_date)]
+    drafts: list[Draft] = []
+    start = 0
+    for one in arrived:
+        end = start + one.literal.size
+        drafts.append(Draft(piece(view, start, end), one.literal.size, one.flags, one.internal_date))
+        start = end
+    return await mailbox.append_all(drafts)
+
+
+def piece(view: Buffer, start: int, end: int) -> Callable[[], bytes]:
+    """Gives some octets of what has been staged."""
+    return lambda: view[start:end]
+
+
+async def receive_all(session: Session, staged: Staged, request: Append) -> tuple[Mailbox, Sequence[Arriving]]:
+    """
+    Read message after message to the end of the command.
+
+    :raises Rejected: one of them is refused or malformed.
+    """
+    arrived: list[Arriving] = []
+    message: Arriving | None = request.message
+    clean = True
+    while message is not None:
+        literal = message.literal
+        try:
+            mailbox = await admit(session, request.mailbox, literal.size, staged.size, len(arrived))
+        except Refusal as refusal:
+            await refused(session).rest(literal)
+            raise Rejected(reply_for(refusal, creatable=True)) from None
+        if literal.waits:
+            session.wire.write(CONTINUE)
+        try:
+            clean = await receive(session, staged, literal.size) and clean
+            arrived.append(message)
+            message = await next_message(session)
+        except Malformed as error:
+            raise Rejected(bad(error.text)) from None
+        except Refusal as refusal:
+            raise Rejected(reply_for(refusal)) from None
+    if not clean:
+        raise Rejected(bad("message has a NUL"))
+    return mailbox, arrived
+
+
+async def admit(session: Session, name: str, size: int, before: int, count: int) -> Mailbox:
     """
     The mailbox a message may go to.
 
+    :param before: octets of the messages before it in the same command, of which there are ``count``.
     :raises Refusal: there is none, or the message is too large for us or for the account.
     """
-    mailbox = await session.mail.mailbox(request.mailbox)
-    size = request.message.size
-    if size > session.settings.max_append_size:
+    mailbox = await session.mail.mailbox(name)
+    largest = session.settings.max_append_size
+    if size > largest:
         raise TooLarge("message is too large")
     if not size:
         raise Invalid("message is empty")
+    if count >= MAX_MESSAGES or before + size > MAX_TOTAL * largest:
+        raise LimitReached("too many messages in one command")
     quota = session.account.quota
-    if quota and (await session.mail.usage()).octets + size > quota:
+    if quota and (await session.mail.usage()).octets + before + size > quota:
         raise OverQuota
     return mailbox
 
@@ -87,13 +157,17 @@ async def receive(session: Session, staged: Staged, size: int) -> bool:
     return clean
 
 
-async def end_of_command(session: Session) -> None:
+async def next_message(session: Session) -> Arriving | None:
     """
-    The line behind the message must be empty.
+    What the line behind a message says of another; None where the command ends.
 
-    :raises Malformed: it is not; the rest of the command has been thrown away.
+    :raises Malformed: it is neither; the rest of the command has been thrown away.
     """
     line = await line_behind_literal(session, limit_of(session))
-    if line:
+    if not line:
+        return None
+    try:
+        return read_arriving(Reader(line))
+    except Malformed:
         await refused(session).rest(announced(line))
-        raise Malformed("too many arguments")
+        raise

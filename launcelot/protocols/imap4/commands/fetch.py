@@ -42,7 +42,7 @@ async def fetch(session: Session, request: Fetch) -> Reply:
         items = (Attribute.UID, *items)
     if not uids:
         return ok("FETCH completed")
-    if set(items) <= {Attribute.UID, Attribute.FLAGS} and Attribute.FLAGS in items and 4 * len(uids) >= len(view):
+    if set(items) <= {Attribute.UID, Attribute.FLAGS} and Attribute.FLAGS in items:
         found = await fetch_flags(session, uids, Attribute.UID in items)
     else:
         found = await Rows(session, items).send(uids)
@@ -52,11 +52,13 @@ async def fetch(session: Session, request: Fetch) -> Reply:
 
 
 async def fetch_flags(session: Session, uids: Sequence[int], uid: bool) -> int:
-    """Flags of a good part of the mailbox, in one look at it; how many messages there were."""
+    """Flags and nothing else, in one look at the mailbox; how many messages there were."""
     view = session.view
-    states = await view.mailbox.states()
-    wanted = set(uids)
-    states = [state for state in states if state.uid in wanted]
+    if 4 * len(uids) >= len(view):
+        wanted = set(uids)
+        states = [state for state in await view.mailbox.states() if state.uid in wanted]
+    else:
+        states = list(await view.mailbox.states(uids))
     await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
     await write_flags(session, states, uid)
     return len(states)
@@ -248,4 +250,8 @@ _READY: dict[Attribute, Callable[[View, Message], bytes]] = {
     Attribute.ENVELOPE: lambda view, message: b"ENVELOPE " + message.envelope,
     Attribute.BODY: lambda view, message: b"BODY " + message.body,
     Attribute.BODYSTRUCTURE: lambda view, message: b"BODYSTRUCTURE " + message.body_structure,
+    Attribute.MODSEQ: lambda view, message: b"MODSEQ (%d)" % message.modseq,
+    Attribute.SAVEDATE: lambda view, message: b"SAVEDATE " + format_internal(message.saved),
+    Attribute.EMAILID: lambda view, message: b"EMAILID (%b)" % message.email_id.encode("ascii"),
+    Attribute.THREADID: lambda view, message: b"THREADID NIL",
 }

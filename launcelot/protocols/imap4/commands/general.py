@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcelot import __version__
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.requests import Identify, Nothing
+from launcelot.protocols.imap4.grammar.requests import Enable, Identify, Nothing
 from launcelot.protocols.imap4.session import Reply, Session, bad, ok
 
 DONE_LIMIT = 256
@@ -40,6 +40,12 @@ async def identify(session: Session, _request: Identify) -> Reply:
     pairs = (b"name", b"Launcelot", b"version", __version__.encode("ascii"))
     session.untagged(b"ID (" + b" ".join(map(responses.string, pairs)) + b")")
     return ok("ID completed")
+
+
+async def enable(session: Session, _request: Enable) -> Reply:
+    """Switch extensions on; those nobody knows are passed over.  RFC 5161 section 3.1."""
+    session.untagged(b"ENABLED")
+    return ok("ENABLE completed")
 
 
 async def namespace(session: Session, _request: Nothing) -> Reply:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from launcelot.core.errors import Gone, Invalid
 from launcelot.mailstore.interface import SEPARATOR, MailboxStatus
 from launcelot.mailstore.query import Uids
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER
-from launcelot.protocols.imap4.grammar.requests import Named, Nothing, Rename, Status
-from launcelot.protocols.imap4.session import Reply, Session, ok
+from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Status
+from launcelot.protocols.imap4.session import Reply, Session, no, ok
 from launcelot.protocols.imap4.view import View
 
 
@@ -45,6 +45,7 @@ async def open_mailbox(session: Session, name: str, read_only: bool) -> None:
         session.inform("First unseen message", b"UNSEEN %d" % unseen)
     session.inform("UIDs are valid", b"UIDVALIDITY %d" % status.uid_validity)
     session.inform("Predicted next UID", b"UIDNEXT %d" % max(status.uid_next, view.largest_uid + 1))
+    session.inform("Kept through renaming", b"MAILBOXID (%b)" % status.id.encode("ascii"))
 
 
 async def close(session: Session, _request: Nothing) -> Reply:
@@ -61,10 +62,17 @@ async def unselect(session: Session, _request: Nothing) -> Reply:
     return ok("UNSELECT completed")
 
 
-async def create(session: Session, request: Named) -> Reply:
-    """Make a mailbox and those above it.  RFC 3501 section 6.3.3."""
-    await session.mail.create(acceptable(request.mailbox))
-    return ok("CREATE completed")
+async def create(session: Session, request: Create) -> Reply:
+    """
+    Make a mailbox and those above it.  RFC 3501 section 6.3.3, RFC 6154 section 3, RFC 8474 section 4.1.
+
+    A mailbox has at most one special use, and not one that is a view of others' messages.
+    """
+    if len(request.uses) > 1 or not set(request.uses) <= set(USES):
+        return no("no mailbox can be made for that use", b"USEATTR")
+    use = USES[request.uses[0]] if request.uses else ""
+    made = await session.mail.create(acceptable(request.mailbox), use)
+    return ok("CREATE completed", b"MAILBOXID (%b)" % made.id.encode("ascii"))
 
 
 def acceptable(name: str) -> str:
@@ -110,24 +118,38 @@ async def unsubscribe(session: Session, request: Named) -> Reply:
 
 async def status(session: Session, request: Status) -> Reply:
     """The numbers of a mailbox, without opening it.  RFC 3501 section 6.3.10, RFC 8438."""
-    mailbox = await session.mail.mailbox(request.mailbox)
-    now = await mailbox.status()
-    told: list[bytes] = []
-    for item in request.items:
-        if item == b"RECENT":
-            fresh = Uids(((now.recent_from, MAX_NUMBER),))
-            number = len(await mailbox.search(fresh)) if now.recent_from < now.uid_next else 0
-        else:
-            number = _STATUS[item](now)
-        told.append(b"%b %d" % (item, number))
-    session.untagged(b"STATUS %b (%b)" % (responses.mailbox(request.mailbox), b" ".join(told)))
+    session.untagged(await status_of(session, request.mailbox, request.items))
     return ok("STATUS completed")
 
 
-_STATUS: dict[bytes, Callable[[MailboxStatus], int]] = {
-    b"MESSAGES": lambda now: now.messages,
-    b"UIDNEXT": lambda now: now.uid_next,
-    b"UIDVALIDITY": lambda now: now.uid_validity,
-    b"UNSEEN": lambda now: now.unseen,
-    b"SIZE": lambda now: now.size,
+async def status_of(session: Session, name: str, items: Sequence[bytes]) -> bytes:
+    """
+    A STATUS response, without star and line end.
+
+    :raises NotFound: there is no such mailbox.
+    :raises Gone: it has just been deleted.
+    """
+    mailbox = await session.mail.mailbox(name)
+    now = await mailbox.status()
+    told: list[bytes] = []
+    for item in items:
+        if item == b"RECENT":
+            fresh = Uids(((now.recent_from, MAX_NUMBER),))
+            told.append(b"RECENT %d" % (len(await mailbox.search(fresh)) if now.recent_from < now.uid_next else 0))
+        elif item == b"APPENDLIMIT":
+            told.append(b"APPENDLIMIT %d" % session.settings.max_append_size)
+        else:
+            told.append(b"%b %b" % (item, _STATUS[item](now)))
+    return b"STATUS %b (%b)" % (responses.mailbox(name), b" ".join(told))
+
+
+_STATUS: dict[bytes, Callable[[MailboxStatus], bytes]] = {
+    b"MESSAGES": lambda now: b"%d" % now.messages,
+    b"UIDNEXT": lambda now: b"%d" % now.uid_next,
+    b"UIDVALIDITY": lambda now: b"%d" % now.uid_validity,
+    b"UNSEEN": lambda now: b"%d" % now.unseen,
+    b"SIZE": lambda now: b"%d" % now.size,
+    b"MAILBOXID": lambda now: b"(%b)" % now.id.encode("ascii"),
 }
+USES = {use.upper().encode("ascii"): use for use in ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")}
+"""What mailboxes can be made for, by how a client may spell it.  RFC 6154 section 2; All and Flagged are views of others."""

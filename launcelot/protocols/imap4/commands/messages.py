@@ -24,6 +24,8 @@ def find(view: View, messages: Messages) -> Sequence[int]:
 
     :raises Malformed: there is no message with one of the sequence numbers.  RFC 9051 section 6.4.
     """
+    if messages.saved:
+        return view.saved_uids()
     if messages.uid:
         return view.by_uid(messages.ranges)
     uids = view.by_number(messages.ranges)

@@ -1,9 +1,11 @@
-"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731."""
+"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731, RFC 5182."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
+from launcelot.core.errors import Refusal
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Search
 from launcelot.protocols.imap4.grammar.search import CHARSETS, resolve
@@ -16,15 +18,25 @@ PIECE = 5_000
 
 async def search(session: Session, request: Search) -> Reply:
     """Numbers or UIDs of the messages that match, as this session sees the mailbox."""
-    if request.key is None:
-        return no("charset is not supported", b"BADCHARSET (%b)" % b" ".join(CHARSETS))
     view = session.view
-    matching = await view.mailbox.search(resolve(request.key, view))
-    if request.uid:
-        found = [uid for uid in matching if view.number(uid)]
-    else:
-        found = [number for uid in matching if (number := view.number(uid))]
-    if request.options:
+    saves = b"SAVE" in request.options
+    if request.key is None:
+        if saves:
+            view.saved = array("I")
+        return no("charset is not supported", b"BADCHARSET (%b)" % b" ".join(CHARSETS))
+    try:
+        matching = await view.mailbox.search(resolve(request.key, view, session.site.now()))
+    except Refusal:
+        if saves:
+            view.saved = array("I")
+        raise
+    known = [uid for uid in matching if view.number(uid)]
+    found = known if request.uid else [view.number(uid) for uid in known]
+    if saves:
+        view.saved = array("I", to_save(known, request.options))
+    if request.options == (b"SAVE",):
+        pass
+    elif request.options:
         session.untagged(
             b"ESEARCH (TAG %b)%b%b"
             % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options))
@@ -32,6 +44,16 @@ async def search(session: Session, request: Search) -> Reply:
     else:
         await tell(session, found)
     return ok("SEARCH completed", b"EXPUNGEISSUED" if view.gone and not request.uid else b"")
+
+
+def to_save(found: Sequence[int], options: Sequence[bytes]) -> Sequence[int]:
+    """What SAVE keeps: all, unless only the first or the last was asked for.  RFC 5182 section 2.4."""
+    if b"ALL" in options or b"COUNT" in options or not {b"MIN", b"MAX"} & set(options):
+        return found
+    ends = found[:1] if b"MIN" in options else []
+    if b"MAX" in options and found and (not ends or found[-1] != ends[0]):
+        ends = [*ends, found[-1]]
+    return ends
 
 
 async def tell(session: Session, found: Sequence[int]) -> None:

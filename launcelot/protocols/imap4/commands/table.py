@@ -8,6 +8,7 @@ from typing import Any
 
 from launcelot.protocols.imap4.commands import append, fetch, general, listing, login, mailbox, search, store
 from launcelot.protocols.imap4.grammar import requests
+from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.reader import Reader
 from launcelot.protocols.imap4.session import Reply, Session, State
 
@@ -81,12 +82,13 @@ _ROWS = (
     Command(
         b"UNSUBSCRIBE", AFTER, requests.read_named, mailbox.unsubscribe, "RFC 3501 section 6.3.7", "Forget a name."
     ),
-    Command(b"LIST", AFTER, requests.read_list, listing.list_, "RFC 3501 section 6.3.8", "List mailboxes."),
-    Command(b"LSUB", AFTER, requests.read_list, listing.lsub, "RFC 3501 section 6.3.9", "List subscribed names."),
+    Command(b"LIST", AFTER, read_list, listing.list_, "RFC 3501 section 6.3.8", "List mailboxes."),
+    Command(b"LSUB", AFTER, read_lsub, listing.lsub, "RFC 3501 section 6.3.9", "List subscribed names."),
     Command(b"STATUS", AFTER, requests.read_status, mailbox.status, "RFC 3501 section 6.3.10", "Numbers of a mailbox."),
     Command(
         b"APPEND", AFTER, requests.read_append, append.append, "RFC 3501 section 6.3.11", "Add a message.", streams=True
     ),
+    Command(b"ENABLE", AFTER, requests.read_enable, general.enable, "RFC 5161 section 3.1", "Switch extensions on."),
     Command(
         b"NAMESPACE", AFTER, requests.read_nothing, general.namespace, "RFC 2342 section 5", "Where mailboxes are."
     ),
@@ -120,7 +122,15 @@ _ROWS = (
     ),
     Command(b"COPY", SELECTED, requests.read_copy, store.copy, "RFC 3501 section 6.4.7", "Copy messages."),
     Command(b"MOVE", SELECTED, requests.read_copy, store.move, "RFC 6851 section 3.1", "Move messages."),
-    Command(b"UID SEARCH", SELECTED, requests.read_uid_search, search.search, "RFC 3501 section 6.4.8", "Find UIDs."),
+    Command(
+        b"UID SEARCH",
+        SELECTED,
+        requests.read_uid_search,
+        search.search,
+        "RFC 3501 section 6.4.8",
+        "Find UIDs.",
+        expunges=False,
+    ),
     Command(
         b"UID FETCH", SELECTED, requests.read_uid_fetch, fetch.fetch, "RFC 3501 section 6.4.8", "Get messages by UID."
     ),

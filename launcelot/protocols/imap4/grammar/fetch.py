@@ -1,5 +1,6 @@
 """
-What FETCH can ask for.  RFC 3501 section 6.4.5 and section 9 ``fetch-att``.
+What FETCH can ask for.  RFC 3501 section 6.4.5 and section 9 ``fetch-att``; MODSEQ of RFC 7162, SAVEDATE of RFC 8514,
+EMAILID and THREADID of RFC 8474.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Attribute(Enum):
     ENVELOPE = b"ENVELOPE"
     BODY = b"BODY"
     BODYSTRUCTURE = b"BODYSTRUCTURE"
+    MODSEQ = b"MODSEQ"
+    SAVEDATE = b"SAVEDATE"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_NUMBER = 0xFFFF_FFFF
 """Largest ``number`` of RFC 3501 section 9."""
+MAX_MODSEQ = (1 << 63) - 1
+"""Largest ``mod-sequence-value``.  RFC 7162 section 7."""
 MAX_DEPTH = 50
 """Parentheses, NOT and OR inside each other."""
 MAX_FLAGS = 200
@@ -34,6 +36,7 @@ _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]++|\\["\\])*+)"')
 _ESCAPE = re.compile(rb'\\(["\\])')
 _NUMBER = re.compile(rb"\d{1,20}")
 _FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\\]]+")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _LITERAL = re.compile(rb"(~?)\{(\d+)(\+?)\}\Z")
 _HUGE = 1 << 64
 
@@ -194,6 +197,13 @@ class Reader:
             raise Malformed("number is too large")
         return value
 
+    def mod_sequence(self) -> int:
+        """``mod-sequence-valzer``: 0 to 2^63 - 1.  RFC 7162 section 7."""
+        value = int(self.match(_NUMBER, "expected a mod-sequence")[0])
+        if value > MAX_MODSEQ:
+            raise Malformed("mod-sequence is too large")
+        return value
+
     def nz_number(self) -> int:
         """``nz-number``: 1 to 4,294,967,295."""
         value = self.number()
@@ -237,6 +247,10 @@ class Reader:
         if self.word() != b"NIL":
             raise Malformed("expected a string or NIL")
         return None
+
+    def object_id(self) -> str:
+        """``objectid``.  RFC 8474 section 7."""
+        return self.match(_OBJECT_ID, "expected an object id")[0].decode("ascii")
 
     def list_mailbox(self) -> bytes:
         """``list-mailbox``: like ``astring``, with wildcards."""

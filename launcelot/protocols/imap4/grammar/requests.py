@@ -12,7 +12,7 @@ from datetime import datetime
 from launcelot.mailstore.interface import StoreMode
 from launcelot.message.dates import parse_internal
 from launcelot.protocols.imap4.grammar.fetch import Item, read_items
-from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox, read_pattern
+from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
 from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Announced, Malformed, Reader, announced
 from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
 from launcelot.protocols.imap4.grammar.sets import Range, read_set
@@ -22,8 +22,20 @@ MAX_ID_PAIRS = 30
 MAX_ID_FIELD = 30
 MAX_ID_VALUE = 1_024
 
-STATUS_ITEMS = (b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"SIZE")
-"""RFC 3501 section 6.3.10, RFC 8438."""
+MAX_ENABLED = 100
+"""Names in one ENABLE."""
+
+STATUS_ITEMS = (
+    b"MESSAGES",
+    b"RECENT",
+    b"UIDNEXT",
+    b"UIDVALIDITY",
+    b"UNSEEN",
+    b"SIZE",
+    b"APPENDLIMIT",
+    b"MAILBOXID",
+)
+"""RFC 3501 section 6.3.10, RFC 8438, RFC 7889, RFC 8474."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +74,26 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Create:
+    """A mailbox to be made, and what for, in upper case.  RFC 6154 section 3."""
+
+    mailbox: str
+    uses: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """Extensions by name, in upper case.  RFC 5161."""
+
+    names: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rename:
     """From one name to another."""
 
     mailbox: str
     to: str
-
-
-@dataclass(frozen=True, slots=True)
-class List:
-    """Reference and pattern; an empty pattern asks for the separator."""
-
-    reference: str
-    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +105,29 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
-    """Where a message goes, and the literal that brings it, not yet read."""
+class Arriving:
+    """A message in APPEND: what goes with it, and the literal that brings it, not yet read."""
 
-    mailbox: str
     flags: tuple[str, ...]
     internal_date: datetime | None
-    message: Announced
+    literal: Announced
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Where messages go, and the first of them."""
+
+    mailbox: str
+    message: Arriving
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """A set of messages: UIDs when ``uid``, else sequence numbers."""
+    """A set of messages: UIDs when ``uid``, else sequence numbers; when ``saved``, those of ``$`` (RFC 5182)."""
 
     uid: bool
     ranges: tuple[Range, ...]
+    saved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +163,13 @@ class Search:
 
     :ivar key: None when the charset is not among ours.
     :ivar options: of RETURN, empty for a plain SEARCH.  RFC 4731.
+    :ivar modseq: whether MODSEQ is among the keys.
     """
 
     uid: bool
     key: Key | None
     options: tuple[bytes, ...] = ()
+    modseq: bool = False
 
 
 def read_nothing(reader: Reader) -> Nothing:
@@ -195,10 +224,38 @@ def read_named(reader: Reader) -> Named:
     return Named(read_mailbox(reader))
 
 
-def read_created(reader: Reader) -> Named:
-    """One mailbox to be made; a separator at its end only says that others will follow.  RFC 3501 section 6.3.3."""
+def read_created(reader: Reader) -> Create:
+    """``create``; a separator at the end only says that others will follow.  RFC 3501 section 6.3.3, RFC 6154 section 3."""
     name = read_named(reader).mailbox
-    return Named(name.removesuffix("/") if len(name) > 1 else name)
+    name = name.removesuffix("/") if len(name) > 1 else name
+    if not reader.accept(b" "):
+        return Create(name)
+
+    def parameter() -> tuple[bytes, ...]:
+        if reader.word() != b"USE":
+            raise Malformed("unknown CREATE parameter")
+        reader.space()
+        return tuple(dict.fromkeys(reader.list(lambda: read_use(reader), 20, empty=True)))
+
+    found = reader.list(parameter, 1)
+    return Create(name, found[0])
+
+
+def read_use(reader: Reader) -> bytes:
+    """``use-attr``, in upper case.  RFC 6154 section 6."""
+    reader.expect(b"\\", "expected a special use")
+    return b"\\" + reader.word()
+
+
+def read_enable(reader: Reader) -> Enable:
+    """``enable``.  RFC 5161 section 4."""
+    names: list[bytes] = []
+    while not names or reader.peek() == b" ":
+        reader.space()
+        names.append(reader.word())
+        if len(names) > MAX_ENABLED:
+            raise Malformed("too many extensions")
+    return Enable(tuple(dict.fromkeys(names)))
 
 
 def read_rename(reader: Reader) -> Rename:
@@ -207,31 +264,33 @@ def read_rename(reader: Reader) -> Rename:
     return Rename(mailbox, read_named(reader).mailbox)
 
 
-def read_list(reader: Reader) -> List:
-    """``list`` and ``lsub``."""
-    reader.space()
-    reference = read_mailbox(reader)
-    reader.space()
-    return List(reference, read_pattern(reader))
-
-
 def read_status(reader: Reader) -> Status:
     """``status``."""
     mailbox = read_named(reader).mailbox
     reader.space()
+    return Status(mailbox, read_status_items(reader))
+
+
+def read_status_items(reader: Reader) -> tuple[bytes, ...]:
+    """``( status-att ... )``, each once."""
     items = reader.list(reader.word, 100)
     if not set(items) <= set(STATUS_ITEMS):
         raise Malformed("unknown status item")
-    return Status(mailbox, tuple(dict.fromkeys(items)))
+    return tuple(dict.fromkeys(items))
 
 
 def read_append(reader: Reader) -> Append:
     """
-    ``append`` up to the literal that holds the message.
+    ``append`` up to the literal that holds the first message.
 
     :raises WantsLiteral: the mailbox is itself a literal that has not been read.
     """
     mailbox = read_named(reader).mailbox
+    return Append(mailbox, read_arriving(reader))
+
+
+def read_arriving(reader: Reader) -> Arriving:
+    """``append-message`` up to its literal, from the space before it.  RFC 3502."""
     reader.space()
     flags: tuple[str, ...] = ()
     if reader.peek() == b"(":
@@ -244,11 +303,13 @@ def read_append(reader: Reader) -> Append:
     message = announced(reader.rest)
     if message is None or message.binary or not reader.rest.startswith(b"{") or reader.rest.count(b"{") > 1:
         raise Malformed("expected the message as a literal")
-    return Append(mailbox, flags, date, message)
+    return Arriving(flags, date, message)
 
 
 def _read_messages(reader: Reader, uid: bool) -> Messages:
     reader.space()
+    if reader.accept(b"$"):
+        return Messages(uid, (), saved=True)
     return Messages(uid, read_set(reader))
 
 
@@ -307,7 +368,8 @@ def read_search(reader: Reader, uid: bool = False) -> Search:
         if charset not in CHARSETS:
             reader.skip_all()
             return Search(uid, None, options)
-    return Search(uid, KeyReader(reader, charset).keys(), options)
+    keys = KeyReader(reader, charset)
+    return Search(uid, keys.keys(), options, keys.modseq)
 
 
 def read_uid_fetch(reader: Reader) -> Fetch:

@@ -1,29 +1,36 @@
 """
-Search keys.  RFC 3501 section 6.4.4 and section 9 ``search-key``; result options of RFC 4731.
+Search keys.  RFC 3501 section 6.4.4 and section 9 ``search-key``; result options of RFC 4731 and 5182, keys of RFC 5032,
+7162, 8474 and 8514.
 
-A key is a tree whose leaves are the store's own queries where they can be, and :class:`Numbers`, :class:`UidRanges` and
-:class:`Recent` where only the session's view of the mailbox can tell; :func:`resolve` makes the store's query of it.
+A key is a tree whose leaves are the store's own queries where they can be, and :class:`Numbers`, :class:`UidRanges`,
+:class:`Recent`, :class:`Saved` and :class:`Within` where only the session can tell; :func:`resolve` makes the store's
+query of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
 from launcelot.mailstore.query import (
     All,
     And,
+    Arrived,
     Compare,
     Contains,
+    EmailId,
     Field,
     Flagged,
     Header,
     InternalDate,
+    ModSeq,
     Not,
     Or,
     Query,
+    SavedDate,
     SentDate,
     Size,
     Uids,
@@ -37,8 +44,8 @@ MAX_KEYS = 1_000
 CHARSETS = (b"US-ASCII", b"UTF-8")
 """What strings may be in; the first unless the command names one."""
 
-RETURN_OPTIONS = (b"MIN", b"MAX", b"ALL", b"COUNT")
-"""RFC 4731 section 3.1."""
+RETURN_OPTIONS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE")
+"""RFC 4731 section 3.1, RFC 5182."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,19 @@ class Recent:
     """Messages that are ``\\Recent`` in this session."""
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """``$``: the messages an earlier SEARCH has saved.  RFC 5182."""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Messages that arrived in the last so many seconds, or earlier.  RFC 5032."""
+
+    younger: bool
+    seconds: int
+
+
 class Join(Enum):
     """How keys of a group are joined; ``NOT`` has one key."""
 
@@ -76,7 +96,7 @@ class Group:
     keys: tuple[Key, ...]
 
 
-Key = Query | Numbers | UidRanges | Recent | Group
+Key = Query | Numbers | UidRanges | Recent | Saved | Within | Group
 
 
 class View(Protocol):
@@ -91,11 +111,14 @@ class View(Protocol):
     def recent_ranges(self) -> tuple[Range, ...]:
         """The UIDs that are recent in this session."""
 
+    def saved_ranges(self) -> tuple[Range, ...]:
+        """The UIDs that have been saved."""
 
-def resolve(key: Key, view: View) -> Query:
+
+def resolve(key: Key, view: View, now: datetime) -> Query:
     """The store's query for a key, for this session now."""
     if isinstance(key, Group):
-        inside = tuple(resolve(one, view) for one in key.keys)
+        inside = tuple(resolve(one, view, now) for one in key.keys)
         if key.join is Join.NOT:
             return Not(inside[0])
         return Or(inside) if key.join is Join.OR else And(inside)
@@ -105,7 +128,22 @@ def resolve(key: Key, view: View) -> Query:
         return Uids(view.uid_ranges(key.ranges))
     if isinstance(key, Recent):
         return Uids(view.recent_ranges())
+    if isinstance(key, Saved):
+        return Uids(view.saved_ranges())
+    if isinstance(key, Within):
+        return within(key, now)
     return key
+
+
+def within(key: Within, now: datetime) -> Query:
+    """The store's query for YOUNGER and OLDER; what began before there were dates has always been."""
+    try:
+        moment = now - timedelta(seconds=key.seconds)
+    except OverflowError:
+        return All() if key.younger else Not(All())
+    if key.younger:
+        return Arrived(Compare.FROM, moment)
+    return Or((Arrived(Compare.BELOW, moment), Arrived(Compare.EQUAL, moment)))
 
 
 class KeyReader:
@@ -114,12 +152,16 @@ class KeyReader:
 
     :param reader: stands at the first key.
     :param charset: what strings are in, in upper case.
+    :ivar modseq: whether one of the keys was MODSEQ.
+    :ivar numbers: whether one of them was a set of sequence numbers.
     """
 
     def __init__(self, reader: Reader, charset: bytes) -> None:
         self._reader = reader
         self._codec = "ascii" if charset == b"US-ASCII" else "utf-8"
         self._count = 0
+        self.modseq = False
+        self.numbers = False
 
     def keys(self) -> Key:
         """One or more keys up to the end of the list or the command."""
@@ -141,7 +183,11 @@ class KeyReader:
             reader.expect(b")", "parenthesis does not end")
             reader.shallower()
             return inside
+        if first == b"$":
+            reader.expect(b"$", "expected a search key")
+            return Saved()
         if first == b"*" or first.isdigit():
+            self.numbers = True
             return Numbers(read_set(reader))
         word = reader.word()
         simple = _SIMPLE.get(word)
@@ -187,11 +233,41 @@ class KeyReader:
     def date(self, word: bytes) -> Key:
         """``SINCE`` and its relatives."""
         day = parse_search_date(self._reader.date().encode("ascii"))
+        if word.startswith(b"SAVED"):
+            return SavedDate(_COMPARE[word.removeprefix(b"SAVED")], day)
         compare = _COMPARE[word.removeprefix(b"SENT")]
         return SentDate(compare, day) if word.startswith(b"SENT") else InternalDate(compare, day)
 
+    def within(self, word: bytes) -> Key:
+        """``YOUNGER`` and ``OLDER``.  RFC 5032."""
+        return Within(word == b"YOUNGER", self._reader.nz_number())
+
+    def email_id(self, _word: bytes) -> Key:
+        """``EMAILID``.  RFC 8474 section 6."""
+        return EmailId(self._reader.object_id())
+
+    def thread_id(self, _word: bytes) -> Key:
+        """``THREADID``, which no message has.  RFC 8474 section 6."""
+        self._reader.object_id()
+        return _not(All())
+
+    def mod_sequence(self, _word: bytes) -> Key:
+        """``MODSEQ``; the name of a flag before it changes nothing, as messages have one.  RFC 7162 section 3.1.5."""
+        reader = self._reader
+        if reader.peek() == b'"':
+            if not reader.string().lower().startswith(b"/flags/"):
+                raise Malformed("unknown metadata item")
+            reader.space()
+            if reader.word() not in (b"PRIV", b"SHARED", b"ALL"):
+                raise Malformed("expected priv, shared or all")
+            reader.space()
+        self.modseq = True
+        return ModSeq(reader.mod_sequence())
+
     def uid(self, _word: bytes) -> Key:
         """``UID`` with a set."""
+        if self._reader.accept(b"$"):
+            return Saved()
         return UidRanges(read_set(self._reader))
 
     def negated(self, _word: bytes) -> Key:
@@ -231,17 +307,23 @@ _SIMPLE: dict[bytes, Key] = {
     b"UNSEEN": _not(Flagged("\\Seen")),
     b"RECENT": Recent(),
     b"OLD": _not(Recent()),
+    b"SAVEDATESUPPORTED": All(),
     b"NEW": Group(Join.AND, (Recent(), _not(Flagged("\\Seen")))),
 }
 
 _READ: dict[bytes, Callable[[KeyReader, bytes], Key]] = {
     **{field.name.encode("ascii"): KeyReader.contains for field in Field},
-    **{prefix + word: KeyReader.date for prefix in (b"", b"SENT") for word in _COMPARE},
+    **{prefix + word: KeyReader.date for prefix in (b"", b"SENT", b"SAVED") for word in _COMPARE},
     b"HEADER": KeyReader.header,
     b"KEYWORD": KeyReader.keyword,
     b"UNKEYWORD": KeyReader.keyword,
     b"LARGER": KeyReader.size,
     b"SMALLER": KeyReader.size,
+    b"YOUNGER": KeyReader.within,
+    b"OLDER": KeyReader.within,
+    b"EMAILID": KeyReader.email_id,
+    b"THREADID": KeyReader.thread_id,
+    b"MODSEQ": KeyReader.mod_sequence,
     b"UID": KeyReader.uid,
     b"NOT": KeyReader.negated,
     b"OR": KeyReader.either,

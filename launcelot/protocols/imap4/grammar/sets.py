@@ -8,6 +8,7 @@ number of ranges written, whatever numbers they hold.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed, Reader
@@ -77,6 +78,23 @@ def resolve(ranges: Iterable[Range], largest: int) -> list[Range]:
     if start <= end:
         merged.append((start, end))
     return merged
+
+
+def inside(ranges: Sequence[Range], number: int) -> bool:
+    """Whether a number lies in ranges that :func:`resolve` gave."""
+    place = bisect_right(ranges, number, key=lambda pair: pair[0])
+    return place > 0 and number <= ranges[place - 1][1]
+
+
+def ranges_of(numbers: Sequence[int]) -> list[Range]:
+    """Ascending numbers as ranges, runs of neighbours as one."""
+    found: list[Range] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
 
 
 def format_set(numbers: Sequence[int]) -> bytes:
