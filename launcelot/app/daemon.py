@@ -8,6 +8,7 @@ admin socket, and let connections in.  Stop: close the ports, let sessions finis
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,17 +23,22 @@ from twisted.python.failure import Failure
 
 import launcelot
 from launcelot.app.admin import AdminFactory, AdminSocket
+from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration
-from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, UNAVAILABLE, Ending
+from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, TEMPORARY, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
-from launcelot.app.site import DaemonTls, build_services, build_site
+from launcelot.app.reloading import Reloaded, merge
+from launcelot.app.site import DaemonTls, build_services, build_site, tls_of
 from launcelot.app.stores import Stores, build_stores, descriptor_mark, threads
 from launcelot.app.systemd import Notifier
+from launcelot.app.table import url
 from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
 from launcelot.hosting.descriptors import Gate, limit
+from launcelot.hosting.exchange import Change, Exchange
 from launcelot.hosting.gather import outcomes
 from launcelot.hosting.listening import CannotListen, Listeners, Listening
+from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.site import Site
 
 log = Logger(namespace="launcelot.daemon")
@@ -55,6 +61,7 @@ class Daemon(Service):
     :param prepare: runs when the stores are open, before anybody is let in.
     :param announce: runs when everything listens.
     :param notifier: tells the service manager.
+    :param reread: gives the configuration anew for :meth:`reload`; raises Ending where it has faults.
     :ivar site: what services were handed.
     """
 
@@ -67,6 +74,7 @@ class Daemon(Service):
         announce: Callable[[Daemon], None] = lambda daemon: None,
         checkers: Sequence[ICredentialsChecker] = (),
         notifier: Notifier | None = None,
+        reread: Callable[[], Configuration] | None = None,
     ) -> None:
         self.configuration = configuration
         self.folder = DataFolder(configuration.data)
@@ -80,9 +88,11 @@ class Daemon(Service):
         self._prepare = tuple(prepare)
         self._announce = announce
         self._notifier = notifier or Notifier({}, reactor)
-        self._admin = AdminSocket(
-            reactor, configuration.admin_socket, AdminFactory({"status": self._status, "forget": self._forget})
-        )
+        self._reread = reread or (lambda: configuration)
+        self._retired: set[ServerFactory] = set()
+        self._serving = False
+        answers = {"status": self._status, "forget": self._forget, "reload": self._told_to_reload}
+        self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(answers))
         self._caretaker = LoopingCall(self._look_after)
         self._caretaker.clock = reactor
         self._began = 0.0
@@ -98,8 +108,7 @@ class Daemon(Service):
             if self.folder.path.is_dir():
                 self.folder.lock()
             for listeners in self.services.values():
-                listeners.gate = self._gate
-                listeners.bind()
+                self._equip(listeners).bind()
         except Ending as ending:
             self._failed(ending)
         except CannotListen as error:
@@ -134,6 +143,7 @@ class Daemon(Service):
         for listeners in self.services.values():
             listeners.release()
         log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
+        self._serving = True
         self._announce(self)
         self._notifier.ready(self._summary)
 
@@ -158,6 +168,82 @@ class Daemon(Service):
         else:
             log.failure("internal error while starting", failure)
             self._failed(Ending("internal error while starting; the log says more", SOFTWARE))
+
+    def _equip(self, listeners: Listeners) -> Listeners:
+        listeners.gate = self._gate
+        return listeners
+
+    # -- reading the configuration again -------------------------------------------------------------------------
+
+    def hung_up(self) -> None:
+        """Reload, and say in the log what became of it; for SIGHUP."""
+        Deferred.fromCoroutine(self.reload()).addErrback(self._not_reloaded)
+
+    def _not_reloaded(self, failure: Failure) -> None:
+        if not failure.check(Ending):
+            log.failure("internal error while reading the configuration again", failure)
+
+    async def reload(self) -> Reloaded:
+        """
+        Read the configuration and the certificate again, and take on what can be taken on; nobody is disconnected.
+
+        :raises Ending: it has faults, or an endpoint cannot be had; all is as it was before.
+        """
+        if not self._serving or self._stopping:
+            raise Ending("the daemon is starting, stopping or reading its configuration already", TEMPORARY)
+        self._serving = False
+        self._notifier.reloading()
+        try:
+            done = await self._take_on(*merge(self.configuration, self._reread()))
+        except Ending as ending:
+            first, *others = ending.text.splitlines()
+            more = f" (and {len(others)} more)" if others else ""
+            log.error("the configuration stays as it was: {reason}{more}", reason=first, more=more)
+            raise
+        finally:
+            self._serving = True
+            if not self._stopping:
+                self._notifier.ready(self._summary)
+        log.info("{done}", done=str(done))
+        return done
+
+    async def _take_on(self, configuration: Configuration, restart: Sequence[str]) -> Reloaded:
+        before = self.tls
+        tls = tls_of(configuration, before)
+        tls_switched = (tls is None) != (before is None)
+        names = [name for name in SERVICES if tls_switched or self._differs(name, configuration)]
+        self.site.tls = tls
+        try:
+            change = await self._exchange(names, configuration)
+        except Ending:
+            self.site.tls = before
+            raise
+        self.tls = tls
+        self.configuration = configuration
+        opened, closed = [url(one) for one in change.opened], [url(one) for one in change.closed]
+        return Reloaded(tls is not before, names, opened, closed, restart)
+
+    def _differs(self, name: str, configuration: Configuration) -> bool:
+        return self.configuration.services.get(name) != configuration.services.get(name)
+
+    async def _exchange(self, names: Sequence[str], configuration: Configuration) -> Change:
+        chosen = {name: configuration.services[name] for name in names if name in configuration.services}
+        built = build_services(self.site, dataclasses.replace(configuration, services=chosen))
+        old = {name: self.services.get(name) or Listeners(self._reactor, ()) for name in names}
+        new = {name: self._equip(built.get(name) or Listeners(self._reactor, ())) for name in names}
+        try:
+            change = await Exchange([(old[name], new[name]) for name in names]).run()
+        except CannotListen as error:
+            raise Ending(str(error), UNAVAILABLE) from error
+        self._retired |= {one.factory for name in names for one in old[name].listeners}
+        self.services = {name: kept for name, kept in {**self.services, **new}.items() if kept.everything}
+        return change
+
+    async def _told_to_reload(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return dataclasses.asdict(await self.reload())
+        except Ending as ending:
+            return {"refused": ending.text, "status": ending.status}
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
@@ -186,8 +272,7 @@ class Daemon(Service):
         for listeners in self.services.values():
             await listeners.unlisten()
         await self._admin.close()
-        factories = {one.factory for listeners in self.services.values() for one in listeners.listeners}
-        for outcome in await outcomes([factory.drain(limit) for factory in factories]):
+        for outcome in await outcomes([factory.drain(limit) for factory in self._factories()]):
             if outcome.failure is not None:
                 log.failure("a service was not drained", outcome.failure)
 
@@ -206,8 +291,15 @@ class Daemon(Service):
     @property
     def connections(self) -> dict[str, int]:
         """Open connections by the name of the listener."""
-        factories = {one.factory for listeners in self.services.values() for one in listeners.listeners}
-        return {factory.name: len(factory.sessions) for factory in sorted(factories, key=lambda one: one.name)}
+        found: dict[str, int] = {}
+        for factory in sorted(self._factories(), key=lambda one: one.name):
+            found[factory.name] = found.get(factory.name, 0) + len(factory.sessions)
+        return found
+
+    def _factories(self) -> set[ServerFactory]:
+        """Those of the services, and those that a reload has replaced, while they have sessions."""
+        self._retired = {factory for factory in self._retired if factory.sessions}
+        return self._retired | {one.factory for listeners in self.services.values() for one in listeners.listeners}
 
     def _summary(self) -> str:
         """One line for ``systemctl status``."""

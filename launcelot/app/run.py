@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
     """The daemon of some options, with its first account and its table."""
     configuration = options.configuration or options.configured()
     newcomer = Newcomer(configuration)
-    return Daemon(
+    daemon = Daemon(
         reactor,
         configuration,
         failed,
@@ -43,7 +44,30 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
         announce=lambda daemon: tell(daemon, newcomer, sys.__stdout__),
         checkers=options.get("credCheckers", ()),
         notifier=Notifier(os.environ, reactor),
+        reread=options.configured,
     )
+    reload_on_hangup(reactor, daemon)
+    return daemon
+
+
+def reload_on_hangup(reactor: Any, daemon: Daemon) -> None:
+    """Reload on SIGHUP; stop where it means that our terminal has gone.  Under nohup the signal stays ignored."""
+    had_terminal = has_terminal()
+
+    def hung_up(number: int, frame: object) -> None:
+        reactor.callFromThread(reactor.stop if had_terminal and not has_terminal() else daemon.hung_up)
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, hung_up)
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 class Newcomer:

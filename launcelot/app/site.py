@@ -62,6 +62,17 @@ class DaemonTls:
             return CertificateFiles(Path(), Path(self._settings.certificate), Path(self._settings.key))
         return ensure(self._folder, self._names, utc_now())
 
+    def renewed(self, configuration: Configuration) -> DaemonTls:
+        """
+        What serves from now on: this object, where settings and files are what they were, or else a new one, loaded.
+
+        :raises Ending: the new certificate cannot be used.
+        """
+        fresh = DaemonTls(configuration)
+        fresh.load()
+        same = self._server is not None and fresh._server is not None and self._server.is_as(fresh._server)
+        return self if same and self._settings == fresh._settings else fresh
+
     @property
     def authority(self) -> Path | None:
         """The file of our own authority, for clients to trust; None with a configured certificate."""
@@ -87,6 +98,22 @@ class DaemonTls:
             self._files()
         except OSError as error:
             log.error("cannot renew the certificate: {reason}", reason=str(error))
+
+
+def tls_of(configuration: Configuration, before: DaemonTls | None) -> DaemonTls | None:
+    """
+    The certificate of a configuration, loaded; None where TLS is off.
+
+    :param before: what served until now; it stays where it is the same.
+    :raises Ending: it cannot be used.
+    """
+    if not configuration.tls.enabled:
+        return None
+    if before is not None:
+        return before.renewed(configuration)
+    fresh = DaemonTls(configuration)
+    fresh.load()
+    return fresh
 
 
 def hostname_of(configuration: Configuration) -> str:

@@ -5,6 +5,7 @@ What twistd's plugins run: options and service makers, one for the whole daemon 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,6 +76,9 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
 
     def postOptions(self) -> None:
         """Read the configuration, so that what is wrong with it is said before anything goes into the background."""
+        if self["config"]:
+            # It is read again on reload, when the working folder may be another.
+            self["config"] = os.path.abspath(self["config"])
         try:
             self.configuration = self.configured()
         except Ending as ending:

@@ -1,7 +1,7 @@
 """
 New services in the place of old ones while peers are connected and others come.
 
-An endpoint that old and new have in common stays open: whoever comes is the new service's, whoever is there stays with the old one.
+An endpoint that old and new have in common stays open: who comes is the new service's, who is there stays with the old one.
 Endpoints that are new are opened before any is closed; only one that cannot be opened because an old one is in its way waits
 until those that go are closed.  When one cannot be opened at all everything is as it was before, the limits on connections
 are the old ones' and :class:`~launcelot.hosting.listening.CannotListen` is raised.

@@ -113,6 +113,10 @@ class ServerTls:
                 log.info("new certificate read from {path}", path=str(self.certificate))
         return self._options
 
+    def is_as(self, other: ServerTls) -> bool:
+        """Whether the other was read from the same state of the same files."""
+        return (self.certificate, self.key, self._seen) == (other.certificate, other.key, other._seen)
+
     @property
     def expires(self) -> datetime:
         """When the certificate that is used ends."""
