@@ -37,6 +37,7 @@ from launcelot.core.ids import AccountId
 from launcelot.hosting.descriptors import Gate, limit
 from launcelot.hosting.exchange import Change, Exchange
 from launcelot.hosting.gather import outcomes
+from launcelot.hosting.inherited import Inherited
 from launcelot.hosting.listening import CannotListen, Listeners, Listening
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.site import Site
@@ -62,6 +63,7 @@ class Daemon(Service):
     :param announce: runs when everything listens.
     :param notifier: tells the service manager.
     :param reread: gives the configuration anew for :meth:`reload`; raises Ending where it has faults.
+    :param sockets: those that the process was started with.
     :ivar site: what services were handed.
     """
 
@@ -75,6 +77,7 @@ class Daemon(Service):
         checkers: Sequence[ICredentialsChecker] = (),
         notifier: Notifier | None = None,
         reread: Callable[[], Configuration] | None = None,
+        sockets: Sequence[Inherited] = (),
     ) -> None:
         self.configuration = configuration
         self.folder = DataFolder(configuration.data)
@@ -89,6 +92,7 @@ class Daemon(Service):
         self._announce = announce
         self._notifier = notifier or Notifier({}, reactor)
         self._reread = reread or (lambda: configuration)
+        self._sockets = sockets
         self._retired: set[ServerFactory] = set()
         self._serving = False
         answers = {"status": self._status, "forget": self._forget, "reload": self._told_to_reload}
@@ -171,6 +175,7 @@ class Daemon(Service):
 
     def _equip(self, listeners: Listeners) -> Listeners:
         listeners.gate = self._gate
+        listeners.sockets = self._sockets
         return listeners
 
     # -- reading the configuration again -------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
         checkers=options.get("credCheckers", ()),
         notifier=Notifier(os.environ, reactor),
         reread=options.configured,
+        sockets=options.sockets,
     )
     reload_on_hangup(reactor, daemon)
     return daemon

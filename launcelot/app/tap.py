@@ -15,10 +15,12 @@ from twisted.cred.strcred import AuthOptionMixin
 from twisted.python import usage
 
 import launcelot
+from launcelot.app.activation import activated
 from launcelot.app.catalogue import SERVICES, Place
 from launcelot.app.configuration import Configuration, configuration_for, endpoint_fault
 from launcelot.app.errors import Ending
 from launcelot.app.roof import Leaving, say, take_reactor
+from launcelot.hosting.inherited import environment_at_start, inherited
 
 LONG = """\
 Without options it serves on this machine only, with unprivileged ports, data in a per-user folder, a certificate of its own
@@ -50,6 +52,7 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         usage.Options.__init__(self)
         self.endpoints: dict[tuple[str, str], list[str]] = {}
         self.configuration: Configuration | None = None
+        self.sockets = inherited(environment_at_start(), os.getpid())
 
     def addChecker(self, checker: Any) -> None:
         """Take a checker of ``--auth``, with names and passwords in octets."""
@@ -94,7 +97,7 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         configuration = configuration_for(self["config"], self["data"])
         if self.services:
             configuration = configuration.only(self.services)
-        return configuration.listening(self.endpoints)
+        return activated(configuration.listening(self.endpoints), self.sockets)
 
 
 def in_octets(text: str | bytes) -> bytes:

@@ -2,8 +2,9 @@
 Listeners: endpoint strings made into ports, and what listens where told to people and programs.
 
 A TCP listener is ours (:func:`launcelot.hosting.transport.listen_tcp`), so that replies leave at the end of the read event and
-the backlog is right; UDP endpoints (``udp:``) are those of :mod:`launcelot.hosting.datagrams`; every other kind of endpoint
-string (``unix:``, ``systemd:``, ``tls:`` ...) is Twisted's.
+the backlog is right; so is one that we were started with (``systemd:``, :mod:`launcelot.hosting.inherited`).  UDP endpoints
+(``udp:``) are those of :mod:`launcelot.hosting.datagrams`; every other kind of endpoint string (``unix:``, ``tls:`` ...) is
+Twisted's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from twisted.python.failure import Failure
 from launcelot.hosting.datagrams import DatagramListener, listen_datagrams
 from launcelot.hosting.descriptors import Gate
 from launcelot.hosting.gather import gather
+from launcelot.hosting.inherited import Inherited, adopt, adopt_datagrams, chosen
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.transport import BACKLOG, listen_tcp
 
@@ -92,9 +94,11 @@ class Listeners(Service):
     :param reactor: listens.
     :param datagrams: UDP endpoints of the same service.
     :ivar gate: keeps connections from taking every descriptor; set before listening.
+    :ivar sockets: those that ``systemd:`` endpoints name; set before listening.
     """
 
     gate: Gate | None = None
+    sockets: Sequence[Inherited] = ()
 
     def __init__(
         self, reactor: Any, listeners: Sequence[Listener], datagrams: Sequence[DatagramListener] = ()
@@ -128,19 +132,27 @@ class Listeners(Service):
         :raises CannotListen: naming the endpoint and the reason.
         """
         try:
-            port: Any
-            if isinstance(listener, DatagramListener):
-                port = listen_datagrams(self._reactor, listener.endpoint, listener.server)
-            else:
-                door = Door(listener.name, listener.factory)
-                port = await listen(self._reactor, listener.endpoint, door)
-                self._doors[port] = door
+            port = await self._open(listener)
         except CannotListenError as error:
             raise CannotListen(explain(listener, error)) from error
         except ValueError as error:
-            raise CannotListen(f"{listener.name}: {listener.endpoint!r} is not an endpoint: {error}") from error
+            raise CannotListen(f"{listener.name}: cannot listen on {listener.endpoint!r}: {error}") from error
         if self.gate is not None:
             self.gate.watch(port)
+        return port
+
+    async def _open(self, listener: AnyListener) -> Any:
+        given = chosen(listener.endpoint, self.sockets) if listener.endpoint.startswith("systemd:") else None
+        if isinstance(listener, DatagramListener):
+            if given is not None:
+                return adopt_datagrams(self._reactor, given, listener.server)
+            return listen_datagrams(self._reactor, listener.endpoint, listener.server)
+        door = Door(listener.name, listener.factory)
+        if given is not None:
+            port = adopt(self._reactor, given, door)
+        else:
+            port = await listen(self._reactor, listener.endpoint, door)
+        self._doors[port] = door
         return port
 
     @property
@@ -233,7 +245,7 @@ async def listen(reactor: Any, endpoint: str, factory: Factory) -> Any:
     try:
         parsed = serverFromString(reactor, endpoint)
     except (TypeError, LookupError) as error:
-        raise ValueError("arguments are missing, or its kind is not known") from error
+        raise ValueError("not an endpoint: arguments are missing, or its kind is not known") from error
     return await parsed.listen(factory)
 
 

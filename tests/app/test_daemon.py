@@ -36,9 +36,9 @@ class DaemonCase(ProgramCase):
         """The command of a daemon under twistd."""
         return (*TWISTD, "-n", "--pidfile=", plugin, "--data", str(self.data), *ports, *options)
 
-    def running(self, *command: str) -> tuple[subprocess.Popen[str], str]:
+    def running(self, *command: str, **options: Any) -> tuple[subprocess.Popen[str], str]:
         """A daemon that has told what listens, and what it said."""
-        process = self.start(*command)
+        process = self.start(*command, **options)
         said = ""
         for line in process.stdout or ():
             said += line

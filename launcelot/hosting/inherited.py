@@ -1,0 +1,156 @@
+"""
+Listening sockets that we were started with, as systemd's socket activation hands them over.  sd_listen_fds(3).
+
+They are given to us bound and listening, so low ports need no privilege, and connections wait in them while the daemon starts or
+is restarted.  We never shut them down, and never remove the path of one that is a Unix socket: it is systemd's.
+
+Twisted's own ``systemd:`` endpoints close what they were given, keep one socket for each name, remove paths, and answer a
+turn later; so these are ours.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.endpoints import _parse
+from twisted.internet.protocol import DatagramProtocol, Factory
+
+from launcelot.hosting.datagrams import MAX_DATAGRAM, FairPort
+from launcelot.hosting.transport import BACKLOG, EagerPort
+
+FIRST = 3
+"""The descriptor of the first socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """
+    One socket.
+
+    :ivar name: ``FileDescriptorName=`` of its unit, which is the unit's name where it has none.
+    :ivar port: 0 for Unix sockets.
+    """
+
+    descriptor: int
+    name: str
+    family: int
+    kind: int
+    port: int = 0
+
+    @property
+    def is_datagram(self) -> bool:
+        """Whether it is one of UDP."""
+        return self.kind == socket.SOCK_DGRAM
+
+
+def environment_at_start() -> Mapping[str, str]:
+    """This process's environment as it began; Twisted takes out of the present one what concerns sockets."""
+    try:
+        pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return os.environ
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (pair.partition(b"=") for pair in pairs)}
+
+
+def inherited(environment: Mapping[str, str], process: int) -> Sequence[Inherited]:
+    """
+    The sockets that were handed to a process; none of them reaches its children.
+
+    :param environment: that at its start.
+    """
+    count = environment.get("LISTEN_FDS", "")
+    if environment.get("LISTEN_PID") != str(process) or not count.isdecimal():
+        return ()
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    names += [""] * (int(count) - len(names))
+    found = (_look(FIRST + number, names[number]) for number in range(int(count)))
+    return [one for one in found if one is not None]
+
+
+def _look(descriptor: int, name: str) -> Inherited | None:
+    """What a descriptor is; None where it is no socket of a kind that we serve."""
+    try:
+        given = socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        return None
+    with given:
+        if given.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+            return None
+        os.set_inheritable(descriptor, False)
+        os.set_blocking(descriptor, False)
+        port = 0 if given.family == socket.AF_UNIX else int(given.getsockname()[1])
+        return Inherited(descriptor, name, given.family, given.type, port)
+
+
+def chosen(endpoint: str, sockets: Sequence[Inherited]) -> Inherited:
+    """
+    The socket that a ``systemd:`` endpoint means.
+
+    :param endpoint: with ``name=`` or ``index=``, in Twisted's syntax; a family in it is not needed.
+    :raises ValueError: there is none; the text is cause and remedy.
+    """
+    _, options = _parse(endpoint)
+    index, name = options.get("index", ""), options.get("name", "")
+    if bool(index) == bool(name):
+        raise ValueError("give name= or index=")
+    if index.isdecimal() and int(index) < len(sockets):
+        return sockets[int(index)]
+    for one in sockets:
+        if name and one.name == name:
+            return one
+    raise ValueError("no such socket was handed to us; start the socket unit")
+
+
+def adopt(reactor: Any, given: Inherited, factory: Factory) -> Any:
+    """
+    Listen on a socket for connections; the port has a descriptor of its own.
+
+    :raises ValueError: it is one of datagrams.
+    """
+    if given.is_datagram:
+        raise ValueError("the socket is one of datagrams; let the unit have it with ListenStream=")
+    port: Any
+    if given.family == socket.AF_UNIX:
+        port = InheritedUnixPort._fromListeningDescriptor(reactor, given.descriptor, factory)  # type: ignore[no-untyped-call]
+    else:
+        port = EagerPort._fromListeningDescriptor(reactor, given.descriptor, given.family, factory)  # type: ignore[no-untyped-call]
+    port.startListening()
+    return port
+
+
+def adopt_datagrams(reactor: Any, given: Inherited, server: DatagramProtocol) -> Any:
+    """
+    Listen on a socket for datagrams.
+
+    :raises ValueError: it is one of connections.
+    """
+    if not given.is_datagram:
+        raise ValueError("the socket is one of connections; let the unit have it with ListenDatagram=")
+    make: Any = FairPort._fromListeningDescriptor
+    port = make(reactor, given.descriptor, given.family, server, MAX_DATAGRAM)
+    port.startListening()
+    return port
+
+
+class InheritedUnixPort(unix.Port):
+    """A Unix socket whose path and mode are somebody else's."""
+
+    def startListening(self) -> None:
+        """Listen, and leave the mode as it is."""
+        self.backlog = BACKLOG
+        self._shouldShutdown = False
+        path = self._bindPath
+        if path and path[:1] != b"\0":
+            self.mode = stat.S_IMODE(os.stat(path).st_mode)
+        super().startListening()  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Any) -> None:
+        """Close, and leave the path."""
+        tcp.Port.connectionLost(self, reason)
