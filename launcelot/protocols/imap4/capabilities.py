@@ -89,4 +89,6 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"CREATE-SPECIAL-USE", "RFC 6154 section 3"),
     Capability(b"LIST-EXTENDED", "RFC 5258 section 3"),
     Capability(b"LIST-STATUS", "RFC 5819 section 2"),
+    Capability(b"CONDSTORE", "RFC 7162 section 3.1"),
+    Capability(b"QRESYNC", "RFC 7162 section 3.2"),
 )

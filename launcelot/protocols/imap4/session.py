@@ -33,6 +33,7 @@ from launcelot.core.wire import Wire
 from launcelot.mailstore.interface import AccountMail, MessageState
 from launcelot.protocols.imap4 import capabilities
 from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.sets import format_set
 from launcelot.protocols.imap4.settings import Settings
 from launcelot.protocols.imap4.view import View
 
@@ -50,6 +51,13 @@ class State(Enum):
     AUTHENTICATED = "authenticated"
     SELECTED = "selected"
     LOGOUT = "logout"
+
+
+class Extension(Enum):
+    """What a client can switch on for the rest of its session.  RFC 5161, RFC 7162 section 3.2.3."""
+
+    CONDSTORE = b"CONDSTORE"
+    QRESYNC = b"QRESYNC"
 
 
 LAWFUL: Mapping[State, frozenset[State]] = {
@@ -184,6 +192,7 @@ class Session:
 
     :param loopback: whether the peer is on this machine.
     :ivar bad_commands: how many commands in a row were answered BAD.
+    :ivar enabled: what the client has switched on; QRESYNC comes with CONDSTORE.
     :ivar own: changes by UID that the present command has answered itself, with their MODSEQ.
     """
 
@@ -194,6 +203,7 @@ class Session:
         self.loopback = loopback
         self.state = State.NOT_AUTHENTICATED
         self.bad_commands = 0
+        self.enabled: frozenset[Extension] = frozenset()
         self.own: dict[int, int] = {}
         self.tag = b"*"
         self._account: Account | None = None
@@ -278,6 +288,28 @@ class Session:
             view.close()
         self.state = State.LOGOUT
 
+    # -- extensions ------------------------------------------------------------------------------------------------
+
+    @property
+    def tells_modseq(self) -> bool:
+        """Whether every change of flags is told with its MODSEQ."""
+        return Extension.CONDSTORE in self.enabled
+
+    @property
+    def tells_vanished(self) -> bool:
+        """Whether VANISHED with UIDs is told in the place of EXPUNGE."""
+        return Extension.QRESYNC in self.enabled
+
+    def enable(self, extension: Extension) -> None:
+        """Switch an extension on; the first to need MODSEQ learns where the selected mailbox stands."""
+        if not self.tells_modseq and self._view is not None:
+            self.tell_highest(self._view)
+        self.enabled |= {extension, Extension.CONDSTORE}
+
+    def tell_highest(self, view: View) -> None:
+        """HIGHESTMODSEQ: up to where the client has been told.  RFC 7162 section 3.1.2.1."""
+        self.inform("Highest", b"HIGHESTMODSEQ %d" % view.settled)
+
     # -- what is told ----------------------------------------------------------------------------------------------
 
     @property
@@ -326,9 +358,8 @@ class Session:
                 known, new = await view.refresh(self.own)
             except Gone:
                 raise Bye("the selected mailbox has been deleted") from None
-        numbers = view.tell_gone() if expunge and view.gone else []
-        if numbers:
-            self.wire.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
+        if expunge and view.gone:
+            self._tell_gone(view)
         if new:
             self.untagged(b"%d EXISTS" % len(view))
         recent = view.recent_count()
@@ -337,11 +368,23 @@ class Session:
             self.untagged(b"%d RECENT" % recent)
         if known:
             await self._tell_flags(view, known)
+        if not view.gone:
+            view.settled = view.modseq
+
+    def _tell_gone(self, view: View) -> None:
+        """EXPUNGE for each message, or VANISHED for all.  RFC 7162 section 3.2.10.2."""
+        uids = sorted(view.gone)
+        numbers = view.tell_gone()
+        if self.tells_vanished:
+            self.untagged(b"VANISHED " + format_set(uids))
+        else:
+            self.wire.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
 
     async def _tell_flags(self, view: View, states: list[MessageState]) -> None:
         await self.tell_keywords(view, frozenset().union(*[state.flags for state in states]))
+        uid, modseq = self.tells_vanished, self.tells_modseq
         rows = [
-            b"* %d FETCH (FLAGS %b)\r\n" % (number, responses.flags(view.flags_of(state.flags, state.uid)))
+            responses.state_row(number, state, view.flags_of(state.flags, state.uid), uid, modseq)
             for state in states
             if (number := view.number(state.uid))
         ]

@@ -25,6 +25,7 @@ class View:
     :ivar uids: ascending; the message with sequence number ``n`` is ``uids[n - 1]``.
     :ivar gone: UIDs that are in ``uids`` though the store has them no longer.
     :ivar modseq: up to which the store's changes have been taken in.
+    :ivar settled: up to which everything has been told, removals too.
     :ivar keywords: keywords the client has been told of.
     :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
@@ -42,6 +43,7 @@ class View:
         "notify",
         "read_only",
         "saved",
+        "settled",
         "told_recent",
         "uids",
     )
@@ -53,6 +55,7 @@ class View:
         self.gone: set[int] = set()
         self.keywords: frozenset[str] = frozenset()
         self.modseq = 0
+        self.settled = 0
         self.told_recent = 0
         self.saved = array("I")
         self.dirty = False
@@ -78,7 +81,7 @@ class View:
         """
         recent_from = None if self.read_only else await self.mailbox.claim_recent()
         status = await self.mailbox.status()
-        self.modseq = status.highest_modseq
+        self.modseq = self.settled = status.highest_modseq
         self.keywords = frozenset(status.keywords)
         self.uids = array("I", await self.mailbox.uids())
         self._add_recent(status.recent_from if recent_from is None else recent_from, self.largest_uid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from random import Random
 
+from launcelot.protocols.imap4.grammar import sets
 from launcelot.testing.link import Link
 from tests.protocols.imap4.world import ImapCase
 
@@ -12,6 +13,8 @@ FLAGS = (b"\\Seen", b"\\Flagged", b"\\Deleted", b"\\Draft", b"kw1", b"kw2")
 NUMBERED = (b"FETCH", b"STORE", b"SEARCH")
 
 _ROW = re.compile(rb"\* (\d+) FETCH \((?:UID (\d+) ?)?(?:FLAGS \(([^)]*)\))?")
+_VANISHED = re.compile(rb"\* VANISHED (\(EARLIER\) )?([\d:,]+)")
+_HIGHEST = re.compile(rb".* OK \[HIGHESTMODSEQ (\d+)\]")
 _COUNT = re.compile(rb"\* (\d+) (EXISTS|EXPUNGE|RECENT)")
 
 
@@ -26,14 +29,57 @@ class Model:
         self.flags: list[frozenset[bytes] | None] = []
         self.idling = False
         self.read_only = False
+        self.knows = random.random() < 0.5
+        self.modseq = 0
+        self.cache: dict[int, frozenset[bytes] | None] = {}
+        if self.knows:
+            self.say(b"ENABLE QRESYNC")
         self.select()
 
     def select(self) -> None:
         """Open the mailbox, one way or the other, and look at all of it."""
         self.read_only = self.random.random() < 0.2
         self.uids, self.flags = [], []
-        self.say(b"EXAMINE INBOX" if self.read_only else b"SELECT INBOX")
-        self.look()
+        verb = b"EXAMINE INBOX" if self.read_only else b"SELECT INBOX"
+        if self.knows and self.modseq:
+            self.come_back(verb)
+        else:
+            self.say(verb)
+            self.look()
+        self.cache = dict(zip(self.uids, self.flags, strict=True))
+
+    def come_back(self, verb: bytes) -> None:
+        """Open the mailbox again with what was known when it was opened last; that and what is told is all of it."""
+        validity = self.case.world.result(self.case.mailbox().status()).uid_validity
+        cache = self.cache
+        self.say(b"%b (QRESYNC (%d %d))" % (verb, validity, self.modseq))
+        cache.update({uid: flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid})
+        self.case.assertEqual(len(cache), len(self.uids))
+        uids = sorted(cache)
+        for known, uid in zip(self.uids, uids, strict=True):
+            self.case.assertIn(known, (0, uid))
+        self.uids, self.flags = uids, [cache[uid] for uid in uids]
+
+    def vanished(self, earlier: bytes | None, uids: bytes, may_shift: bool) -> None:
+        """Those in view go with their numbers, those told as earlier were in no view."""
+        for low, high in sets.resolve(sets.parse_set(uids), 0):
+            for uid in range(low, high + 1):
+                if earlier:
+                    self.cache.pop(uid, None)
+                    self.case.assertNotIn(uid, self.uids)
+                else:
+                    self.case.assertTrue(may_shift, "VANISHED where it is forbidden")
+                    place = self.place_of(uid)
+                    del self.uids[place], self.flags[place]
+
+    def place_of(self, uid: int) -> int:
+        """Where a UID is in view; one that was never told is among those that were."""
+        if uid in self.uids:
+            return self.uids.index(uid)
+        after = next((place for place, known in enumerate(self.uids) if known > uid), len(self.uids))
+        place = max(place for place in range(after) if not self.uids[place])
+        self.case.assertTrue(all(known < uid for known in self.uids[:place]))
+        return place
 
     def look(self) -> None:
         """Ask for everything."""
@@ -65,7 +111,12 @@ class Model:
         """Believe untagged responses; those that must not come are failures."""
         for line in heard.split(b"\r\n"):
             count, row = _COUNT.match(line), _ROW.match(line)
-            if count is not None:
+            gone, highest = _VANISHED.match(line), _HIGHEST.match(line)
+            if highest is not None and b" Highest" in line:
+                self.modseq = int(highest[1])
+            if gone is not None:
+                self.vanished(gone[1], gone[2], may_shift)
+            elif count is not None:
                 self.count(int(count[1]), count[2], may_shift)
             elif row is not None:
                 self.row(int(row[1]), row[2], row[3])
@@ -73,6 +124,7 @@ class Model:
     def count(self, number: int, what: bytes, may_shift: bool) -> None:
         """EXISTS never shrinks, EXPUNGE is of a message that is there, and comes only when it may."""
         if what == b"EXPUNGE":
+            self.case.assertFalse(self.knows)
             self.case.assertTrue(may_shift, "EXPUNGE where it is forbidden")
             self.case.assertLessEqual(number, len(self.uids))
             del self.uids[number - 1], self.flags[number - 1]

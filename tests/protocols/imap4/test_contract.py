@@ -48,6 +48,8 @@ SHOWN_BY = {
     b"CREATE-SPECIAL-USE": "test_create_with_a_use",
     b"LIST-EXTENDED": "test_recursive_match",
     b"LIST-STATUS": "test_status",
+    b"CONDSTORE": "test_unchanged_since",
+    b"QRESYNC": "test_coming_back",
 }
 
 

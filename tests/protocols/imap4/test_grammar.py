@@ -370,6 +370,10 @@ class ArgumentTests(SynchronousTestCase):
             (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
             (requests.read_created, b" a (USE (\\Sent))"),
             (requests.read_enable, b" A B"),
+            (requests.read_select, b" a (CONDSTORE QRESYNC (1 2 3:4 (5 6)))"),
+            (requests.read_uid_fetch, b" 1 FLAGS (CHANGEDSINCE 5 VANISHED)"),
+            (requests.read_store, b" 1 (UNCHANGEDSINCE 5) FLAGS a"),
+            (requests.read_search, b' MODSEQ "/flags/x" all 5'),
             (requests.read_search, b" RETURN (SAVE) YOUNGER 5 NOT $ EMAILID x SAVEDON 1-Feb-1994"),
         )
         for read, raw in commands:

@@ -24,6 +24,7 @@ class SelectTests(ImapCase):
                 b"* OK [UNSEEN 2",
                 b"* OK [UIDVALIDITY %d" % validity,
                 b"* OK [UIDNEXT 4",
+                b"* OK [HIGHESTMODSEQ %d" % self.world.result(self.mailbox().status()).highest_modseq,
                 b"* OK [MAILBOXID (%b)" % self.mailbox().info.id.encode(),
                 b"OK [READ-WRITE",
             ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.protocols.imap4 import (
     test_append,
+    test_condstore,
     test_consistency,
     test_extensions,
     test_listing,
@@ -63,6 +64,18 @@ class MultiAppendTests(test_extensions.MultiAppendTests):
 
 class ListingTests(test_listing.ListingTests):
     """LIST with options."""
+
+    in_files = True
+
+
+class CondstoreTests(test_condstore.CondstoreTests):
+    """CONDSTORE."""
+
+    in_files = True
+
+
+class QresyncTests(test_condstore.QresyncTests):
+    """QRESYNC."""
 
     in_files = True
 

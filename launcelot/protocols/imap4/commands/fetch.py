@@ -8,16 +8,19 @@ with flow control, so that memory does not grow with a message or with the numbe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from launcelot.core.errors import Gone
-from launcelot.mailstore.interface import Message, StoreMode
+from launcelot.mailstore.interface import Changes, Message, MessageState, StoreMode
 from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
+from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.requests import Fetch
-from launcelot.protocols.imap4.session import CutOff, Reply, Session, ok
+from launcelot.protocols.imap4.grammar.sets import Range, format_set, inside, resolve
+from launcelot.protocols.imap4.session import CutOff, Extension, Reply, Session, ok
 from launcelot.protocols.imap4.view import View
 
 PIECE = 65_536
@@ -36,14 +39,26 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     told.  Messages that others have removed are passed over; with sequence numbers the answer then is NO.
     """
     view = session.view
+    if request.vanished and not session.tells_vanished:
+        raise Malformed("VANISHED needs ENABLE QRESYNC")
     uids = find(view, request.messages)
     items = request.items
     if request.messages.uid and Attribute.UID not in items:
         items = (Attribute.UID, *items)
+    if request.changed_since is not None and Attribute.MODSEQ not in items:
+        items = (*items, Attribute.MODSEQ)
+    if Attribute.MODSEQ in items:
+        session.enable(Extension.CONDSTORE)
+    if request.changed_since is not None:
+        changes = await view.mailbox.changes(request.changed_since)
+        if request.vanished:
+            tell_earlier(session, changes, request.messages.ranges if not request.messages.saved else ())
+        changed = {state.uid for state in changes.changed}
+        uids = [uid for uid in uids if uid in changed]
     if not uids:
         return ok("FETCH completed")
-    if set(items) <= {Attribute.UID, Attribute.FLAGS} and Attribute.FLAGS in items:
-        found = await fetch_flags(session, uids, Attribute.UID in items)
+    if set(items) <= {Attribute.UID, Attribute.FLAGS, Attribute.MODSEQ} and Attribute.FLAGS in items:
+        found = await fetch_flags(session, uids, Attribute.UID in items, Attribute.MODSEQ in items)
     else:
         found = await Rows(session, items).send(uids)
     if found < len(uids) and not request.messages.uid:
@@ -51,7 +66,24 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     return ok("FETCH completed")
 
 
-async def fetch_flags(session: Session, uids: Sequence[int], uid: bool) -> int:
+def tell_earlier(session: Session, changes: Changes, asked: Sequence[Range] | None) -> None:
+    """
+    ``VANISHED (EARLIER)``: what has been removed of what the client asks about.  RFC 7162 section 3.2.10.1.
+
+    Messages that still have a number in this session are left out; they are told when their numbers go.
+
+    :param asked: UIDs as written; None for all.
+    """
+    view = session.view
+    within = None if asked is None else resolve(asked, max(view.largest_uid, changes.uid_next - 1))
+    uids = [
+        uid for uid in changes.vanished if (within is None or inside(within, uid)) and not view.number(uid)
+    ]
+    if uids:
+        session.untagged(b"VANISHED (EARLIER) " + format_set(uids))
+
+
+async def fetch_flags(session: Session, uids: Sequence[int], uid: bool, modseq: bool) -> int:
     """Flags and nothing else, in one look at the mailbox; how many messages there were."""
     view = session.view
     if 4 * len(uids) >= len(view):
@@ -60,7 +92,7 @@ async def fetch_flags(session: Session, uids: Sequence[int], uid: bool) -> int:
     else:
         states = list(await view.mailbox.states(uids))
     await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
-    await write_flags(session, states, uid)
+    await write_flags(session, states, uid, modseq)
     return len(states)
 
 
@@ -84,6 +116,7 @@ class Rows:
         self._plain = not sections
         self._needs_table = any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
+        self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items
 
     async def send(self, uids: Sequence[int]) -> int:
         """Send a row for each message that is there; how many there were."""
@@ -92,7 +125,7 @@ class Rows:
         async for batch in self._mailbox.messages(uids):
             seen = await self._mark_seen(batch) if self._sees else {}
             if self._has_flags or seen:
-                used = {message.flags for message in batch}.union(seen.values())
+                used = {message.flags for message in batch}.union(state.flags for state in seen.values())
                 await self._session.tell_keywords(view, frozenset().union(*used))
             if self._plain:
                 found += self._put_plain(batch)
@@ -119,16 +152,16 @@ class Rows:
         self._put(b"".join(rows))
         return len(rows)
 
-    async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, frozenset[str]]:
-        """Set ``\\Seen`` where it is not; the new flags of those by UID."""
+    async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, MessageState]:
+        """Set ``\\Seen`` where it is not; the new states of those by UID."""
         unseen = [message.uid for message in batch if SEEN not in message.flags]
         if not unseen:
             return {}
         states, _ = await self._mailbox.store(unseen, StoreMode.ADD, (SEEN,))
         self._session.own.update((state.uid, state.modseq) for state in states)
-        return {state.uid: state.flags for state in states}
+        return {state.uid: state for state in states}
 
-    async def _send_row(self, number: int, message: Message, changed: frozenset[str] | None) -> bool:
+    async def _send_row(self, number: int, message: Message, changed: MessageState | None) -> bool:
         """
         One response.
 
@@ -138,8 +171,12 @@ class Rows:
         mark = len(self._waiting)
         self._begun = False
         self._put(b"* %d FETCH (" % number)
-        if changed is not None and not self._has_flags:
-            self._put(_flags(view, message.uid, changed) + b" ")
+        if changed is not None:
+            message = replace(message, flags=changed.flags, modseq=changed.modseq)
+            if not self._has_flags:
+                self._put(_READY[Attribute.FLAGS](view, message) + b" ")
+            if self._adds_modseq:
+                self._put(_READY[Attribute.MODSEQ](view, message) + b" ")
         table = PartTable.decode(message.parts) if self._needs_table else None
         separator = b""
         for item in self._items:
@@ -149,8 +186,6 @@ class Rows:
                 if not await self._send_section(message, item, table):
                     del self._waiting[mark:]
                     return False
-            elif item is Attribute.FLAGS and changed is not None:
-                self._put(_flags(view, message.uid, changed))
             else:
                 self._put(_READY[item](view, message))
         self._put(b")\r\n")

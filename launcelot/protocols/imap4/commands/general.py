@@ -6,7 +6,7 @@ from launcelot import __version__
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Enable, Identify, Nothing
-from launcelot.protocols.imap4.session import Reply, Session, bad, ok
+from launcelot.protocols.imap4.session import Extension, Reply, Session, bad, ok
 
 DONE_LIMIT = 256
 """Octets of the line that ends IDLE."""
@@ -42,9 +42,12 @@ async def identify(session: Session, _request: Identify) -> Reply:
     return ok("ID completed")
 
 
-async def enable(session: Session, _request: Enable) -> Reply:
+async def enable(session: Session, request: Enable) -> Reply:
     """Switch extensions on; those nobody knows are passed over.  RFC 5161 section 3.1."""
-    session.untagged(b"ENABLED")
+    known = [one for one in Extension if one.value in request.names]
+    for extension in known:
+        session.enable(extension)
+    session.untagged(b" ".join([b"ENABLED", *(one.value for one in known)]))
     return ok("ENABLE completed")
 
 

@@ -6,31 +6,46 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from launcelot.core.errors import Gone, Invalid
-from launcelot.mailstore.interface import SEPARATOR, MailboxStatus
+from launcelot.mailstore.interface import SEPARATOR, MailboxStatus, MessageState
 from launcelot.mailstore.query import Uids
+from launcelot.protocols.imap4.commands.fetch import tell_earlier
+from launcelot.protocols.imap4.commands.messages import write_flags
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER
-from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Status
-from launcelot.protocols.imap4.session import Reply, Session, no, ok
+from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed
+from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Resync, Select, Status
+from launcelot.protocols.imap4.grammar.sets import inside, resolve
+from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok
 from launcelot.protocols.imap4.view import View
 
 
-async def select(session: Session, request: Named) -> Reply:
+async def select(session: Session, request: Select) -> Reply:
     """Open a mailbox for reading and writing.  RFC 3501 section 6.3.1."""
-    await open_mailbox(session, request.mailbox, read_only=False)
+    await open_mailbox(session, request, read_only=False)
     return ok("SELECT completed", b"READ-WRITE")
 
 
-async def examine(session: Session, request: Named) -> Reply:
+async def examine(session: Session, request: Select) -> Reply:
     """Open a mailbox for reading; nothing is changed, not even what is recent.  RFC 3501 section 6.3.2."""
-    await open_mailbox(session, request.mailbox, read_only=True)
+    await open_mailbox(session, request, read_only=True)
     return ok("EXAMINE completed", b"READ-ONLY")
 
 
-async def open_mailbox(session: Session, name: str, read_only: bool) -> None:
-    """Select a mailbox and tell about it; if that fails, none is selected."""
-    session.unselect()
-    view = View(await session.mail.mailbox(name), read_only)
+async def open_mailbox(session: Session, request: Select, read_only: bool) -> None:
+    """
+    Select a mailbox and tell about it; if that fails, none is selected.
+
+    The word that the one selected before is closed parts what is told of the two.  RFC 7162 section 3.2.11.
+
+    :raises Malformed: QRESYNC has not been switched on; then nothing has happened.
+    """
+    if request.resync is not None and not session.tells_vanished:
+        raise Malformed("QRESYNC needs ENABLE QRESYNC")
+    if session.selected:
+        session.unselect()
+        session.inform("The mailbox selected before is closed", b"CLOSED")
+    if request.condstore:
+        session.enable(Extension.CONDSTORE)
+    view = View(await session.mail.mailbox(request.mailbox), read_only)
     try:
         status = await view.open()
     except BaseException:
@@ -45,7 +60,22 @@ async def open_mailbox(session: Session, name: str, read_only: bool) -> None:
         session.inform("First unseen message", b"UNSEEN %d" % unseen)
     session.inform("UIDs are valid", b"UIDVALIDITY %d" % status.uid_validity)
     session.inform("Predicted next UID", b"UIDNEXT %d" % max(status.uid_next, view.largest_uid + 1))
+    session.tell_highest(view)
     session.inform("Kept through renaming", b"MAILBOXID (%b)" % status.id.encode("ascii"))
+    if request.resync is not None and request.resync.uid_validity == status.uid_validity:
+        await resynchronize(session, request.resync)
+
+
+async def resynchronize(session: Session, resync: Resync) -> None:
+    """What has changed since the client knew the mailbox, of what it knew.  RFC 7162 section 3.2.5.1."""
+    changes = await session.view.mailbox.changes(resync.modseq)
+    tell_earlier(session, changes, resync.known)
+    states: Sequence[MessageState] = changes.changed
+    if resync.known is not None:
+        known = resolve(resync.known, 0)
+        states = [state for state in states if inside(known, state.uid)]
+    await session.tell_keywords(session.view, frozenset().union(*{state.flags for state in states}))
+    await write_flags(session, states, uid=True, modseq=True)
 
 
 async def close(session: Session, _request: Nothing) -> Reply:
@@ -136,6 +166,9 @@ async def status_of(session: Session, name: str, items: Sequence[bytes]) -> byte
         if item == b"RECENT":
             fresh = Uids(((now.recent_from, MAX_NUMBER),))
             told.append(b"RECENT %d" % (len(await mailbox.search(fresh)) if now.recent_from < now.uid_next else 0))
+        elif item == b"HIGHESTMODSEQ":
+            session.enable(Extension.CONDSTORE)
+            told.append(b"HIGHESTMODSEQ %d" % now.highest_modseq)
         elif item == b"APPENDLIMIT":
             told.append(b"APPENDLIMIT %d" % session.settings.max_append_size)
         else:

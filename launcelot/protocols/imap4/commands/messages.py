@@ -34,12 +34,15 @@ def find(view: View, messages: Messages) -> Sequence[int]:
     return uids
 
 
-async def write_flags(session: Session, states: Iterable[MessageState], uid: bool) -> None:
+async def write_flags(
+    session: Session, states: Iterable[MessageState], uid: bool, modseq: bool, silent: bool = False
+) -> None:
     """
-    One FETCH response with flags for each message that is in view.
+    One FETCH response for each message that is in view.
 
     :param states: ascending by UID.
-    :param uid: whether UIDs are told, too.
+    :param uid: whether UIDs are told, too; likewise ``modseq``.
+    :param silent: whether flags are not.
     """
     view = session.view
     uids = view.uids
@@ -52,11 +55,8 @@ async def write_flags(session: Session, states: Iterable[MessageState], uid: boo
             place += 1
         if place == len(uids) or uids[place] != number:
             continue
-        flags = responses.flags(state.flags if no_recent else view.flags_of(state.flags, number))
-        if uid:
-            rows.append(b"* %d FETCH (UID %d FLAGS %b)\r\n" % (place + 1, number, flags))
-        else:
-            rows.append(b"* %d FETCH (FLAGS %b)\r\n" % (place + 1, flags))
+        flags = state.flags if no_recent else view.flags_of(state.flags, number)
+        rows.append(responses.state_row(place + 1, state, None if silent else flags, uid, modseq))
         if len(rows) == ROWS:
             session.wire.write(b"".join(rows))
             rows.clear()

@@ -1,4 +1,4 @@
-"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731, RFC 5182."""
+"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 7162 section 3.1.5."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Search
 from launcelot.protocols.imap4.grammar.search import CHARSETS, resolve
 from launcelot.protocols.imap4.grammar.sets import format_set
-from launcelot.protocols.imap4.session import Reply, Session, no, ok
+from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok
 
 PIECE = 5_000
 """Numbers joined into one write."""
@@ -31,6 +31,7 @@ async def search(session: Session, request: Search) -> Reply:
             view.saved = array("I")
         raise
     known = [uid for uid in matching if view.number(uid)]
+    highest = await highest_of(session, request, known) if request.modseq else b""
     found = known if request.uid else [view.number(uid) for uid in known]
     if saves:
         view.saved = array("I", to_save(known, request.options))
@@ -39,10 +40,10 @@ async def search(session: Session, request: Search) -> Reply:
     elif request.options:
         session.untagged(
             b"ESEARCH (TAG %b)%b%b"
-            % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options))
+            % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options) + highest)
         )
     else:
-        await tell(session, found)
+        await tell(session, found, b" (%b)" % highest[1:] if highest else b"")
     return ok("SEARCH completed", b"EXPUNGEISSUED" if view.gone and not request.uid else b"")
 
 
@@ -56,13 +57,25 @@ def to_save(found: Sequence[int], options: Sequence[bytes]) -> Sequence[int]:
     return ends
 
 
-async def tell(session: Session, found: Sequence[int]) -> None:
+async def highest_of(session: Session, request: Search, found: Sequence[int]) -> bytes:
+    """
+    ``MODSEQ`` and the highest of the messages that are told, with a space before; nothing when none was found.
+
+    Of MIN and MAX alone it is theirs.  RFC 7162 sections 3.1.6 and 3.1.10.
+    """
+    session.enable(Extension.CONDSTORE)
+    told = to_save(found, request.options) if request.options else found
+    states = await session.view.mailbox.states(told) if told else ()
+    return b" MODSEQ %d" % max(state.modseq for state in states) if states else b""
+
+
+async def tell(session: Session, found: Sequence[int], highest: bytes) -> None:
     """The SEARCH response, however long."""
     session.wire.write(b"* SEARCH")
     for start in range(0, len(found), PIECE):
         session.wire.write(b"".join([b" %d" % number for number in found[start : start + PIECE]]))
         await session.wire.drain()
-    session.wire.write(b"\r\n")
+    session.wire.write(highest + b"\r\n")
 
 
 def summary(found: Sequence[int], options: Sequence[bytes]) -> bytes:

@@ -9,7 +9,8 @@ from launcelot.mailstore.interface import Copied, MessageState
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
 from launcelot.protocols.imap4.grammar.sets import format_set
-from launcelot.protocols.imap4.session import Reply, Session, ok, reply_for
+from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok, reply_for
+from launcelot.protocols.imap4.view import View
 
 
 async def store(session: Session, request: Store) -> Reply:
@@ -17,21 +18,34 @@ async def store(session: Session, request: Store) -> Reply:
     Change flags.  RFC 3501 section 6.4.6.
 
     What others changed is told first, so that a silent STORE leaves no doubt.  Of messages that are gone the rest is
-    changed and the answer is NO (RFC 2180 section 4.2.1).
+    changed and the answer is NO (RFC 2180 section 4.2.1).  Messages that somebody changed after UNCHANGEDSINCE are
+    named and left alone (RFC 7162 section 3.1.3); what is new about them has been told by then.
     """
     view = session.writable_view
     await session.update(expunge=False)
     uids = find(view, request.messages)
+    if request.unchanged_since is not None:
+        session.enable(Extension.CONDSTORE)
     states: Sequence[MessageState] = ()
+    alone: Sequence[int] = ()
     if uids:
-        states, _ = await view.mailbox.store(uids, request.mode, request.flags)
+        states, alone = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
     session.own.update((state.uid, state.modseq) for state in states)
     await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
-    if not request.silent:
-        await write_flags(session, states, request.messages.uid)
-    if len(states) < len(uids) and not request.messages.uid:
-        return EXPUNGED
-    return ok("STORE completed")
+    if not request.silent or session.tells_modseq:
+        uid = request.messages.uid or session.tells_vanished
+        await write_flags(session, states, uid, session.tells_modseq, request.silent)
+    code = modified(view, alone, request.messages.uid)
+    if len(states) + len(alone) < len(uids) and not request.messages.uid:
+        return no(EXPUNGED.text, code or EXPUNGED.code)
+    return ok("Conditional STORE failed" if code else "STORE completed", code)
+
+
+def modified(view: View, uids: Sequence[int], uid: bool) -> bytes:
+    """The response code that names messages left alone, or nothing.  RFC 7162 section 3.1.3."""
+    if not uids:
+        return b""
+    return b"MODIFIED " + format_set(uids if uid else [view.number(one) for one in uids])
 
 
 async def copy(session: Session, request: Copy) -> Reply:
@@ -72,7 +86,15 @@ async def move(session: Session, request: Copy) -> Reply:
     code = copyuid(moved)
     if code:
         session.inform("Moved", code)
-    return ok("MOVE completed")
+    return await removed(session, "MOVE completed", moved.source)
+
+
+async def removed(session: Session, words: str, uids: Sequence[int]) -> Reply:
+    """Tell what has been removed, and up to where the client knows the mailbox then.  RFC 7162 section 3.2.7."""
+    if not uids or not session.tells_vanished:
+        return ok(words)
+    await session.update(expunge=True)
+    return ok(words, b"HIGHESTMODSEQ %d" % session.view.settled)
 
 
 def copyuid(copied: Copied) -> bytes:
@@ -84,14 +106,11 @@ def copyuid(copied: Copied) -> bytes:
 
 async def expunge(session: Session, _request: Nothing) -> Reply:
     """Remove messages flagged ``\\Deleted``.  RFC 3501 section 6.4.3."""
-    await session.writable_view.mailbox.expunge()
-    return ok("EXPUNGE completed")
+    return await removed(session, "EXPUNGE completed", await session.writable_view.mailbox.expunge())
 
 
 async def uid_expunge(session: Session, request: Messages) -> Reply:
     """Remove messages flagged ``\\Deleted`` among those named.  RFC 4315 section 2.1."""
     view = session.writable_view
     uids = find(view, request)
-    if uids:
-        await view.mailbox.expunge(uids)
-    return ok("EXPUNGE completed")
+    return await removed(session, "EXPUNGE completed", await view.mailbox.expunge(uids) if uids else ())

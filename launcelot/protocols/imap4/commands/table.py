@@ -69,9 +69,9 @@ _ROWS = (
     Command(
         b"LOGIN", BEFORE, requests.read_login, login.login, "RFC 3501 section 6.2.3", "Log in by name and password."
     ),
-    Command(b"SELECT", AFTER, requests.read_named, mailbox.select, "RFC 3501 section 6.3.1", "Open a mailbox."),
+    Command(b"SELECT", AFTER, requests.read_select, mailbox.select, "RFC 3501 section 6.3.1", "Open a mailbox."),
     Command(
-        b"EXAMINE", AFTER, requests.read_named, mailbox.examine, "RFC 3501 section 6.3.2", "Open a mailbox for reading."
+        b"EXAMINE", AFTER, requests.read_select, mailbox.examine, "RFC 3501 section 6.3.2", "Open a mailbox for reading."
     ),
     Command(b"CREATE", AFTER, requests.read_created, mailbox.create, "RFC 3501 section 6.3.3", "Make a mailbox."),
     Command(b"DELETE", AFTER, requests.read_named, mailbox.delete, "RFC 3501 section 6.3.4", "Delete a mailbox."),

@@ -15,7 +15,7 @@ from launcelot.protocols.imap4.grammar.fetch import Item, read_items
 from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
 from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Announced, Malformed, Reader, announced
 from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
-from launcelot.protocols.imap4.grammar.sets import Range, read_set
+from launcelot.protocols.imap4.grammar.sets import STAR, Range, read_set
 
 MAX_ID_PAIRS = 30
 """Pairs in ID.  RFC 2971 section 3.3."""
@@ -34,8 +34,9 @@ STATUS_ITEMS = (
     b"SIZE",
     b"APPENDLIMIT",
     b"MAILBOXID",
+    b"HIGHESTMODSEQ",
 )
-"""RFC 3501 section 6.3.10, RFC 8438, RFC 7889, RFC 8474."""
+"""RFC 3501 section 6.3.10, RFC 8438, RFC 7889, RFC 8474, RFC 7162."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,30 @@ class Named:
     """One mailbox."""
 
     mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """
+    What a client knows of a mailbox that it opens again.  RFC 7162 section 3.2.5.
+
+    The pairs of numbers and UIDs it may add are checked and dropped: they spare work where old expunges are forgotten.
+
+    :ivar known: the UIDs it has; None for all there have been.
+    """
+
+    uid_validity: int
+    modseq: int
+    known: tuple[Range, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A mailbox to be opened.  RFC 7162 sections 3.1.8 and 3.2.5."""
+
+    mailbox: str
+    condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +157,32 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Messages and what is asked of each."""
+    """
+    Messages and what is asked of each.
+
+    :ivar changed_since: only messages whose MODSEQ is above; None for all.  RFC 7162 section 3.1.4.1.
+    :ivar vanished: whether those removed since are told, too.  RFC 7162 section 3.2.6.
+    """
 
     messages: Messages
     items: tuple[Item, ...]
+    changed_since: int | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Messages and the change of their flags."""
+    """
+    Messages and the change of their flags.
+
+    :ivar unchanged_since: messages whose MODSEQ is above are left alone; None for none.  RFC 7162 section 3.1.3.
+    """
 
     messages: Messages
     mode: StoreMode
     silent: bool
     flags: tuple[str, ...]
+    unchanged_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +259,71 @@ def read_named(reader: Reader) -> Named:
     """One mailbox."""
     reader.space()
     return Named(read_mailbox(reader))
+
+
+def read_select(reader: Reader) -> Select:
+    """``select`` and ``examine``, with the parameters of RFC 7162."""
+    mailbox = read_named(reader).mailbox
+    if not reader.accept(b" "):
+        return Select(mailbox)
+    resync: Resync | None = None
+    words: list[bytes] = []
+
+    def parameter() -> None:
+        nonlocal resync
+        words.append(reader.word())
+        if words[-1] == b"QRESYNC":
+            reader.space()
+            resync = _read_resync(reader)
+        elif words[-1] != b"CONDSTORE":
+            raise Malformed("unknown SELECT parameter")
+
+    reader.list(parameter, 2)
+    if len(set(words)) < len(words):
+        raise Malformed("SELECT parameter is given twice")
+    return Select(mailbox, b"CONDSTORE" in words, resync)
+
+
+def _read_resync(reader: Reader) -> Resync:
+    """``( uidvalidity SP mod-sequence [SP known-uids] [SP seq-match-data] )``."""
+    reader.expect(b"(", "expected a list")
+    uid_validity = reader.nz_number()
+    reader.space()
+    modseq = _read_positive(reader)
+    known: tuple[Range, ...] | None = None
+    rest = reader.accept(b" ")
+    if rest and reader.peek() != b"(":
+        known = _read_known(reader)
+        rest = reader.accept(b" ")
+    if rest:
+        reader.expect(b"(", "expected a list")
+        numbers = _read_known(reader)
+        reader.space()
+        if _count(numbers) != _count(_read_known(reader)):
+            raise Malformed("sequence numbers and UIDs do not match")
+        reader.expect(b")", "malformed list")
+    reader.expect(b")", "malformed list")
+    return Resync(uid_validity, modseq, known)
+
+
+def _read_known(reader: Reader) -> tuple[Range, ...]:
+    """``known-uids``: a set without ``*``."""
+    ranges = read_set(reader)
+    if any(STAR in pair for pair in ranges):
+        raise Malformed("a set of what is known has no star")
+    return ranges
+
+
+def _count(ranges: tuple[Range, ...]) -> int:
+    return sum(abs(high - low) + 1 for low, high in ranges)
+
+
+def _read_positive(reader: Reader) -> int:
+    """``mod-sequence-value``."""
+    value = reader.mod_sequence()
+    if not value:
+        raise Malformed("mod-sequence must not be zero")
+    return value
 
 
 def read_created(reader: Reader) -> Create:
@@ -317,26 +419,52 @@ def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
     """``fetch``."""
     messages = _read_messages(reader, uid)
     reader.space()
-    return Fetch(messages, read_items(reader))
+    items = read_items(reader)
+    if not reader.accept(b" "):
+        return Fetch(messages, items)
+    since: int | None = None
+    words: list[bytes] = []
+
+    def modifier() -> None:
+        nonlocal since
+        words.append(reader.word())
+        if words[-1] == b"CHANGEDSINCE":
+            reader.space()
+            since = _read_positive(reader)
+        elif words[-1] != b"VANISHED":
+            raise Malformed("unknown FETCH modifier")
+
+    reader.list(modifier, 2)
+    if since is None or len(set(words)) < len(words) or (b"VANISHED" in words and not uid):
+        raise Malformed("FETCH modifiers do not fit")
+    return Fetch(messages, items, since, b"VANISHED" in words)
 
 
 def read_store(reader: Reader, uid: bool = False) -> Store:
     """``store``; flags with or without parentheses."""
     messages = _read_messages(reader, uid)
     reader.space()
+    since = None
+    if reader.accept(b"("):
+        if reader.word() != b"UNCHANGEDSINCE":
+            raise Malformed("unknown STORE modifier")
+        reader.space()
+        since = reader.mod_sequence()
+        reader.expect(b")", "malformed list")
+        reader.space()
     how = _STORE_MODES.get(reader.word())
     if how is None:
         raise Malformed("expected FLAGS, +FLAGS or -FLAGS")
     mode, silent = how
     reader.space()
     if reader.peek() == b"(":
-        return Store(messages, mode, silent, reader.flag_list())
+        return Store(messages, mode, silent, reader.flag_list(), since)
     flags = [reader.flag()]
     while reader.accept(b" "):
         flags.append(reader.flag())
         if len(flags) > MAX_FLAGS:
             raise Malformed("list is too long")
-    return Store(messages, mode, silent, tuple(flags))
+    return Store(messages, mode, silent, tuple(flags), since)
 
 
 def read_copy(reader: Reader, uid: bool = False) -> Copy:

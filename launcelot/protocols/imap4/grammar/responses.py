@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 
+from launcelot.mailstore.interface import MessageState
 from launcelot.protocols.imap4.grammar import mailboxnames
 from launcelot.protocols.imap4.grammar.reader import SYSTEM_FLAGS
 
@@ -62,6 +63,20 @@ def in_order(names: Collection[str]) -> list[str]:
     found = [name for name in (*SYSTEM, "\\Recent") if name in names]
     found.extend(sorted(name for name in names if _KEYWORD.fullmatch(name)))
     return [*found, "\\*"] if "\\*" in names else found
+
+
+def state_row(number: int, state: MessageState, seen: frozenset[str] | None, uid: bool, modseq: bool) -> bytes:
+    """
+    A FETCH response with what changes of a message.
+
+    :param seen: its flags as the client sees them; None to leave them out.
+    :param uid: whether its UID is told.
+    :param modseq: whether its MODSEQ is told.  RFC 7162 section 3.1.4.2.
+    """
+    head = b"UID %d " % state.uid if uid else b""
+    middle = b"" if seen is None else b"FLAGS %b" % flags(seen)
+    tail = b"MODSEQ (%d)" % state.modseq if modseq else b""
+    return b"* %d FETCH (%b%b%b%b)\r\n" % (number, head, middle, b" " if middle and tail else b"", tail)
 
 
 def flag_list(names: Iterable[str]) -> bytes:
