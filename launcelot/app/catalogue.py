@@ -22,6 +22,7 @@ class Place:
     :ivar standard: the port the protocol is known by.
     :ivar usual: whether a daemon without configuration listens there.
     :ivar kind: of its endpoints, ``"tcp"`` or ``"udp"``.
+    :ivar profile: the demo's profile that it takes part in; empty for all of them.
     """
 
     setting: str
@@ -29,6 +30,7 @@ class Place:
     standard: int
     usual: bool = True
     kind: str = "tcp"
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ SERVICES: Mapping[str, ServiceEntry] = {
         "Sir Launcelot answers questions",
         {
             "questions": Place("listen", 1060, 1060),
-            "questions-tls": Place("listen_tls", 1067, 1067, usual=False),
+            "questions-tls": Place("listen_tls", 1068, 1068, usual=False),
             "questions-netstring": Place("listen_netstring", 1070, 1070, usual=False),
             "questions-json": Place("listen_json", 1071, 1071, usual=False),
             "questions-until-close": Place("listen_until_close", 1072, 1072, usual=False),
@@ -108,6 +110,19 @@ SERVICES: Mapping[str, ServiceEntry] = {
         checks={
             "tables": "launcelot.protocols.questions.tables:check_tables",
             "answerer": "launcelot.protocols.questions.guests:check_answerer",
+        },
+    ),
+    "book": ServiceEntry(
+        "launcelot.protocols.book.service",
+        "The book's small machines, none of which listens unless it is asked for",
+        {
+            "book-sixteen": Place("listen_sixteen", 1063, 1063, usual=False, profile="book"),
+            "book-upper": Place("listen_upper", 1064, 1064, usual=False, profile="book"),
+            "book-streamer": Place("listen_streamer", 1065, 1065, usual=False, profile="book"),
+            "book-blocks": Place("listen_blocks", 1066, 1066, usual=False, profile="book"),
+            "book-greeting": Place("listen_greeting", 1067, 1067, usual=False, profile="book"),
+            "book-length-udp": Place("listen_length", 1062, 1060, usual=False, kind="udp", profile="book"),
+            "book-discovery-udp": Place("listen_discovery", 1069, 1069, usual=False, kind="udp", profile="book"),
         },
     ),
 }

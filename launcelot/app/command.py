@@ -81,6 +81,9 @@ def _add_running(commands: Commands[Parser]) -> None:
         default="default",
         help="free ones, those of the daemon, or the standard ones, which need privileges (default: %(default)s)",
     )
+    demo.add_argument(
+        "--profile", choices=("book",), default="", help="book: the book's small machines, too, at the ports it suggests"
+    )
     demo.add_argument("--data", "-d", metavar="DIR", help="use this folder and keep it; accounts and mail in it stay")
     demo.add_argument(
         "--json", action="store_true", help="print one JSON line once everything listens"
@@ -146,7 +149,7 @@ def _add_asking(commands: Commands[Parser]) -> None:
     _common(ask, "launcelot.app.ask:main", folder=False)
     ask.add_argument("question", metavar="QUESTION", nargs="+", help="such as 'What is your name?'")
     ask.add_argument("--host", default="127.0.0.1", help="whom to ask (default: %(default)s)")
-    ask.add_argument("--port", type=int, help="where (default: 1060, with --tls 1067)")
+    ask.add_argument("--port", type=int, help="where (default: 1060, with --tls 1068)")
     ask.add_argument("--tls", action="store_true", help="verify and use the server's certificate")
     ask.add_argument("--ca-file", metavar="FILE", help="PEM of the authorities to trust (default: those of the system)")
     ask.add_argument("--udp", action="store_true", help="ask by datagrams, again after 0.1 seconds, 0.2, 0.4 and so on")

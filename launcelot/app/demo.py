@@ -24,7 +24,7 @@ from typing import Any
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
 from launcelot.accounts.interface import Account
-from launcelot.app.catalogue import SERVICES
+from launcelot.app.catalogue import SERVICES, Place
 from launcelot.app.configuration import Configuration, defaults
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import CANNOT_CREATE, Ending
@@ -43,6 +43,8 @@ from launcelot.message.address import Address
 MARK = "demo.json"
 STOP_LIMIT = 1.5
 """Seconds; the process is to be gone within two."""
+MOVED = {"questions-udp": 1061}
+"""Ports of listeners whose own one belongs to the book's profile."""
 PER_SOURCE = 1_000
 """Connections from one source: all clients of a demo come from 127.0.0.1."""
 
@@ -58,7 +60,7 @@ def main(given: Namespace, streams: Streams) -> int:
         with logging_to(streams.errors if given.json else folder / "log"):
             reactor = take_reactor()
             stop_on_hangup(reactor)
-            configuration = demo_configuration(folder, given.ports)
+            configuration = demo_configuration(folder, given.ports, given.profile)
 
             def build(failed: Callable[[Ending], None]) -> Daemon:
                 return Daemon(
@@ -129,11 +131,12 @@ def stop_on_hangup(reactor: Any) -> None:
         signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop))
 
 
-def demo_configuration(folder: Path, ports: str) -> Configuration:
+def demo_configuration(folder: Path, ports: str, profile: str = "") -> Configuration:
     """
     Every service on this machine, for many clients, stopping fast.
 
     :param ports: ``"free"``, ``"default"`` or ``"book"``.
+    :param profile: ``"book"`` for the book's small machines, too.
     """
     configuration = defaults()
     daemon = dataclasses.replace(
@@ -142,11 +145,21 @@ def demo_configuration(folder: Path, ports: str) -> Configuration:
     services = {}
     for name, settings in configuration.services.items():
         changes: dict[str, Any] = {"max_connections_per_source": PER_SOURCE}
-        for place in SERVICES[name].places.values():
-            port = {"free": 0, "default": place.default, "book": place.standard}[ports]
-            changes[place.setting] = (f"{place.kind}:{port}:interface=127.0.0.1",)
+        for listener, place in SERVICES[name].places.items():
+            if place.profile in ("", profile):
+                port = port_of(listener, place, ports, profile)
+                changes[place.setting] = (f"{place.kind}:{port}:interface=127.0.0.1",)
         services[name] = dataclasses.replace(settings, **changes)
     return dataclasses.replace(configuration, daemon=daemon, services=services)
+
+
+def port_of(listener: str, place: Place, ports: str, profile: str) -> int:
+    """The port of a listener; 0 for a free one.  The book's machines are always where the book has them."""
+    if ports == "free":
+        return 0
+    if profile and listener in MOVED:
+        return MOVED[listener]
+    return place.standard if ports == "book" or place.profile else place.default
 
 
 # -- what is in it -------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.app.catalogue import SERVICES
+from launcelot.app.demo import demo_configuration
 from launcelot.app.seeds import FILES, MESSAGES, PEOPLE
 from tests.app.programs import COMMAND, LIMIT, ProgramCase
 
@@ -77,7 +78,8 @@ class DemoTests(ProgramCase):
             [{"user": p.name, "address": f"{p.name}@example.com", "password": p.password} for p in PEOPLE],
             [{key: one[key] for key in ("user", "address", "password")} for one in told["accounts"]],
         )
-        self.assertEqual({name for entry in SERVICES.values() for name in entry.places}, set(told["services"]))
+        places = {name: place for entry in SERVICES.values() for name, place in entry.places.items()}
+        self.assertEqual({name for name, place in places.items() if not place.profile}, set(told["services"]))
         for name, place in told["services"].items():
             self.assertIn(place["tls"], ("none", "starttls", "implicit"), name)
             if not name.endswith("-udp"):
@@ -86,6 +88,40 @@ class DemoTests(ProgramCase):
         self.assertEqual("starttls", told["services"]["imap"]["tls"])
         self.assertEqual("none", told["services"]["questions"]["tls"])
         self.assertEqual("none", told["services"]["questions-udp"]["tls"])
+
+    def test_the_books_profile(self) -> None:
+        """The small machines listen, too, and do what the book says."""
+        _, told = self.demo("--profile", "book")
+        places = {name for entry in SERVICES.values() for name in entry.places}
+        self.assertEqual(places, set(told["services"]))
+        where = {name: (place["host"], place["port"]) for name, place in told["services"].items()}
+        with socket.create_connection(where["book-sixteen"], timeout=LIMIT) as peer:
+            peer.sendall(b"Hi there, server")
+            self.assertEqual(b"Farewell, client", peer.recv(100))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.settimeout(LIMIT)
+            peer.sendto(b"This is another message", where["book-length-udp"])
+            self.assertEqual(b"Your data was 23 bytes long", peer.recv(100))
+        context = ssl.create_default_context(cafile=told["ca_file"])
+        with socket.create_connection(where["book-greeting"], timeout=LIMIT) as below:
+            with context.wrap_socket(below, server_hostname="localhost") as peer:
+                self.assertEqual(b"Simple is better than complex.", peer.recv(100))
+                self.assertEqual(b"", peer.recv(100))
+
+    def test_the_books_ports(self) -> None:
+        """Every port once, the machines' as the book suggests them."""
+        for ports in ("default", "book"):
+            configuration = demo_configuration(self.folder, ports, "book")
+            endpoints = [
+                endpoint
+                for name, entry in SERVICES.items()
+                for place in entry.places.values()
+                for endpoint in getattr(configuration.services[name], place.setting)
+            ]
+            self.assertEqual(len(endpoints), len(set(endpoints)))
+            for expected in ("tcp:1063", "tcp:1064", "tcp:1065", "tcp:1066", "tcp:1067", "udp:1060"):
+                self.assertIn(f"{expected}:interface=127.0.0.1", endpoints)
+            self.assertEqual(configuration.services["book"].listen_length, ("udp:1060:interface=127.0.0.1",))
 
     def test_stops_within_two_seconds_and_removes_its_folder(self) -> None:
         """With sessions open that never say goodbye."""

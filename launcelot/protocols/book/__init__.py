@@ -1,0 +1,1 @@
+"""The small machines of *Foundations of Python Network Programming*, each a Protocol/Factory pair."""
