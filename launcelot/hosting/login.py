@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from launcelot.accounts.interface import Account, Directory
 from launcelot.accounts.names import canonical
@@ -30,6 +31,8 @@ from launcelot.core.limits import FailureWindow, source_of
 from launcelot.hosting.cred import account_of, ask, check_checkers
 from launcelot.message.address import parse_mailbox
 
+log = Logger(namespace="launcelot.login")
+
 FAILURES = 10
 """Wrong passwords of one account from one source within :data:`FAILURE_WINDOW` before it is refused unseen."""
 
@@ -38,6 +41,9 @@ FAILURE_WINDOW = 60.0
 
 MAX_NAME = 1_024
 """Octets of a name as a peer gives it; longer ones are refused unread."""
+
+LOGGED_NAME = 80
+"""Characters of a name that are logged."""
 
 Key = tuple[str, str]
 """A source, and an account's id or the form of a name that is none's."""
@@ -85,15 +91,19 @@ class Logins:
         try:
             form, secret = form_of(name), prepared(password)
         except Invalid:
-            self._counters.add(f"logins.{service}.failed")
+            self._refused("failed", name, source, service)
             raise BadCredentials from None
         key = (source_of(source), await self._identity(form))
-        await self._begin(key, service)
+        try:
+            await self._begin(key)
+        except LimitReached:
+            self._refused("blocked", name, source, service)
+            raise
         try:
             account = await self._check(form, password, secret)
         except BadCredentials:
             self._failures.fail(key, self._now())
-            self._counters.add(f"logins.{service}.failed")
+            self._refused("failed", name, source, service)
             raise
         else:
             self._failures.forget(key)
@@ -101,6 +111,13 @@ class Logins:
             return account
         finally:
             self._end(key)
+
+    def _refused(self, how: str, name: str, source: str, service: str) -> None:
+        """Count and log it; ``how`` is "failed", or "blocked" where nothing was looked at."""
+        self._counters.add(f"logins.{service}.{how}")
+        log.info(
+            "{service} login {how} for {name!a} from {source}", service=service, how=how, name=name[:LOGGED_NAME], source=source
+        )
 
     async def _identity(self, form: str) -> str:
         try:
@@ -115,12 +132,11 @@ class Logins:
                 return await account_of(self._directory, avatar_id)
         return await self._directory.check_password(form, password)
 
-    async def _begin(self, key: Key, service: str) -> None:
+    async def _begin(self, key: Key) -> None:
         """Wait until one more failure would be within the limit; raise LimitReached if the limit is reached."""
         while True:
             failures = self._failures.count(key, self._now())
             if failures >= FAILURES:
-                self._counters.add(f"logins.{service}.blocked")
                 raise LimitReached("too many failed logins, try later")
             underway = self._underway.setdefault(key, Underway())
             if failures + underway.count < FAILURES:

@@ -12,6 +12,7 @@ from twisted.cred.checkers import (
 )
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -136,6 +137,38 @@ class PasswordTests(LoginTestCase):
         for one in asked[:64]:
             self.failureResultOf(one, BadCredentials)
         self.assertEqual(self.attempt("user499", "wrong", "192.0.2.249")[0], BadCredentials)
+
+
+class LogTests(LoginTestCase):
+    """What the log says of refusals; of those who are let in their session's line tells."""
+
+    def lines(self, *asked: tuple[str, str]) -> list[str]:
+        """What is logged while these names and passwords are tried."""
+        with capturedLogs() as events:
+            for name, password in asked:
+                self.attempt(name, password)
+        return [formatEvent(event) for event in events]
+
+    def test_refusal_names_service_name_and_source(self) -> None:
+        """One line for each, whether there is such an account or not; a right password makes none."""
+        self.assertEqual(
+            [f"imap4 login failed for 'ann' from {HERE}", f"imap4 login failed for 'nobody' from {HERE}"],
+            self.lines(("ann", "wrong"), ("nobody", "wrong"), ("bob", "right")),
+        )
+
+    def test_block_is_told_apart(self) -> None:
+        """Past the limit it is "blocked"."""
+        self.fail_often("ann")
+        self.assertEqual([f"imap4 login blocked for 'ann' from {HERE}"], self.lines(("ann", "right")))
+
+    def test_peers_text_is_escaped_and_short(self) -> None:
+        """No line break, terminal sequence or change of direction gets into the log, no long name, and never a password."""
+        lines = self.lines(*((name, "passw\u00f6rd") for name in ("a\r\nb", "\x1b[2J", "\u202egro", "\x9b2J", *BAD_NAMES)))
+        self.assertEqual(4 + len(BAD_NAMES), len(lines))
+        for line in lines:
+            self.assertTrue(line.isascii() and line.isprintable(), line)
+            self.assertLess(len(line), 600)
+            self.assertNotIn("passw", line)
 
 
 class ThrottleTests(LoginTestCase):
