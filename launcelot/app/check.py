@@ -7,6 +7,7 @@ from pathlib import Path
 
 from launcelot.app.configuration import Configuration, Fault, read
 from launcelot.app.errors import CONFIGURATION, OK
+from launcelot.app.positions import line_of
 from launcelot.app.streams import Streams
 
 
@@ -18,8 +19,8 @@ def check(given: Namespace, streams: Streams) -> int:
     """
     path = Path(given.file)
     configuration, faults = read(path)
-    if not faults:
-        faults = certificate_faults(configuration)
+    if not any(one.key.partition(".")[0] == "tls" for one in faults):
+        faults = sorted([*faults, *certificate_faults(configuration)], key=lambda one: (one.line, one.key))
     if given.json:
         problems = [{"line": one.line, "key": one.key, "text": one.text} for one in faults]
         streams.say_json({"file": str(path), "ok": not faults, "problems": problems})
@@ -40,7 +41,9 @@ def certificate_faults(configuration: Configuration) -> list[Fault]:
     try:
         ServerTls(Path(settings.certificate), Path(settings.key), settings.minimum_version)
     except BadCertificate as bad:
-        return [Fault(configuration.lines.get(("tls", "certificate"), 1), "tls.certificate", str(bad))]
+        blamed = str(bad).startswith(f"{settings.key}:") and settings.key != settings.certificate
+        key = "key" if blamed else "certificate"
+        return [Fault(line_of(configuration.lines, ("tls", key)), f"tls.{key}", str(bad))]
     return []
 
 

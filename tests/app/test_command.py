@@ -18,10 +18,11 @@ import launcelot
 from launcelot.app.command import main
 from launcelot.app.configuration import configuration_for
 from launcelot.app.folder import DataFolder
-from launcelot.app.stores import forget_account, fresh_id, open_accounts, run_now
+from launcelot.app.stores import forget_account, fresh_id, open_accounts, run_now, utc_now
 from launcelot.app.streams import Streams
 from launcelot.core.errors import BadCredentials
 from launcelot.core.ids import AccountId
+from launcelot.hosting.certificates import ensure
 from launcelot.workers.memory import InlineWorkers
 from tests.app.programs import CHECKOUT
 
@@ -389,6 +390,21 @@ class CheckTests(CommandCase):
             " check path and permissions\n",
             self.output,
         )
+
+    def test_certificate_is_read_beside_other_faults(self) -> None:
+        """What is wrong with it is said at once with all else, in the order of the lines."""
+        path = self.put(
+            'config_version = 1\n[tls]\ncertificate = "/none/c.pem"\nkey = "/none/k.pem"\n[imap]\nlisten = 1\nx = 2\n'
+        )
+        self.assertEqual(78, self.command("check", path, "--json"))
+        self.assertEqual([3, 6, 7], [one["line"] for one in self.answer()["problems"]])
+
+    def test_fault_of_the_key_stands_at_the_key(self) -> None:
+        """A certificate that is right does not get the blame."""
+        made = ensure(self.folder / "made", ["localhost"], utc_now())
+        path = self.put(f'config_version = 1\n[tls]\ncertificate = "{made.certificate}"\nkey = "/none/k.pem"\n')
+        self.assertEqual(78, self.command("check", path))
+        self.assertTrue(self.output.startswith(f"{path}:4: tls.key: /none/k.pem: cannot read the key"), self.output)
 
     def test_example_passes(self) -> None:
         """What is offered as an example is right."""
