@@ -31,6 +31,7 @@ from launcelot.app.settings import (
 )
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
+from launcelot.hosting.proxy import PROXIED, networks
 from launcelot.message.address import parse_domain
 
 GROUPS: Mapping[str, type[Any]] = {
@@ -244,7 +245,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
     for name, settings in configuration.services.items():
         for one in dataclasses.fields(settings):
             if one.name.startswith("listen"):
-                found += _endpoint_rules((name, one.name), getattr(settings, one.name))
+                found += _endpoint_rules((name, one.name), getattr(settings, one.name), configuration.daemon)
         found += _own_rules(name, settings)
     return [problem for problem in found if problem.path not in wrong]
 
@@ -260,6 +261,11 @@ def _daemon_rules(daemon: DaemonSettings) -> list[Problem]:
             parse_domain(domain)
         except Invalid as invalid:
             problems.append(Problem(("daemon", "domains"), f"{domain!r}: {invalid.text}"))
+    for network in daemon.proxy_networks:
+        try:
+            networks([network])
+        except ValueError as error:
+            problems.append(Problem(("daemon", "proxy_networks"), f"{error}; write it as 10.0.0.0/8 or ::1/128"))
     return problems
 
 
@@ -278,8 +284,10 @@ def _tls_rules(tls: TlsSettings) -> list[Problem]:
     return [Problem(("tls", given), f"needs {missing} beside it; give both or none")]
 
 
-def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str]) -> list[Problem]:
-    wrong = (endpoint_fault(endpoint) for endpoint in endpoints)
+def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str], daemon: DaemonSettings) -> list[Problem]:
+    wrong = [endpoint_fault(endpoint) for endpoint in endpoints]
+    if not daemon.proxy_networks:
+        wrong += [f"{one!r} needs daemon.proxy_networks, which names nobody" for one in endpoints if one.startswith(PROXIED)]
     return [Problem(path, text) for text in wrong if text]
 
 
@@ -293,7 +301,10 @@ def _own_rules(name: str, settings: Any) -> Iterator[Problem]:
 
 def endpoint_fault(endpoint: str) -> str:
     """What is wrong with an endpoint string as far as can be seen without listening; empty if nothing is."""
-    kind, _, rest = endpoint.partition(":")
+    bare = endpoint.removeprefix(PROXIED)
+    kind, _, rest = bare.partition(":")
+    if bare != endpoint and kind not in ("tcp", "tcp6", "systemd"):
+        return f"{endpoint!r}: only tcp:, tcp6: and systemd: can be {PROXIED}"
     if not kind or not rest or not kind.isascii() or not kind.isalnum():
         return f"{endpoint!r} is not an endpoint such as 'tcp:2525:interface=127.0.0.1'"
     if kind not in ("tcp", "tcp6", "udp", "udp6"):

@@ -39,6 +39,7 @@ from launcelot.hosting.exchange import Change, Exchange
 from launcelot.hosting.gather import outcomes
 from launcelot.hosting.inherited import Inherited
 from launcelot.hosting.listening import CannotListen, Listeners, Listening
+from launcelot.hosting.proxy import networks
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.site import Site
 
@@ -112,7 +113,7 @@ class Daemon(Service):
             if self.folder.path.is_dir():
                 self.folder.lock()
             for listeners in self.services.values():
-                self._equip(listeners).bind()
+                self._equip(listeners, self.configuration).bind()
         except Ending as ending:
             self._failed(ending)
         except CannotListen as error:
@@ -173,8 +174,9 @@ class Daemon(Service):
             log.failure("internal error while starting", failure)
             self._failed(Ending("internal error while starting; the log says more", SOFTWARE))
 
-    def _equip(self, listeners: Listeners) -> Listeners:
+    def _equip(self, listeners: Listeners, configuration: Configuration) -> Listeners:
         listeners.gate = self._gate
+        listeners.trusted = networks(configuration.daemon.proxy_networks)
         listeners.sockets = self._sockets
         return listeners
 
@@ -229,13 +231,15 @@ class Daemon(Service):
         return Reloaded(tls is not before, names, opened, closed, restart)
 
     def _differs(self, name: str, configuration: Configuration) -> bool:
+        if self.configuration.daemon.proxy_networks != configuration.daemon.proxy_networks:
+            return True
         return self.configuration.services.get(name) != configuration.services.get(name)
 
     async def _exchange(self, names: Sequence[str], configuration: Configuration) -> Change:
         chosen = {name: configuration.services[name] for name in names if name in configuration.services}
         built = build_services(self.site, dataclasses.replace(configuration, services=chosen))
         old = {name: self.services.get(name) or Listeners(self._reactor, ()) for name in names}
-        new = {name: self._equip(built.get(name) or Listeners(self._reactor, ())) for name in names}
+        new = {name: self._equip(built.get(name) or Listeners(self._reactor, ()), configuration) for name in names}
         try:
             change = await Exchange([(old[name], new[name]) for name in names]).run()
         except CannotListen as error:

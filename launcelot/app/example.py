@@ -24,7 +24,8 @@ HEAD = f"""\
 #
 # Every key has a default and stands here with it, commented out: remove the # to change one.  Lengths of time are in
 # seconds, sizes in octets.  Endpoints are Twisted's endpoint strings, such as "tcp:25", "tcp6:25",
-# "tcp:25:interface=192.0.2.1" or "unix:/run/launcelot/smtp.sock"; an empty list listens nowhere.
+# "tcp:25:interface=192.0.2.1" or "unix:/run/launcelot/smtp.sock"; an empty list listens nowhere.  With "proxied:" before
+# it ("proxied:tcp:25") an endpoint is for load balancers that tell who the client is; see proxy_networks.
 
 config_version = {CONFIG_VERSION}
 """

@@ -20,7 +20,7 @@ from launcelot.app.errors import OK, Ending
 from launcelot.app.streams import Streams
 
 AT_ONCE: Mapping[str, frozenset[str]] = {
-    "daemon": frozenset({"stop_limit"}),
+    "daemon": frozenset({"stop_limit", "proxy_networks"}),
     "accounts": frozenset(),
     "files": frozenset({"keep_abandoned"}),
 }

@@ -31,6 +31,11 @@ class DaemonSettings:
     admin_socket: str = setting(
         "", "Unix socket that answers `launcelot status`, made with mode 0600. Empty: admin.sock in the data folder."
     )
+    proxy_networks: tuple[str, ...] = setting(
+        (),
+        "Networks of load balancers, such as '10.0.0.0/8' or '::1/128': only they may connect to endpoints that begin with"
+        " 'proxied:', and tell there who the client is (PROXY protocol, versions 1 and 2).",
+    )
     stop_limit: float = setting(
         30.0,
         "How long stopping may take; sessions that have not finished five seconds before that are cut.",

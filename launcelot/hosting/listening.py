@@ -4,7 +4,7 @@ Listeners: endpoint strings made into ports, and what listens where told to peop
 A TCP listener is ours (:func:`launcelot.hosting.transport.listen_tcp`), so that replies leave at the end of the read event and
 the backlog is right; so is one that we were started with (``systemd:``, :mod:`launcelot.hosting.inherited`).  UDP endpoints
 (``udp:``) are those of :mod:`launcelot.hosting.datagrams`; every other kind of endpoint string (``unix:``, ``tls:`` ...) is
-Twisted's.
+Twisted's.  With ``proxied:`` before it a listener of connections expects the header of :mod:`launcelot.hosting.proxy`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from launcelot.hosting.datagrams import DatagramListener, listen_datagrams
 from launcelot.hosting.descriptors import Gate
 from launcelot.hosting.gather import gather
 from launcelot.hosting.inherited import Inherited, adopt, adopt_datagrams, chosen
+from launcelot.hosting.proxy import PROXIED, Network, ProxyFactory
 from launcelot.hosting.server import ServerFactory
 from launcelot.hosting.transport import BACKLOG, listen_tcp
 
@@ -70,7 +71,7 @@ class Door(Factory):
 
     noisy = False
 
-    def __init__(self, name: str, factory: ServerFactory) -> None:
+    def __init__(self, name: str, factory: ServerFactory | ProxyFactory) -> None:
         self.name = name
         self.factory = factory
 
@@ -95,10 +96,12 @@ class Listeners(Service):
     :param datagrams: UDP endpoints of the same service.
     :ivar gate: keeps connections from taking every descriptor; set before listening.
     :ivar sockets: those that ``systemd:`` endpoints name; set before listening.
+    :ivar trusted: the load balancers of ``proxied:`` endpoints; set before listening.
     """
 
     gate: Gate | None = None
     sockets: Sequence[Inherited] = ()
+    trusted: Sequence[Network] = ()
 
     def __init__(
         self, reactor: Any, listeners: Sequence[Listener], datagrams: Sequence[DatagramListener] = ()
@@ -142,18 +145,22 @@ class Listeners(Service):
         return port
 
     async def _open(self, listener: AnyListener) -> Any:
-        given = chosen(listener.endpoint, self.sockets) if listener.endpoint.startswith("systemd:") else None
+        endpoint = listener.endpoint.removeprefix(PROXIED)
+        given = chosen(endpoint, self.sockets) if endpoint.startswith("systemd:") else None
         if isinstance(listener, DatagramListener):
             if given is not None:
                 return adopt_datagrams(self._reactor, given, listener.server)
             return listen_datagrams(self._reactor, listener.endpoint, listener.server)
-        door = Door(listener.name, listener.factory)
-        if given is not None:
-            port = adopt(self._reactor, given, door)
-        else:
-            port = await listen(self._reactor, listener.endpoint, door)
+        door = Door(listener.name, self._behind(listener))
+        port = adopt(self._reactor, given, door) if given else await listen(self._reactor, endpoint, door)
         self._doors[port] = door
         return port
+
+    def _behind(self, listener: Listener) -> ServerFactory | ProxyFactory:
+        """What makes a listener's protocols."""
+        if listener.endpoint.startswith(PROXIED):
+            return ProxyFactory(listener.factory, self.trusted)
+        return listener.factory
 
     @property
     def everything(self) -> Sequence[AnyListener]:
@@ -173,7 +180,11 @@ class Listeners(Service):
             port.protocol = listener.server
         else:
             door = self._doors[port] = old._doors.pop(port)
-            door.factory = listener.factory
+            if isinstance(door.factory, ProxyFactory):
+                # Those whose header is not whole yet are the new service's as well.
+                door.factory.factory, door.factory.trusted = listener.factory, tuple(self.trusted)
+            else:
+                door.factory = listener.factory
 
     def hold(self, ports: Sequence[tuple[AnyListener, Any]]) -> None:
         """Have these ports from now on, in place of those there were; nothing is opened or closed."""

@@ -133,6 +133,16 @@ nonsense = 1
         found = faults('config_version = 1\n[imap]\nlisten = ["tcp:143", "143"]\nlisten_tls = ["tcp:imaps"]\n')
         self.assertEqual([(3, "imap.listen"), (4, "imap.listen_tls")], [one[:2] for one in found])
 
+    def test_load_balancers(self) -> None:
+        """Networks are networks, and who expects a balancer must trust one."""
+        found = faults('config_version = 1\n[daemon]\nproxy_networks = ["10.0.0.1/8"]\n')
+        self.assertEqual([(3, "daemon.proxy_networks")], [one[:2] for one in found])
+        self.assertIn("has host bits set; write it as 10.0.0.0/8", found[0][2])
+        proxied = '[imap]\nlisten = ["tcp:1143", "proxied:tcp:143"]\n'
+        found = faults(f"config_version = 1\n{proxied}")
+        self.assertEqual([(3, "imap.listen", "'proxied:tcp:143' needs daemon.proxy_networks, which names nobody")], found)
+        self.assertEqual([], faults(f'config_version = 1\n[daemon]\nproxy_networks = ["10.0.0.0/8", "::1"]\n{proxied}'))
+
     def test_services_own_rules(self) -> None:
         """What only a room can tell wrong is found with the rest."""
         found = faults('config_version = 1\n[ftp]\npassive_ports = "many"\npassive_address = "x"\n')
@@ -236,9 +246,11 @@ class ChangeTests(SynchronousTestCase):
 
     def test_endpoint_faults(self) -> None:
         """Right ones pass, wrong ones are named."""
-        for right in ("tcp:0", "tcp:65535:interface=127.0.0.1", "tcp6:25", "tcp:port=25", "unix:/x", "systemd:name=smtp"):
-            self.assertEqual("", endpoint_fault(right), right)
-        for wrong in ("", "tcp", "tcp:", "tcp:65536", "tcp:-1", "tcp:²", "25", ":25", "a b:1"):
+        right = ("tcp:0", "tcp:65535:interface=127.0.0.1", "tcp6:25", "tcp:port=25", "unix:/x", "systemd:name=smtp")
+        for one in (*right, "proxied:tcp:25", "proxied:systemd:name=smtp"):
+            self.assertEqual("", endpoint_fault(one), one)
+        nonsense = ("", "tcp", "tcp:", "tcp:65536", "tcp:-1", "tcp:²", "25", ":25", "a b:1")
+        for wrong in (*nonsense, "proxied:", "proxied:tcp:x", "proxied:unix:/x", "proxied:proxied:tcp:1", "proxied:udp:1"):
             self.assertIn(repr(wrong), endpoint_fault(wrong), wrong)
 
 
