@@ -16,6 +16,9 @@ FULL_STOP = b"."
 MAX_QUESTION = 4_096
 """Octets of a question with its mark, by default."""
 
+MOST_QUESTION = 65_536
+"""Octets that the limit on questions may be raised to."""
+
 MAX_ANSWER = 65_536
 """Octets of an answer with its full stop that a client takes."""
 

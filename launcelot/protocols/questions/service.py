@@ -15,7 +15,7 @@ from launcelot.hosting.listening import Listener, Listeners
 from launcelot.hosting.site import Site
 from launcelot.protocols.questions.answers import BOOK, Answering
 from launcelot.protocols.questions.framed import JsonFactory, NetstringFactory, UntilCloseFactory
-from launcelot.protocols.questions.grammar import MAX_QUESTION
+from launcelot.protocols.questions.grammar import MAX_QUESTION, MOST_QUESTION
 from launcelot.protocols.questions.guests import Guest, find
 from launcelot.protocols.questions.server import QuestionsFactory
 from launcelot.protocols.questions.tables import Tables
@@ -60,7 +60,7 @@ class Settings:
         10.0, "How long the answerer may take; then the question gets an error.", unit="seconds", minimum=0.1, maximum=3_600
     )
     max_question: int = setting(
-        MAX_QUESTION, "Longest question, mark included.", unit="octets", minimum=64, maximum=65_536
+        MAX_QUESTION, "Longest question, mark included.", unit="octets", minimum=64, maximum=MOST_QUESTION
     )
     idle_timeout: float = setting(
         60.0, "How long a peer may take for its next whole question.", unit="seconds", minimum=1, maximum=86_400
@@ -85,7 +85,6 @@ def answering(site: Site, settings: Settings) -> Answering:
         lambda text: log.warn("{text}", text=text),
         BOOK if settings.book_tables else {},
         guest,
-        settings.max_question,
     )
 
 

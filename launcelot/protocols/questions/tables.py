@@ -28,7 +28,7 @@ from launcelot.protocols.questions.answers import BOOK, UNKNOWN, Answering
 from launcelot.protocols.questions.grammar import (
     FULL_STOP,
     MAX_ANSWER,
-    MAX_QUESTION,
+    MOST_QUESTION,
     QUESTION_MARK,
     NotASentence,
     sentence,
@@ -68,7 +68,6 @@ class Tables:
     :param complain: told once, in one line, when a file has become unusable, and once when it is used again.
     :param built_in: what is answered besides.
     :param otherwise: asked what no table answers, in place of the word for the unknown.
-    :param longest: largest question that is let in, in octets; a longer one in a table is an error.
     :raises BadTable: a file cannot be used.
     """
 
@@ -81,9 +80,8 @@ class Tables:
         complain: Callable[[str], None],
         built_in: Mapping[bytes, bytes] = BOOK,
         otherwise: Answering | None = None,
-        longest: int = MAX_QUESTION,
     ) -> None:
-        self._files = [TableFile(path, longest) for path in paths]
+        self._files = [TableFile(path) for path in paths]
         self._seconds = seconds
         self._complain = complain
         self._built_in = built_in
@@ -128,13 +126,12 @@ class TableFile:
     :raises BadTable: it cannot be used.
     """
 
-    __slots__ = ("_longest", "_seen", "path", "table")
+    __slots__ = ("_seen", "path", "table")
 
-    def __init__(self, path: Path, longest: int = MAX_QUESTION) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._longest = longest
         self._seen = signature(path)
-        self.table = read_table(path, longest)
+        self.table = read_table(path)
 
     def look(self) -> bool:
         """
@@ -146,7 +143,7 @@ class TableFile:
         if seen == self._seen:
             return False
         self._seen = seen
-        self.table = read_table(self.path, self._longest)
+        self.table = read_table(self.path)
         return True
 
 
@@ -169,7 +166,7 @@ def signature(path: Path) -> tuple[int, int, int]:
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def read_table(path: Path, longest: int = MAX_QUESTION) -> Table:
+def read_table(path: Path) -> Table:
     """
     What a file says.
 
@@ -185,12 +182,12 @@ def read_table(path: Path, longest: int = MAX_QUESTION) -> Table:
         line = octets.count(b"\n", 0, error.start) + 1
         raise BadTable(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
     try:
-        return parse_table(text, form, longest)
+        return parse_table(text, form)
     except _Fault as fault:
         raise BadTable(f"{path}:{fault.line}: {fault}") from None
 
 
-def parse_table(text: str, form: Form, longest: int = MAX_QUESTION) -> Table:
+def parse_table(text: str, form: Form) -> Table:
     """What a text says; as :func:`read_table`."""
     given = form.parse(text)
     if not isinstance(given, dict):
@@ -202,20 +199,20 @@ def parse_table(text: str, form: Form, longest: int = MAX_QUESTION) -> Table:
             if key == WORD_FOR_UNKNOWN:
                 unknown = _answer(value)
             else:
-                question = _question(key, longest)
+                question = _question(key)
                 answers[question] = _answer(value)
         except ValueError as error:
             raise _Fault(f"{key[:80]!a}: {error}", form.line_of(text, key)) from None
     return Table(answers, unknown)
 
 
-def _question(key: str, longest: int) -> bytes:
+def _question(key: str) -> bytes:
     try:
         question = sentence(_octets(key), QUESTION_MARK)
     except NotASentence:
         raise ValueError("a question ends with its only question mark") from None
-    if len(question) > longest:
-        raise ValueError(f"no question may be longer than {longest} octets")
+    if len(question) > MOST_QUESTION:
+        raise ValueError(f"no question may be longer than {MOST_QUESTION} octets")
     return question
 
 
