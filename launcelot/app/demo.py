@@ -55,7 +55,7 @@ def main(given: Namespace, streams: Streams) -> int:
 
     :raises Ending: it cannot start.
     """
-    with demo_folder(given.data) as folder:
+    with ended_by_sigterm(), demo_folder(given.data) as folder:
         mark(folder)
         with logging_to(streams.errors if given.json else folder / "log"):
             reactor = take_reactor()
@@ -72,6 +72,20 @@ def main(given: Namespace, streams: Streams) -> int:
                 )
 
             return serve(reactor, build)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the program in order while there is no reactor yet to do it, so that the folder goes then, too."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -93,6 +107,7 @@ def demo_folder(named: str | None) -> Iterator[Path]:
         yield folder
     finally:
         if not named:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Impatient people send it twice.
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -22,7 +22,7 @@ TWISTD = (sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twiste
 def environment(home: Path) -> dict[str, str]:
     """An environment in which nothing outside ``home`` is written and the checkout is imported."""
     kept = {name: value for name, value in os.environ.items() if name not in ("XDG_DATA_HOME", "JOURNAL_STREAM")}
-    return {**kept, "HOME": str(home), "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
 
 
 class ProgramCase(SynchronousTestCase):

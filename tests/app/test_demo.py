@@ -13,6 +13,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,18 @@ class DemoTests(ProgramCase):
         """Octets of the messages in brandon's inbox."""
         _, answers = self.imap(told).fetch("1:*", "(RFC822.SIZE)")
         return [int(one.split()[-1].rstrip(b")")) for one in answers if isinstance(one, bytes)]
+
+    def test_sigterm_before_anything_listens(self) -> None:
+        """The folder goes even if the reactor is not there yet: here it ends while it is asked for."""
+        code = (
+            "import os, signal, sys; from launcelot.app import command, demo\n"
+            "demo.take_reactor = lambda: os.kill(os.getpid(), signal.SIGTERM)\n"
+            "sys.exit(command.main(['demo', '--ports', 'free', '--json']))"
+        )
+        process = self.start(sys.executable, "-c", code)
+        self.assertEqual(("", ""), process.communicate(timeout=LIMIT))
+        self.assertEqual(128 + signal.SIGTERM, process.returncode)
+        self.assertEqual([], list(self.folder.glob("launcelot-demo-*")))
 
     def test_the_promised_object(self) -> None:
         """Its keys, its accounts, every service, and everything listens when it is printed."""
