@@ -42,12 +42,14 @@ class ServiceEntry:
     :ivar title: what people call it.
     :ivar places: by the name of the listener, such as ``"imaps"``.
     :ivar checks: by setting, the function that raises ValueError for values that declarations cannot tell wrong.
+    :ivar data: whether it needs the data folder: accounts, mail or files.
     """
 
     module: str
     title: str
     places: Mapping[str, Place]
     checks: Mapping[str, str] = field(default_factory=dict)
+    data: bool = True
 
 
 def settings_of(name: str) -> type[Any]:
@@ -111,6 +113,7 @@ SERVICES: Mapping[str, ServiceEntry] = {
             "tables": "launcelot.protocols.questions.tables:check_tables",
             "answerer": "launcelot.protocols.questions.guests:check_answerer",
         },
+        data=False,
     ),
     "book": ServiceEntry(
         "launcelot.protocols.book.service",
@@ -124,5 +127,6 @@ SERVICES: Mapping[str, ServiceEntry] = {
             "book-length-udp": Place("listen_length", 1062, 1060, usual=False, kind="udp", profile="book"),
             "book-discovery-udp": Place("listen_discovery", 1069, 1069, usual=False, kind="udp", profile="book"),
         },
+        data=False,
     ),
 }

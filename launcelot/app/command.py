@@ -88,6 +88,17 @@ def _add_running(commands: Commands[Parser]) -> None:
     demo.add_argument(
         "--json", action="store_true", help="print one JSON line once everything listens"
     )
+    inetd = commands.add_parser(
+        "inetd",
+        help="serve the socket that standard input is; for inetd and socket units",
+        description="Standard input is a connection (nowait): serve it and end.  Or it listens (wait): serve whoever comes, and"
+        " end when nobody has been there for eight seconds.",
+    )
+    inetd.set_defaults(does="launcelot.app.inetd:main")
+    inetd.add_argument("service", metavar="SERVICE", help="name of a listener, such as questions, smtp or imaps")
+    inetd.add_argument("--config", "-c", metavar="FILE", help="configuration file (default: launcelot.toml in the data folder)")
+    inetd.add_argument("--data", "-d", metavar="DIR", help="data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)")
+    inetd.add_argument("--log", metavar="FILE", help="log into a file, not into the system's log")
     status = commands.add_parser("status", help="ask the running daemon for listeners, connections and counters")
     _common(status, "launcelot.app.status:main")
     reload = commands.add_parser(

@@ -65,6 +65,7 @@ class Daemon(Service):
     :param notifier: tells the service manager.
     :param reread: gives the configuration anew for :meth:`reload`; raises Ending where it has faults.
     :param sockets: those that the process was started with.
+    :param data: False where no service needs accounts, mail or files; then others may have the folder at the same time.
     :ivar site: what services were handed.
     """
 
@@ -79,6 +80,7 @@ class Daemon(Service):
         notifier: Notifier | None = None,
         reread: Callable[[], Configuration] | None = None,
         sockets: Sequence[Inherited] = (),
+        data: bool = True,
     ) -> None:
         self.configuration = configuration
         self.folder = DataFolder(configuration.data)
@@ -94,6 +96,7 @@ class Daemon(Service):
         self._notifier = notifier or Notifier({}, reactor)
         self._reread = reread or (lambda: configuration)
         self._sockets = sockets
+        self._data = data
         self._retired: set[ServerFactory] = set()
         self._serving = False
         answers = {"status": self._status, "forget": self._forget, "reload": self._told_to_reload}
@@ -110,7 +113,7 @@ class Daemon(Service):
         """Take the folder if it is there already, and bind the ports."""
         Service.privilegedStartService(self)
         try:
-            if self.folder.path.is_dir():
+            if self._data and self.folder.path.is_dir():
                 self.folder.lock()
             for listeners in self.services.values():
                 self._equip(listeners, self.configuration).bind()
@@ -124,33 +127,44 @@ class Daemon(Service):
         Service.startService(self)
         self._began = time.monotonic()
         try:
-            self.folder.prepare()
-            self.folder.lock()
-            if self.tls is not None:
+            if self._data:
+                self.folder.prepare()
+                self.folder.lock()
+            if self.tls is not None and (self._data or self._speaks_tls()):
+                self.folder.prepare()
                 self.tls.load()
         except Ending as ending:
             self._failed(ending)
             return
         self._reactor.callWhenRunning(self._start)
 
+    def _speaks_tls(self) -> bool:
+        factories = self._factories()
+        return any(factory.implicit_tls or factory.offers_tls for factory in factories)
+
     def _start(self) -> None:
         self._starting = Deferred.fromCoroutine(self._open())
         self._starting.addErrback(self._not_started)
 
     async def _open(self) -> None:
-        await self.stores.open()
-        for step in self._prepare:
-            await step(self)
+        if self._data:
+            await self._open_data()
         if self._stopping:
             return
-        self._admin.listen()
-        self._caretaker.start(CARE_INTERVAL)
         for listeners in self.services.values():
             listeners.release()
         log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
         self._serving = True
         self._announce(self)
         self._notifier.ready(self._summary)
+
+    async def _open_data(self) -> None:
+        await self.stores.open()
+        for step in self._prepare:
+            await step(self)
+        if not self._stopping:
+            self._admin.listen()
+            self._caretaker.start(CARE_INTERVAL)
 
     def _look_after(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._care()).addErrback(lambda failure: log.failure("looking after things", failure))
@@ -288,7 +302,8 @@ class Daemon(Service):
     async def _close_stores(self) -> None:
         if self._starting is not None:
             await self._starting
-        await self.stores.close()
+        if self._data:
+            await self.stores.close()
 
     # -- what people ask -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """
-Listening sockets that we were started with, as systemd's socket activation hands them over.  sd_listen_fds(3).
+Sockets that we were started with: those of systemd's socket activation, sd_listen_fds(3), and inetd's.
 
-They are given to us bound and listening, so low ports need no privilege, and connections wait in them while the daemon starts or
+Those that listen are given to us bound, so low ports need no privilege, and connections wait in them while the daemon starts or
 is restarted.  We never shut them down, and never remove the path of one that is a Unix socket: it is systemd's.
 
 Twisted's own ``systemd:`` endpoints close what they were given, keep one socket for each name, remove paths, and answer a
@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import tcp, unix
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import _parse
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import DatagramProtocol, Factory
 
 from launcelot.hosting.datagrams import MAX_DATAGRAM, FairPort
-from launcelot.hosting.transport import BACKLOG, EagerPort
+from launcelot.hosting.transport import BACKLOG, EagerPort, EagerServer
 
 FIRST = 3
 """The descriptor of the first socket."""
@@ -36,6 +38,7 @@ class Inherited:
 
     :ivar name: ``FileDescriptorName=`` of its unit, which is the unit's name where it has none.
     :ivar port: 0 for Unix sockets.
+    :ivar connected: whether it is a connection, as inetd hands over, and does not listen.
     """
 
     descriptor: int
@@ -43,6 +46,7 @@ class Inherited:
     family: int
     kind: int
     port: int = 0
+    connected: bool = False
 
     @property
     def is_datagram(self) -> bool:
@@ -70,11 +74,11 @@ def inherited(environment: Mapping[str, str], process: int) -> Sequence[Inherite
         return ()
     names = environment.get("LISTEN_FDNAMES", "").split(":")
     names += [""] * (int(count) - len(names))
-    found = (_look(FIRST + number, names[number]) for number in range(int(count)))
+    found = (look(FIRST + number, names[number]) for number in range(int(count)))
     return [one for one in found if one is not None]
 
 
-def _look(descriptor: int, name: str) -> Inherited | None:
+def look(descriptor: int, name: str) -> Inherited | None:
     """What a descriptor is; None where it is no socket of a kind that we serve."""
     try:
         given = socket.socket(fileno=os.dup(descriptor))
@@ -86,7 +90,8 @@ def _look(descriptor: int, name: str) -> Inherited | None:
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)
         port = 0 if given.family == socket.AF_UNIX else int(given.getsockname()[1])
-        return Inherited(descriptor, name, given.family, given.type, port)
+        listens = bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        return Inherited(descriptor, name, given.family, given.type, port, given.type == socket.SOCK_STREAM and not listens)
 
 
 def chosen(endpoint: str, sockets: Sequence[Inherited]) -> Inherited:
@@ -117,6 +122,8 @@ def adopt(reactor: Any, given: Inherited, factory: Factory) -> Any:
     if given.is_datagram:
         raise ValueError("the socket is one of datagrams; let the unit have it with ListenStream=")
     port: Any
+    if given.connected:
+        return OneConnection(reactor, given, factory)
     if given.family == socket.AF_UNIX:
         port = InheritedUnixPort._fromListeningDescriptor(reactor, given.descriptor, factory)  # type: ignore[no-untyped-call]
     else:
@@ -154,3 +161,49 @@ class InheritedUnixPort(unix.Port):
     def connectionLost(self, reason: Any) -> None:
         """Close, and leave the path."""
         tcp.Port.connectionLost(self, reason)
+
+
+class OneConnection:
+    """
+    Stands for a port whose only peer is connected already; it is let in when reading starts.
+
+    The descriptor is ours: it is closed with the connection.
+    """
+
+    def __init__(self, reactor: Any, given: Inherited, factory: Factory) -> None:
+        self._reactor = reactor
+        self._given: Inherited | None = given
+        self._factory = factory
+        with socket.socket(fileno=os.dup(given.descriptor)) as connection:
+            name = connection.getsockname()
+        self._host: IAddress
+        if given.family == socket.AF_UNIX:
+            self._host = UNIXAddress(name)
+        else:
+            self._host = (IPv6Address if given.family == socket.AF_INET6 else IPv4Address)("TCP", *name)
+
+    def getHost(self) -> IAddress:
+        """Our own address on the connection."""
+        return self._host
+
+    def startReading(self) -> None:
+        """Let the peer in; at the first time only."""
+        given, self._given = self._given, None
+        if given is None:
+            return
+        if given.family == socket.AF_UNIX:
+            unix.Server._fromConnectedSocket(given.descriptor, self._factory, self._reactor)
+        else:
+            adopted: Any = EagerServer._fromConnectedSocket
+            adopted(given.descriptor, given.family, self._factory, self._reactor)
+        # The connection has a descriptor of its own.
+        os.close(given.descriptor)
+
+    def stopReading(self) -> None:
+        """Let nobody in yet: nobody comes by himself."""
+
+    def stopListening(self) -> None:
+        """Let nobody in any more."""
+        given, self._given = self._given, None
+        if given is not None:
+            os.close(given.descriptor)
