@@ -7,7 +7,8 @@ Invariants:
 
 - Input that nobody has asked for is bounded by :data:`HIGH_WATER`; past it the transport is paused.
 - Output leaves in one write when the session next waits for its peer.  While more than the transport's buffer is unsent
-  the session is not given further input, so a peer that does not read cannot grow our memory.
+  the session is not given further lines, so a peer that does not read cannot grow our memory.
+- A peer that has sent thousands of lines has a few milliseconds of them answered, then others have their turn.
 - Whoever waits is told exactly once: with input, :class:`~launcelot.core.wire.PeerGone`,
   :class:`~launcelot.core.wire.DeadlinePassed` or :class:`~launcelot.core.wire.Stopping`.
 - Octets that arrived in clear behind the command that starts TLS are never read: :meth:`Stream.start_tls` refuses.
@@ -46,6 +47,12 @@ LOW_WATER = 16_384
 
 OUTPUT_PIECE = 65_536
 """Octets of queued output that are handed to the transport without waiting for the session to pause."""
+
+TURN_LINES = 32
+"""Lines read without waiting after which the session looks whether others should have their turn."""
+
+TURN_SECONDS = 0.005
+"""Seconds a session works on what has arrived before others have their turn."""
 
 STALL_LIMIT = 120.0
 """Seconds a peer may leave a full send buffer unread before the connection is aborted."""
@@ -86,6 +93,8 @@ class Stream(Protocol):
         self._reader: Deferred[None] | None = None
         self._writer: Deferred[None] | None = None
         self._line_limit = 0
+        self._lines = 0
+        self._turn_began = 0.0
         self._end: WireEnd | None = None
         self._lost = False
         self._choked = False
@@ -190,6 +199,9 @@ class Stream(Protocol):
 
     async def line(self, limit: int) -> bytes:
         """The next line without its CRLF; see :meth:`launcelot.core.wire.Wire.line`."""
+        self._lines += 1
+        if self._choked or self._lines >= TURN_LINES:
+            await self._give_way()
         while True:
             start = self._position
             end = self._input.find(b"\n", start, start + limit + 2)
@@ -239,12 +251,31 @@ class Stream(Protocol):
         self._await_input()
         try:
             await reader
+            self._lines = 0
+            self._turn_began = self.clock.seconds()
         finally:
             if self._waits_for == "input":
                 self._waits_for = ""
                 self.deadline = math.inf
         if not self.pending:
             self._raise_end(line_limit)
+
+    async def _give_way(self) -> None:
+        """Wait while the send buffer is full, and for a turn of the reactor after :data:`TURN_SECONDS` of work."""
+        self._lines = 0
+        if self._choked:
+            await self.drain()
+        if self.clock.seconds() - self._turn_began < TURN_SECONDS:
+            return
+        self.flush()
+        turn: Deferred[None] = Deferred()
+        call = self.clock.callLater(0, turn.callback, None)
+        try:
+            await turn
+        finally:
+            if call.active():
+                call.cancel()
+        self._turn_began = self.clock.seconds()
 
     def _raise_end(self, line_limit: int) -> None:
         if self._end is not None:

@@ -39,7 +39,7 @@ class Talker(ServerStream):
     Answers each line with ``<line>``.
 
     ``BODY n`` takes n octets and answers their number; ``STARTTLS`` starts TLS; ``BUG`` is a bug; ``FLOOD n`` writes n
-    octets with drains; ``QUIT`` ends.
+    octets with drains; ``TALK n`` answers with n octets; ``WORK n`` takes n milliseconds; ``QUIT`` ends.
     """
 
     internal_error = b"!internal error\r\n"
@@ -89,6 +89,11 @@ class Talker(ServerStream):
                 self.write(b"x" * 1000)
                 await self.drain()
             return True
+        elif verb == b"TALK":
+            self.write(b"x" * int(argument) + b"\r\n")
+            return True
+        elif verb == b"WORK":
+            cast(Clock, self.clock).rightNow += int(argument) / 1_000
         elif verb == b"QUIT":
             self.outcome = "quit"
             self.write(b"bye\r\n")

@@ -7,7 +7,7 @@ from random import Random
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.hosting.stream import HIGH_WATER, LINGER_OCTETS
+from launcelot.hosting.stream import HIGH_WATER, LINGER_OCTETS, TURN_LINES
 from launcelot.testing.link import Link, connect, every_split, random_cuts
 from tests.hosting.bare import talker_factory
 from tests.testing.certificates import contexts
@@ -123,6 +123,34 @@ class FlowTests(StreamCase):
         link.say(b"half ")
         self.assertEqual(link.server.pending, len(b"half "))
         return link
+
+    def test_short_lines_with_long_answers(self) -> None:
+        """One segment of them makes no more answers than fit the send buffer; the others are made when it has room."""
+        link = self.link()
+        link.stop_reading()
+        link.say(b"TALK 1000\r\n" * 3_000)
+        self.assertLess(link.server.sent, 300_000)
+        link.go_on_reading()
+        self.assertEqual(len(link.take()), 3_000 * 1_002)
+
+    def test_others_have_their_turn(self) -> None:
+        """A session that has worked for some milliseconds on what one segment brought lets others go on before it does."""
+        busy, other = self.link(), self.link()
+        busy.say(b"WORK 1\r\n" * 100)
+        answered = busy.take().count(b"<WORK 1>")
+        self.assertEqual(answered, TURN_LINES)
+        other.say(b"one\r\n")
+        self.assertEqual(other.take(), b"<one>\r\n")
+        self.clock.advance(0)
+        self.assertEqual(busy.take().count(b"<WORK 1>"), 100 - TURN_LINES)
+
+    def test_a_peer_that_vanishes_when_others_have_their_turn(self) -> None:
+        """Its session ends, and no timer is left."""
+        link = self.link()
+        link.say(b"WORK 1\r\n" * 100)
+        link.abort()
+        self.assertEqual(self.factory.sessions, set())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_lines_that_come_while_the_peer_is_slow_are_answered(self) -> None:
         """They are there when the send buffer has room again, and nothing else comes that would wake the session."""
