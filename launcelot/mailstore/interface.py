@@ -21,7 +21,9 @@ from enum import Enum
 from typing import Protocol
 
 from launcelot.core.ids import AccountId
+from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
+from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
 
 INBOX = "INBOX"
@@ -266,6 +268,12 @@ class Mailbox(Protocol):
 
         :raises Invalid: the query has more than 100 levels.
         """
+
+    async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
+        """Those messages among ``uids`` that are there, in the order of some criteria.  RFC 5256."""
+
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+        """Those messages among ``uids`` that are there, as threads.  RFC 5256."""
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """

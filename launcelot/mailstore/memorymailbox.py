@@ -15,8 +15,8 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from launcelot.core.errors import Gone
-from launcelot.mailstore import search
-from launcelot.mailstore.dates import whole
+from launcelot.mailstore import ordering, search, threads
+from launcelot.mailstore.dates import seconds_of, whole
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate, union
 from launcelot.mailstore.interface import (
     Appended,
@@ -29,7 +29,9 @@ from launcelot.mailstore.interface import (
     MessageState,
     StoreMode,
 )
+from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Field, Query
+from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
@@ -374,6 +376,14 @@ class MemoryMailbox:
         search.check(query)
         return [entry.uid for entry in shelf.entries.values() if search.matches(query, Found(shelf, entry))]
 
+    async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
+        """Messages in the order of some criteria."""
+        return ordering.sort([facts_of(entry) for entry in self._shelf.present(uids)], criteria)
+
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+        """Messages as threads."""
+        return threads.thread([facts_of(entry) for entry in self._shelf.present(uids)], algorithm)
+
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have ``changed`` called after every change."""
         return self._account.watchers.watch(self._kept.number, changed)
@@ -387,6 +397,25 @@ def add_message(account: Account, shelf: Shelf, body: Buffer, flags: Flags, inte
     kept = body_from(body, "M" + account.new_id())
     (uid,) = shelf.add([Entry(0, 0, mask, whole(internal_date) if internal_date else now, now, kept)])
     return Appended(shelf.uid_validity, uid, kept.email_id)
+
+
+def facts_of(entry: Entry) -> Facts:
+    """What sorting and threading look at."""
+    analysis = entry.body.analysis
+    return Facts(
+        uid=entry.uid,
+        arrived=seconds_of(entry.internal_date),
+        sent=seconds_of(whole(analysis.sent)) if analysis.sent else None,
+        size=analysis.size,
+        subject=analysis.subject,
+        base_subject=analysis.base_subject,
+        sort_from=analysis.sort_from,
+        sort_to=analysis.sort_to,
+        sort_cc=analysis.sort_cc,
+        message_id=analysis.message_id,
+        references=analysis.references,
+        envelope=analysis.envelope,
+    )
 
 
 def copy_entries(shelf: Shelf, entries: Sequence[Entry], to: Shelf, now: datetime) -> Copied:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from sqlite3 import Connection
+from typing import TypeVar
 
-from launcelot.mailstore import search, sqlrows, sqlsearch
+from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.interface import (
     Appended,
@@ -24,10 +25,14 @@ from launcelot.mailstore.interface import (
     MessageState,
     StoreMode,
 )
+from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
+
+T = TypeVar("T")
 
 SHORT = 200
 """Rows read in the reactor thread at most; they take about a millisecond."""
@@ -130,6 +135,24 @@ class SqliteMailbox:
                 lambda connection, some=some: sqlsearch.among(connection, self._number, plan, some)  # type: ignore[misc]
             )
         return found
+
+    async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
+        """Messages in the order of some criteria."""
+        names = ordering.needs_envelope(criteria)
+        return await self._work_on_facts(uids, names, lambda facts: ordering.sort(facts, criteria))
+
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+        """Messages as threads."""
+        return await self._work_on_facts(uids, False, lambda facts: threads.thread(facts, algorithm))
+
+    async def _work_on_facts(
+        self, uids: Sequence[int], envelopes: bool, work: Callable[[Sequence[Facts]], Sequence[T]]
+    ) -> Sequence[T]:
+        def job(connection: Connection) -> Sequence[T]:
+            sqlrows.numbers_of(connection, self._number)
+            return work(sqlrows.facts_of(connection, self._number, uids, envelopes))
+
+        return await (self._file.read(job) if len(uids) <= SHORT else self._file.read_aside(job))
 
     # -- changing ------------------------------------------------------------------------------------------------
 

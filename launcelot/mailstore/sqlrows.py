@@ -16,6 +16,7 @@ from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.flags import SYSTEM_COUNT, SYSTEM_MASK, Keywords
 from launcelot.mailstore.interface import Changes, MailboxInfo, MailboxStatus, Message, MessageState, Usage
 from launcelot.mailstore.names import known
+from launcelot.mailstore.ordering import Facts
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.tree import Kept
 
@@ -222,6 +223,28 @@ def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int
     ]  # fmt: skip
 
 
+def facts_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int], envelopes: bool) -> list[Facts]:
+    """What sorting and threading look at, of those messages among ``uids`` that are there; ascending by UID."""
+    envelope = "c.envelope" if envelopes else "x''"
+    return [
+        Facts(
+            uid=row[0],
+            arrived=row[1],
+            sent=row[2],
+            size=row[3],
+            subject=row[4],
+            base_subject=row[5],
+            sort_from=row[6],
+            sort_to=row[7],
+            sort_cc=row[8],
+            message_id=row[9],
+            references=tuple(row[10].split("\n")) if row[10] else (),
+            envelope=row[11],
+        )
+        for row in connection.execute(_FACTS.format(envelope), (mailbox, listed(uids)))
+    ]
+
+
 def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: int, length: int) -> bytes:
     """
     Octets of a message, fewer than ``length`` only at its end.
@@ -292,6 +315,13 @@ _CHANGED = """
 _VANISHED = "SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ? ORDER BY uid"
 _CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
+_FACTS = """
+    SELECT m.uid, m.internal, c.sent, m.size, c.subject, c.base_subject, c.sort_from, c.sort_to, c.sort_cc, c.message_id,
+        c.references_to, {}
+    FROM messages AS m JOIN contents AS c ON c.number = m.content
+    WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
+    ORDER BY m.uid
+"""
 _MESSAGES = """
     SELECT m.uid, m.modseq, m.flags, m.keywords, m.internal, m.internal_zone, m.saved,
         m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts

@@ -29,6 +29,24 @@ def base_subject(text: str) -> str:
         text = text[5:-1]
 
 
+def is_reply(text: str) -> bool:
+    """
+    Whether :func:`base_subject` takes away a mark of replying or forwarding.  RFC 5256 section 3, THREAD.
+
+    :param text: the decoded subject, in any case.
+    """
+    text = _BLANKS.sub(" ", text)
+    trailer = text[len(_without_trailers(text)) :]
+    if trailer.strip():
+        return True
+    text = _without_trailers(text)
+    leader = _LEADER.match(text)
+    if leader is not None and leader[0].strip():
+        return True
+    text = _without_leaders(text)
+    return text[:5].lower() == "[fwd:" and text.endswith("]")
+
+
 def _without_trailers(text: str) -> str:
     """Step 2: no ``(fwd)`` and no blank at the end."""
     if not text.endswith((" ", ")")):

@@ -11,6 +11,7 @@ from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.memory import MemoryMailStore
 from tests.mailstore.contract import MessageContract, TransferContract
 from tests.mailstore.kit import Hands, result_now
+from tests.mailstore.ordercontract import OrderContract
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
 
@@ -44,6 +45,10 @@ class MemoryTreeTests(TreeContract, InMemory):
 
 class MemoryDeliveryTests(DeliveryContract, InMemory):
     """Deliveries, watchers, accounts."""
+
+
+class MemoryOrderTests(OrderContract, InMemory):
+    """SORT and THREAD."""
 
 
 class MemorySearchTests(SearchContract, InMemory):

@@ -13,6 +13,7 @@ from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.contract import MessageContract, TransferContract
 from tests.mailstore.kit import Hands, result_now
+from tests.mailstore.ordercontract import OrderContract
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
 
@@ -54,6 +55,10 @@ class SqliteTreeTests(TreeContract, Inline):
 
 class SqliteDeliveryTests(DeliveryContract, Inline):
     """Deliveries, watchers, accounts."""
+
+
+class SqliteOrderTests(OrderContract, Inline):
+    """SORT and THREAD."""
 
 
 class SqliteSearchTests(SearchContract, Inline):

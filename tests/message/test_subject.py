@@ -6,12 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.message.subject import base_subject
+from launcelot.message.subject import base_subject, is_reply
 from tests.message.messages import cpu_seconds
 
 
 class BaseSubjectTests(SynchronousTestCase):
     """The seven steps."""
+
+    def test_what_is_a_reply(self) -> None:
+        """A mark of replying or forwarding was taken away; blanks and names of lists are none."""
+        for text in ("re: a", "[list] RE: a", "fw: a", "a (fwd)", "[fwd: a]", "[list] [Fwd: a]", "  Re[2]: a", "(fwd)"):
+            self.assertTrue(is_reply(text), text)
+        for text in ("", "a", "[list] a", "[list]", "  a  ", "regarding: a", "a re: b", "(fwd) a", "[fwd: a] b", "forward"):
+            self.assertFalse(is_reply(text), text)
 
     def test_forms(self) -> None:
         """Each step, and steps that call for each other again."""
