@@ -50,6 +50,11 @@ SHOWN_BY = {
     b"LIST-STATUS": "test_status",
     b"CONDSTORE": "test_unchanged_since",
     b"QRESYNC": "test_coming_back",
+    b"SORT": "test_sort",
+    b"SORT=DISPLAY": "test_sort_display",
+    b"ESORT": "test_esort",
+    b"THREAD=ORDEREDSUBJECT": "test_thread_by_subject",
+    b"THREAD=REFERENCES": "test_thread_by_references",
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore.query import All, And, Contains, Field, Flagged, Header, Not, Or, Query, Size, Uids
-from launcelot.protocols.imap4.grammar import listing, mailboxnames, requests, responses, sets
+from launcelot.protocols.imap4.grammar import listing, mailboxnames, requests, responses, sets, sort
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Section, read_items
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader, WantsLiteral, announced
 from launcelot.protocols.imap4.grammar.search import resolve
@@ -370,6 +370,8 @@ class ArgumentTests(SynchronousTestCase):
             (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
             (requests.read_created, b" a (USE (\\Sent))"),
             (requests.read_enable, b" A B"),
+            (sort.read_sort, b" RETURN (MIN) (REVERSE DATE SIZE) UTF-8 ALL"),
+            (sort.read_thread, b" REFERENCES UTF-8 ALL"),
             (requests.read_select, b" a (CONDSTORE QRESYNC (1 2 3:4 (5 6)))"),
             (requests.read_uid_fetch, b" 1 FLAGS (CHANGEDSINCE 5 VANISHED)"),
             (requests.read_store, b" 1 (UNCHANGEDSINCE 5) FLAGS a"),

@@ -11,6 +11,7 @@ from tests.protocols.imap4 import (
     test_mailboxes,
     test_messages,
     test_sessions,
+    test_sorting,
 )
 
 
@@ -76,6 +77,12 @@ class CondstoreTests(test_condstore.CondstoreTests):
 
 class QresyncTests(test_condstore.QresyncTests):
     """QRESYNC."""
+
+    in_files = True
+
+
+class SortTests(test_sorting.SortTests):
+    """SORT and THREAD."""
 
     in_files = True
 

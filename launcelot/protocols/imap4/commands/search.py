@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from launcelot.core.errors import Refusal
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Search
-from launcelot.protocols.imap4.grammar.search import CHARSETS, resolve
+from launcelot.protocols.imap4.grammar.search import CHARSETS, Key, resolve
 from launcelot.protocols.imap4.grammar.sets import format_set
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok
 
 PIECE = 5_000
 """Numbers joined into one write."""
+
+UNKNOWN_CHARSET = no("charset is not supported", b"BADCHARSET (%b)" % b" ".join(CHARSETS))
 
 
 async def search(session: Session, request: Search) -> Reply:
@@ -23,28 +25,47 @@ async def search(session: Session, request: Search) -> Reply:
     if request.key is None:
         if saves:
             view.saved = array("I")
-        return no("charset is not supported", b"BADCHARSET (%b)" % b" ".join(CHARSETS))
+        return UNKNOWN_CHARSET
     try:
-        matching = await view.mailbox.search(resolve(request.key, view, session.site.now()))
+        known = await matching(session, request.key)
     except Refusal:
         if saves:
             view.saved = array("I")
         raise
-    known = [uid for uid in matching if view.number(uid)]
     highest = await highest_of(session, request, known) if request.modseq else b""
-    found = known if request.uid else [view.number(uid) for uid in known]
+    found = as_told(session, request, known)
     if saves:
         view.saved = array("I", to_save(known, request.options))
-    if request.options == (b"SAVE",):
-        pass
-    elif request.options:
-        session.untagged(
-            b"ESEARCH (TAG %b)%b%b"
-            % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options) + highest)
-        )
-    else:
-        await tell(session, found, b" (%b)" % highest[1:] if highest else b"")
-    return ok("SEARCH completed", b"EXPUNGEISSUED" if view.gone and not request.uid else b"")
+    if request.options != (b"SAVE",):
+        await answer(session, request, b"SEARCH", found, highest)
+    return completed(session, request, "SEARCH completed")
+
+
+async def matching(session: Session, key: Key) -> Sequence[int]:
+    """UIDs of the messages in view that match, ascending."""
+    view = session.view
+    return [uid for uid in await view.mailbox.search(resolve(key, view, session.site.now())) if view.number(uid)]
+
+
+def as_told(session: Session, request: Search, uids: Sequence[int]) -> Sequence[int]:
+    """UIDs as the client asked for them: as they are, or as sequence numbers."""
+    return uids if request.uid else [session.view.number(uid) for uid in uids]
+
+
+async def answer(session: Session, request: Search, word: bytes, found: Sequence[int], highest: bytes) -> None:
+    """ESEARCH where RETURN was given, else the old response."""
+    if not request.options:
+        await tell(session, word, found, b" (%b)" % highest[1:] if highest else b"")
+        return
+    session.untagged(
+        b"ESEARCH (TAG %b)%b%b"
+        % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options) + highest)
+    )
+
+
+def completed(session: Session, request: Search, words: str) -> Reply:
+    """OK; with a word about messages that still have a number and are gone."""
+    return ok(words, b"EXPUNGEISSUED" if session.view.gone and not request.uid else b"")
 
 
 def to_save(found: Sequence[int], options: Sequence[bytes]) -> Sequence[int]:
@@ -69,9 +90,9 @@ async def highest_of(session: Session, request: Search, found: Sequence[int]) ->
     return b" MODSEQ %d" % max(state.modseq for state in states) if states else b""
 
 
-async def tell(session: Session, found: Sequence[int], highest: bytes) -> None:
-    """The SEARCH response, however long."""
-    session.wire.write(b"* SEARCH")
+async def tell(session: Session, word: bytes, found: Sequence[int], highest: bytes) -> None:
+    """The SEARCH or SORT response, however long."""
+    session.wire.write(b"* " + word)
     for start in range(0, len(found), PIECE):
         session.wire.write(b"".join([b" %d" % number for number in found[start : start + PIECE]]))
         await session.wire.drain()

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.protocols.imap4.commands import append, fetch, general, listing, login, mailbox, search, store
+from launcelot.protocols.imap4.commands import append, fetch, general, listing, login, mailbox, search, sort, store
 from launcelot.protocols.imap4.grammar import requests
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.reader import Reader
+from launcelot.protocols.imap4.grammar.sort import read_sort, read_thread, read_uid_sort, read_uid_thread
 from launcelot.protocols.imap4.session import Reply, Session, State
 
 ANY = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
@@ -148,6 +149,18 @@ _ROWS = (
         store.uid_expunge,
         "RFC 4315 section 2.1",
         "Remove deleted messages among some.",
+    ),
+    Command(b"SORT", SELECTED, read_sort, sort.sort, "RFC 5256 section 3", "Find messages, in order.", expunges=False),
+    Command(b"THREAD", SELECTED, read_thread, sort.thread, "RFC 5256 section 3", "Find messages, as threads.", expunges=False),
+    Command(b"UID SORT", SELECTED, read_uid_sort, sort.sort, "RFC 5256 section 3", "Find UIDs, in order.", expunges=False),
+    Command(
+        b"UID THREAD",
+        SELECTED,
+        read_uid_thread,
+        sort.thread,
+        "RFC 5256 section 3",
+        "Find UIDs, as threads.",
+        expunges=False,
     ),
 )
 

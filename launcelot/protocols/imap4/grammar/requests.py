@@ -478,16 +478,22 @@ def read_uid_expunge(reader: Reader) -> Messages:
     return _read_messages(reader, True)
 
 
+def read_return(reader: Reader) -> tuple[bytes, ...]:
+    """``RETURN ( ... ) SP`` if it comes next; empty if not.  RFC 4731 section 3.1."""
+    if reader.rest[:8].upper() != b"RETURN (":
+        return ()
+    reader.position += 7
+    options = tuple(dict.fromkeys(reader.list(reader.word, 20, empty=True))) or (b"ALL",)
+    if not set(options) <= set(RETURN_OPTIONS):
+        raise Malformed("unknown RETURN option")
+    reader.space()
+    return options
+
+
 def read_search(reader: Reader, uid: bool = False) -> Search:
     """``search``, with RETURN and CHARSET."""
     reader.space()
-    options: tuple[bytes, ...] = ()
-    if reader.rest[:8].upper() == b"RETURN (":
-        reader.position += 7
-        options = tuple(dict.fromkeys(reader.list(reader.word, 20, empty=True))) or (b"ALL",)
-        if not set(options) <= set(RETURN_OPTIONS):
-            raise Malformed("unknown RETURN option")
-        reader.space()
+    options = read_return(reader)
     charset = CHARSETS[1]
     if reader.rest[:8].upper() == b"CHARSET ":
         reader.position += 8

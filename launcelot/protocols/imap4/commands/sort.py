@@ -1,0 +1,76 @@
+"""SORT and THREAD.  RFC 5256, RFC 5267 section 3, RFC 5957."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from launcelot.mailstore.threads import Node
+from launcelot.protocols.imap4.commands.search import (
+    PIECE,
+    UNKNOWN_CHARSET,
+    answer,
+    as_told,
+    completed,
+    highest_of,
+    matching,
+)
+from launcelot.protocols.imap4.grammar.sort import Sort, Thread
+from launcelot.protocols.imap4.session import Reply, Session
+
+
+async def sort(session: Session, request: Sort) -> Reply:
+    """Messages that match, in the order asked for.  RFC 5256 section 3."""
+    search = request.search
+    if search.key is None:
+        return UNKNOWN_CHARSET
+    known = await matching(session, search.key)
+    uids = await session.view.mailbox.sort(known, request.criteria) if known else ()
+    highest = await highest_of(session, search, uids) if search.modseq else b""
+    await answer(session, search, b"SORT", as_told(session, search, uids), highest)
+    return completed(session, search, "SORT completed")
+
+
+async def thread(session: Session, request: Thread) -> Reply:
+    """Messages that match, as threads.  RFC 5256 section 3."""
+    search = request.search
+    if search.key is None:
+        return UNKNOWN_CHARSET
+    known = await matching(session, search.key)
+    threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()
+    await tell(session, threads, (lambda uid: uid) if search.uid else session.view.number)
+    return completed(session, search, "THREAD completed")
+
+
+async def tell(session: Session, threads: Sequence[Node], number: Callable[[int], int]) -> None:
+    """The THREAD response, however long."""
+    session.wire.write(b"* THREAD")
+    waiting: list[bytes] = [b" "] if threads else []
+    for one in threads:
+        waiting.append(formatted(one, number))
+        if len(waiting) >= PIECE:
+            session.wire.write(b"".join(waiting))
+            waiting.clear()
+            await session.wire.drain()
+            await session.breathe()
+    session.wire.write(b"".join(waiting) + b"\r\n")
+
+
+def formatted(thread: Node, number: Callable[[int], int]) -> bytes:
+    """``thread-list``: an only answer follows its message, several stand in parentheses each."""
+    written: list[bytes] = []
+    pending: list[Node | bytes] = [b")", thread, b"("]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, bytes):
+            written.append(one)
+            continue
+        if one.uid:
+            written.append(b"%d" % number(one.uid))
+            if one.children:
+                written.append(b" ")
+        if len(one.children) == 1:
+            pending.append(one.children[0])
+        else:
+            for child in reversed(one.children):
+                pending.extend((b")", child, b"("))
+    return b"".join(written)
