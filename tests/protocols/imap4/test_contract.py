@@ -50,6 +50,7 @@ SHOWN_BY = {
     b"LIST-STATUS": "test_status",
     b"CONDSTORE": "test_unchanged_since",
     b"QRESYNC": "test_coming_back",
+    b"PARTIAL": "test_partial_results",
     b"SORT": "test_sort",
     b"SORT=DISPLAY": "test_sort_display",
     b"ESORT": "test_esort",

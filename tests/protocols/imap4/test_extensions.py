@@ -125,6 +125,44 @@ class SearchExtensionTests(ImapCase):
             b'* ESEARCH (TAG "t") UID MIN 1 MAX 2004 COUNT 1004',
         )
 
+    def test_partial_results(self) -> None:
+        """Pieces from both ends, beyond them, with other options and SAVE; of UID FETCH, too.  RFC 9394."""
+        link = self.link
+        for said, told in (
+            (b"SEARCH RETURN (PARTIAL 1:2) ALL", b"PARTIAL (1:2 1:2)"),
+            (b"UID SEARCH RETURN (PARTIAL -1:-3) ALL", b"UID PARTIAL (-1:-3 2:4)"),
+            (b"SEARCH RETURN (COUNT PARTIAL 4:9) ALL", b"COUNT 4 PARTIAL (4:9 4)"),
+            (b"SEARCH RETURN (PARTIAL -9:-3 MIN) ALL", b"PARTIAL (-9:-3 1:2) MIN 1"),
+            (b"SEARCH RETURN (PARTIAL 5:4294967295) ALL", b"PARTIAL (5:4294967295 NIL)"),
+            (b"SEARCH RETURN (PARTIAL 1:1) DRAFT", b"PARTIAL (1:1 NIL)"),
+        ):
+            self.assertEqual(self.ask(link, said)[0], b'* ESEARCH (TAG "t") ' + told)
+        for options, saved in (
+            (b"PARTIAL 2:3", b" 2 3"),
+            (b"PARTIAL 2:3 MIN", b" 1 2 3"),
+            (b"MAX PARTIAL 2:2 MIN", b" 1 2 4"),
+            (b"PARTIAL 2:3 COUNT MIN", b" 1 2 3 4"),
+        ):
+            self.ask(link, b"SEARCH RETURN (SAVE %b) ALL" % options)
+            self.assertEqual(self.found(b"$"), b"* SEARCH" + saved)
+        for said, uids in (
+            (b"(PARTIAL -1:-2)", [b"3", b"4"]),
+            (b"(PARTIAL 2:1)", [b"1", b"2"]),
+            (b"(PARTIAL 9:10)", []),
+            (b"(PARTIAL 1:3 CHANGEDSINCE 3)", [b"3"]),
+            (b"(CHANGEDSINCE 3 PARTIAL 1:2)", []),
+        ):
+            lines = self.ask(link, b"UID FETCH 1:* UID " + said)
+            self.assertEqual([line.split()[4].rstrip(b")") for line in lines if b"FETCH (" in line], uids)
+        for bad in (
+            b"SEARCH RETURN (PARTIAL) ALL", b"SEARCH RETURN (PARTIAL 0:1) ALL", b"SEARCH RETURN (PARTIAL -1:2) ALL",
+            b"SEARCH RETURN (PARTIAL 1:-2) ALL", b"SEARCH RETURN (PARTIAL 1:2 ALL) ALL", b"SEARCH RETURN (PARTIAL 5) ALL",
+            b"SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", b"FETCH 1 UID (PARTIAL 1:2)",
+            b"UID FETCH 1 UID (PARTIAL 1:2 PARTIAL 1:2)",
+            b"UID FETCH 1 UID (PARTIAL)", b"SORT RETURN (PARTIAL 1:2) (DATE) UTF-8 ALL", b"SEARCH RETURN (PARTIAL 1:*) ALL",
+        ):  # fmt: skip
+            self.ask(link, bad, b"BAD")
+
     def test_save_dates(self) -> None:
         """SAVEDATE tells when a message came into this mailbox; the keys compare its day.  RFC 8514."""
         self.assertEqual(

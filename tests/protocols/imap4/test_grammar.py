@@ -143,6 +143,15 @@ class SetTests(SynchronousTestCase):
         found = sets.resolve(sets.parse_set(text), 0) if numbers else []
         self.assertEqual([number for low, high in found for number in range(low, high + 1)], numbers)
 
+    @given(st.integers(0, 12), st.integers(1, 15), st.integers(1, 15), st.booleans())
+    def test_pieces_of_a_list(self, length: int, first: int, last: int, from_end: bool) -> None:
+        """A piece holds the places between its ends, whichever side they are counted from."""
+        sign = -1 if from_end else 1
+        numbers = list(range(100, 100 + length))
+        places = range(min(first, last), max(first, last) + 1)
+        wanted = sorted(numbers[-place if from_end else place - 1] for place in places if place <= length)
+        self.assertEqual(list(sets.Partial(sign * first, sign * last).of(numbers)), wanted)
+
     def test_64_kib_of_overlapping_ranges(self) -> None:
         """A set as long as a command may be costs milliseconds of processor time, however much it overlaps."""
         text = b",".join(b"%d:4294967295" % (9000 - number) for number in range(4500))
@@ -370,6 +379,8 @@ class ArgumentTests(SynchronousTestCase):
             (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
             (requests.read_created, b" a (USE (\\Sent))"),
             (requests.read_enable, b" A B"),
+            (requests.read_search, b" RETURN (PARTIAL -1:-5 COUNT) ALL"),
+            (requests.read_uid_fetch, b" 1:* FLAGS (PARTIAL 1:5 CHANGEDSINCE 3)"),
             (sort.read_sort, b" RETURN (MIN) (REVERSE DATE SIZE) UTF-8 ALL"),
             (sort.read_thread, b" REFERENCES UTF-8 ALL"),
             (requests.read_select, b" a (CONDSTORE QRESYNC (1 2 3:4 (5 6)))"),

@@ -42,6 +42,8 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     if request.vanished and not session.tells_vanished:
         raise Malformed("VANISHED needs ENABLE QRESYNC")
     uids = find(view, request.messages)
+    if request.partial is not None:
+        uids = request.partial.of(uids)
     items = request.items
     if request.messages.uid and Attribute.UID not in items:
         items = (Attribute.UID, *items)

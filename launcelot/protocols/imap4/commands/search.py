@@ -35,7 +35,7 @@ async def search(session: Session, request: Search) -> Reply:
     highest = await highest_of(session, request, known) if request.modseq else b""
     found = as_told(session, request, known)
     if saves:
-        view.saved = array("I", to_save(known, request.options))
+        view.saved = array("I", to_save(known, request))
     if request.options != (b"SAVE",):
         await answer(session, request, b"SEARCH", found, highest)
     return completed(session, request, "SEARCH completed")
@@ -59,7 +59,7 @@ async def answer(session: Session, request: Search, word: bytes, found: Sequence
         return
     session.untagged(
         b"ESEARCH (TAG %b)%b%b"
-        % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request.options) + highest)
+        % (responses.string(session.tag), b" UID" if request.uid else b"", summary(found, request) + highest)
     )
 
 
@@ -68,14 +68,21 @@ def completed(session: Session, request: Search, words: str) -> Reply:
     return ok(words, b"EXPUNGEISSUED" if session.view.gone and not request.uid else b"")
 
 
-def to_save(found: Sequence[int], options: Sequence[bytes]) -> Sequence[int]:
-    """What SAVE keeps: all, unless only the first or the last was asked for.  RFC 5182 section 2.4."""
-    if b"ALL" in options or b"COUNT" in options or not {b"MIN", b"MAX"} & set(options):
+def to_save(found: Sequence[int], request: Search) -> Sequence[int]:
+    """
+    What SAVE keeps of UIDs in the order in which they are told: all, unless only some are.
+
+    RFC 5182 section 2.4, RFC 9394 section 3.2.
+    """
+    options = request.options
+    if b"ALL" in options or b"COUNT" in options or not {b"MIN", b"MAX", b"PARTIAL"} & set(options):
         return found
-    ends = found[:1] if b"MIN" in options else []
-    if b"MAX" in options and found and (not ends or found[-1] != ends[0]):
-        ends = [*ends, found[-1]]
-    return ends
+    told: set[int] = set() if request.partial is None else set(request.partial.of(found))
+    if b"MIN" in options:
+        told.update(found[:1])
+    if b"MAX" in options:
+        told.update(found[-1:])
+    return sorted(told)
 
 
 async def highest_of(session: Session, request: Search, found: Sequence[int]) -> bytes:
@@ -85,7 +92,7 @@ async def highest_of(session: Session, request: Search, found: Sequence[int]) ->
     Of MIN and MAX alone it is theirs.  RFC 7162 sections 3.1.6 and 3.1.10.
     """
     session.enable(Extension.CONDSTORE)
-    told = to_save(found, request.options) if request.options else found
+    told = to_save(found, request) if request.options else found
     states = await session.view.mailbox.states(told) if told else ()
     return b" MODSEQ %d" % max(state.modseq for state in states) if states else b""
 
@@ -99,9 +106,12 @@ async def tell(session: Session, word: bytes, found: Sequence[int], highest: byt
     session.wire.write(highest + b"\r\n")
 
 
-def summary(found: Sequence[int], options: Sequence[bytes]) -> bytes:
-    """What RETURN asks for.  RFC 4731 section 3.1: of nothing only COUNT is told."""
+def summary(found: Sequence[int], request: Search) -> bytes:
+    """What RETURN asks for.  RFC 4731 section 3.1: of nothing only COUNT is told, and that a PARTIAL is empty."""
+    options = request.options
     told = {b"COUNT": b"%d" % len(found)}
+    if request.partial is not None:
+        told[b"PARTIAL"] = b"(%b %b)" % (bytes(request.partial), format_set(request.partial.of(found)) or b"NIL")
     if found:
         told.update({b"MIN": b"%d" % found[0], b"MAX": b"%d" % found[-1], b"ALL": format_set(found)})
     return b"".join([b" %b %b" % (option, told[option]) for option in options if option in told])

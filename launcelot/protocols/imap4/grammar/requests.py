@@ -15,7 +15,7 @@ from launcelot.protocols.imap4.grammar.fetch import Item, read_items
 from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
 from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Announced, Malformed, Reader, announced
 from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
-from launcelot.protocols.imap4.grammar.sets import STAR, Range, read_set
+from launcelot.protocols.imap4.grammar.sets import STAR, Partial, Range, read_partial, read_set
 
 MAX_ID_PAIRS = 30
 """Pairs in ID.  RFC 2971 section 3.3."""
@@ -162,12 +162,14 @@ class Fetch:
 
     :ivar changed_since: only messages whose MODSEQ is above; None for all.  RFC 7162 section 3.1.4.1.
     :ivar vanished: whether those removed since are told, too.  RFC 7162 section 3.2.6.
+    :ivar partial: which piece of the messages; None for all.  RFC 9394 section 3.3.
     """
 
     messages: Messages
     items: tuple[Item, ...]
     changed_since: int | None = None
     vanished: bool = False
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +203,14 @@ class Search:
     :ivar key: None when the charset is not among ours.
     :ivar options: of RETURN, empty for a plain SEARCH.  RFC 4731.
     :ivar modseq: whether MODSEQ is among the keys.
+    :ivar partial: which piece of the result PARTIAL asks for.  RFC 9394.
     """
 
     uid: bool
     key: Key | None
     options: tuple[bytes, ...] = ()
     modseq: bool = False
+    partial: Partial | None = None
 
 
 def read_nothing(reader: Reader) -> Nothing:
@@ -423,21 +427,26 @@ def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
     if not reader.accept(b" "):
         return Fetch(messages, items)
     since: int | None = None
+    partial: Partial | None = None
     words: list[bytes] = []
 
     def modifier() -> None:
-        nonlocal since
+        nonlocal since, partial
         words.append(reader.word())
         if words[-1] == b"CHANGEDSINCE":
             reader.space()
             since = _read_positive(reader)
+        elif words[-1] == b"PARTIAL":
+            reader.space()
+            partial = read_partial(reader)
         elif words[-1] != b"VANISHED":
             raise Malformed("unknown FETCH modifier")
 
-    reader.list(modifier, 2)
-    if since is None or len(set(words)) < len(words) or (b"VANISHED" in words and not uid):
+    reader.list(modifier, 3)
+    vanished = b"VANISHED" in words
+    if len(set(words)) < len(words) or (vanished and since is None) or ((vanished or partial) and not uid):
         raise Malformed("FETCH modifiers do not fit")
-    return Fetch(messages, items, since, b"VANISHED" in words)
+    return Fetch(messages, items, since, vanished, partial)
 
 
 def read_store(reader: Reader, uid: bool = False) -> Store:
@@ -478,22 +487,33 @@ def read_uid_expunge(reader: Reader) -> Messages:
     return _read_messages(reader, True)
 
 
-def read_return(reader: Reader) -> tuple[bytes, ...]:
-    """``RETURN ( ... ) SP`` if it comes next; empty if not.  RFC 4731 section 3.1."""
+def read_return(reader: Reader) -> tuple[tuple[bytes, ...], Partial | None]:
+    """``RETURN ( ... ) SP`` if it comes next; empty if not.  RFC 4731 section 3.1, RFC 9394 section 3.1."""
     if reader.rest[:8].upper() != b"RETURN (":
-        return ()
+        return (), None
     reader.position += 7
-    options = tuple(dict.fromkeys(reader.list(reader.word, 20, empty=True))) or (b"ALL",)
-    if not set(options) <= set(RETURN_OPTIONS):
-        raise Malformed("unknown RETURN option")
+    partial: list[Partial] = []
+
+    def option() -> bytes:
+        word = reader.word()
+        if word not in RETURN_OPTIONS:
+            raise Malformed("unknown RETURN option")
+        if word == b"PARTIAL":
+            reader.space()
+            partial.append(read_partial(reader))
+        return word
+
+    options = tuple(dict.fromkeys(reader.list(option, 20, empty=True))) or (b"ALL",)
+    if len(partial) > 1 or (partial and b"ALL" in options):
+        raise Malformed("PARTIAL goes with neither ALL nor another")
     reader.space()
-    return options
+    return options, partial[0] if partial else None
 
 
 def read_search(reader: Reader, uid: bool = False) -> Search:
     """``search``, with RETURN and CHARSET."""
     reader.space()
-    options = read_return(reader)
+    options, partial = read_return(reader)
     charset = CHARSETS[1]
     if reader.rest[:8].upper() == b"CHARSET ":
         reader.position += 8
@@ -503,7 +523,7 @@ def read_search(reader: Reader, uid: bool = False) -> Search:
             reader.skip_all()
             return Search(uid, None, options)
     keys = KeyReader(reader, charset)
-    return Search(uid, keys.keys(), options, keys.modseq)
+    return Search(uid, keys.keys(), options, keys.modseq, partial)
 
 
 def read_uid_fetch(reader: Reader) -> Fetch:

@@ -44,8 +44,8 @@ MAX_KEYS = 1_000
 CHARSETS = (b"US-ASCII", b"UTF-8")
 """What strings may be in; the first unless the command names one."""
 
-RETURN_OPTIONS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE")
-"""RFC 4731 section 3.1, RFC 5182."""
+RETURN_OPTIONS = (b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"PARTIAL")
+"""RFC 4731 section 3.1, RFC 5182, RFC 9394."""
 
 
 @dataclass(frozen=True, slots=True)

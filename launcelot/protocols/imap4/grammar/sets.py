@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed, Reader
 
@@ -78,6 +79,38 @@ def resolve(ranges: Iterable[Range], largest: int) -> list[Range]:
     if start <= end:
         merged.append((start, end))
     return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """
+    A piece of a list, by places from 1; from its end where they are negative.  RFC 9394 section 3.1.
+
+    :ivar first: and ``last`` as written, of one sign, in any order.
+    """
+
+    first: int
+    last: int
+
+    def of(self, numbers: Sequence[int]) -> Sequence[int]:
+        """The piece, in the order of the list."""
+        low, high = sorted((abs(self.first), abs(self.last)))
+        if self.first > 0:
+            return numbers[low - 1 : high]
+        return numbers[max(len(numbers) - high, 0) : max(len(numbers) - low + 1, 0)]
+
+    def __bytes__(self) -> bytes:
+        return b"%d:%d" % (self.first, self.last)
+
+
+def read_partial(reader: Reader) -> Partial:
+    """``partial-range``."""
+    sign = -1 if reader.accept(b"-") else 1
+    first = reader.nz_number()
+    reader.expect(b":", "expected a range")
+    if sign < 0:
+        reader.expect(b"-", "both ends count from one side")
+    return Partial(sign * first, sign * reader.nz_number())
 
 
 def inside(ranges: Sequence[Range], number: int) -> bool:

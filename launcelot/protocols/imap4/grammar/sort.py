@@ -37,7 +37,7 @@ class Thread:
 def read_sort(reader: Reader, uid: bool = False) -> Sort:
     """``sort``, with RETURN."""
     reader.space()
-    options = read_return(reader)
+    options, _ = read_return(reader)
     if not set(options) <= ESORT_OPTIONS:
         raise Malformed("unknown RETURN option")
     criteria = tuple(reader.list(lambda: _read_criterion(reader), MAX_CRITERIA))
