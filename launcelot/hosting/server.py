@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, source_of
 from launcelot.core.wire import DeadlinePassed, PeerGone, Stopping, WireEnd
+from launcelot.hosting.driving import Driven
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ServerStream(Stream):
         self.outcome = "closed"
         self.session_id = ""
         self.source = ""
-        self._serving: Deferred[None] | None = None
+        self._serving: Driven | Deferred[None] | None = None
         self._began = 0.0
 
     async def serve(self) -> None:
@@ -76,8 +77,8 @@ class ServerStream(Stream):
 
     def begin(self) -> None:
         """Start the session; :class:`launcelot.hosting.prompt.PromptServer` has none to start."""
-        self._serving = Deferred.fromCoroutine(self._run())
-        self._serving.addErrback(self._cancelled)
+        self._serving = serving = Driven(self._run(), self._served)
+        serving.start()
 
     def parting(self) -> str:
         """What the log says of a peer that left without our having closed."""
@@ -116,8 +117,10 @@ class ServerStream(Stream):
         )
         self.write(self.internal_error)
 
-    def _cancelled(self, failure: Failure) -> None:
-        failure.trap(CancelledError)
+    def _served(self, failure: Failure | None) -> None:
+        if failure is not None and not failure.check(CancelledError):
+            self._report(failure)
+            self.abort()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session and say so in one line."""

@@ -37,6 +37,7 @@ from zope.interface import implementer
 
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.driving import Source, arrival
 from launcelot.hosting.transport import unsent
 
 HIGH_WATER = 65_536
@@ -69,7 +70,7 @@ class PlaintextBehindTLS(Exception):
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class Stream(Protocol):
+class Stream(Source, Protocol):
     """
     One connection, from either side.
 
@@ -90,7 +91,6 @@ class Stream(Protocol):
         self._position = 0
         self._output: list[bytes] = []
         self._queued = 0
-        self._reader: Deferred[None] | None = None
         self._writer: Deferred[None] | None = None
         self._line_limit = 0
         self._lines = 0
@@ -130,7 +130,7 @@ class Stream(Protocol):
             self._discard(len(data))
             return
         enough = self._line_limit < 0 or b"\n" in data
-        if self.pending:
+        if self._position < len(self._input):
             data = self._input[self._position :] + data
         self._input = data
         self._position = 0
@@ -247,17 +247,16 @@ class Stream(Protocol):
             return
         self._raise_end(line_limit)
         self._line_limit = line_limit
-        reader = self._reader = Deferred(self._forget_reader)
         self._await_input()
         try:
-            await reader
+            await arrival(self)
             self._lines = 0
             self._turn_began = self.clock.seconds()
         finally:
             if self._waits_for == "input":
                 self._waits_for = ""
                 self.deadline = math.inf
-        if not self.pending:
+        if self._position == len(self._input):
             self._raise_end(line_limit)
 
     async def _give_way(self) -> None:
@@ -282,9 +281,6 @@ class Stream(Protocol):
             raise self._end
         if self._stopping and line_limit >= 0:
             raise Stopping("stopping")
-
-    def _forget_reader(self, _cancelled: Deferred[None]) -> None:
-        self._reader = None
 
     def _hold(self) -> None:
         if not self._held:
@@ -372,7 +368,11 @@ class Stream(Protocol):
             self._window_end = math.inf
 
     def _await_input(self) -> None:
-        deadline = min(self.clock.seconds() + self._idle, self._total, self._window_end)
+        deadline = self.clock.seconds() + self._idle
+        if deadline > self._total:
+            deadline = self._total
+        if deadline > self._window_end:
+            deadline = self._window_end
         if deadline < math.inf:
             self._watch("input", deadline)
 
