@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -286,8 +286,10 @@ class Daemon(Service):
         closing = Deferred.fromCoroutine(self._close_stores())
         closing.addTimeout(reserve, self._reactor)
         for outcome in await outcomes([closing]):
-            if outcome.failure is not None:
-                log.failure("the stores were not closed in time or in order", outcome.failure)
+            if outcome.failure is not None and outcome.failure.check(TimeoutError):
+                log.warn("the stores were not closed within {limit} s; the next start goes on where they were", limit=reserve)
+            elif outcome.failure is not None:
+                log.failure("the stores were not closed in order", outcome.failure)
         self.folder.release()
         self._notifier.stopped()
 

@@ -13,8 +13,9 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from twisted.internet.testing import EventLoggingObserver
-from twisted.logger import globalLogPublisher
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
+from twisted.logger import LogLevel, capturedLogs, globalLogPublisher
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from launcelot.accounts.interface import Account
@@ -22,6 +23,7 @@ from launcelot.app import run
 from launcelot.app.admin import is_trusted
 from launcelot.app.asking import ShortPath, is_running
 from launcelot.app.configuration import Configuration
+from launcelot.app.daemon import Daemon
 from launcelot.app.errors import CANNOT_CREATE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.passwords import ALPHABET, LENGTH, generated_password
@@ -282,6 +284,31 @@ class CertificateCareTests(FolderCase):
         tls = DaemonTls(Configuration().with_data(str(self.folder)))
         self.assertRaises(LookupError, tls)
         tls.look_after()
+
+
+class BusyStores:
+    """Stores that are in the middle of something that takes long."""
+
+    def close(self) -> Deferred[None]:
+        """Never ends."""
+        return Deferred()
+
+
+class StoppingTests(FolderCase):
+    """The end of a daemon whose stores are busy."""
+
+    def test_stores_that_take_longer_are_left_without_a_traceback(self) -> None:
+        """It ends at its limit, with one line: what was acknowledged is on disk, and the next start delivers it."""
+        reactor = MemoryReactorClock()
+        daemon = Daemon(reactor, Configuration().with_data(str(self.folder)), self.fail)
+        self.patch(daemon, "stores", BusyStores())
+        with capturedLogs() as events:
+            stopped = daemon.stopService()
+            self.assertNoResult(stopped)
+            reactor.advance(daemon.configuration.daemon.stop_limit)
+            self.successResultOf(stopped)
+        self.assertEqual([LogLevel.warn], [event["log_level"] for event in events])
+        self.assertNotIn("log_failure", events[0])
 
 
 class OwnerTests(ProgramCase):
