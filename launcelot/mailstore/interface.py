@@ -227,6 +227,18 @@ class Mailbox(Protocol):
         :raises Refusal: as :meth:`append` does; nothing is added then.
         """
 
+    async def replace(self, uid: int, body: Buffer, target: str, draft: Draft) -> Appended:
+        """
+        Add a message to a mailbox and remove one here, in one transaction.  RFC 8508 section 3.4.
+
+        Only what the account grows by counts for its quota.
+
+        :param body: of the new message; what else belongs to it stands in ``draft``.
+        :raises Gone: the one to be removed is no longer there.
+        :raises NotFound: no such target.
+        :raises Refusal: as :meth:`append` does; nothing is changed then.
+        """
+
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
     ) -> tuple[Sequence[MessageState], Sequence[int]]:

@@ -312,6 +312,21 @@ class MemoryMailbox:
             self._account.watchers.notify([shelf.number])
         return appended
 
+    async def replace(self, uid: int, body: Buffer, target: str, draft: Draft) -> Appended:
+        """Add a message to a mailbox and remove one here."""
+        given = sort_out(draft.flags)
+        shelf = self._shelf
+        to = self._account.shelf(target)
+        old = shelf.entries.get(uid)
+        if old is None:
+            raise Gone("the message has been removed")
+        self._account.make_room(len(body) - old.body.analysis.size)
+        to.keywords.admit(given, to.masks)
+        shelf.take([uid])
+        appended = add_message(self._account, to, body, given, draft.internal_date)
+        self._account.watchers.notify(sorted({shelf.number, to.number}))
+        return appended
+
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
     ) -> tuple[Sequence[MessageState], Sequence[int]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import TypeVar
 
+from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.interface import (
@@ -183,6 +184,21 @@ class SqliteMailbox:
             ]
 
         return await self._file.write(job, self._quota) if drafts else ()
+
+    async def replace(self, uid: int, body: Buffer, target: str, draft: Draft) -> Appended:
+        """Add a message to a mailbox and remove one here."""
+        given = sort_out(draft.flags)
+        analysis = await self._file.analysis(body)
+
+        def job(writing: Writing) -> Appended:
+            to = writing.target(self._number, target)
+            rows = writing.rows(self._number, [uid])
+            if not rows:
+                raise Gone("the message has been removed")
+            writing.take(self._number, rows)
+            return writing.add(to, body, analysis, given, draft.internal_date)
+
+        return await self._file.write(job, self._quota)
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None

@@ -141,6 +141,37 @@ class MessageContract(Contract):
         await check_counters(inbox)
 
     @claim
+    async def test_replace_adds_and_removes_in_one(self) -> None:
+        """Here or in another mailbox; only growth counts for the quota; what is refused changes nothing."""
+        one, two = message("one", "x" * 100), message("two", "y" * 100)
+        inbox = await self.inbox(one, quota=len(one) + 10)
+        mail = await self.account(quota=len(one) + 10)
+        date = datetime(2020, 5, 5, 5, 5, 5, tzinfo=timezone(timedelta(hours=2)))
+        made = await inbox.replace(1, two, "INBOX", Draft(lambda: two, len(two), ["$A"], date))
+        self.assertEqual((made.uid, await uids_of(inbox)), (2, [2]))
+        self.assertEqual(await flags_of(inbox), {2: {"$A"}})
+        self.assertEqual(await inbox.read(2, 0, 1_000), two)
+        self.assertEqual((await all_messages(inbox, [2]))[0].internal_date, date)
+        self.assertEqual((await inbox.changes(1)).vanished, (1,))
+        await mail.create("Sent")
+        sent = await mail.mailbox("Sent")
+        before = [await inbox.status(), await sent.status()]
+        draft = Draft(lambda: one, len(one))
+        await self.refused(Gone, inbox.replace(1, one, "Sent", draft))
+        await self.refused(NotFound, inbox.replace(2, one, "Nowhere", draft))
+        await self.refused(OverQuota, inbox.replace(2, one + b"x" * 11, "Sent", draft))
+        await self.refused(Invalid, inbox.replace(2, one, "Sent", Draft(lambda: one, 1, ["\\None"])))
+        words = [f"word{number}" for number in range(MAX_KEYWORDS + 1)]
+        await self.refused(LimitReached, inbox.replace(2, one, "Sent", Draft(lambda: one, 1, words)))
+        self.assertEqual([await inbox.status(), await sent.status()], before)
+        made = await inbox.replace(2, one, "sent".title(), draft)
+        self.assertEqual((made.uid_validity, made.uid), (before[1].uid_validity, 1))
+        self.assertEqual((await uids_of(inbox), await uids_of(sent)), ([], [1]))
+        self.assertEqual((await mail.usage()).octets, len(one))
+        await check_counters(inbox)
+        await check_counters(sent)
+
+    @claim
     async def test_read_of_a_message_that_is_gone(self) -> None:
         """A UID that is not there is refused, whatever number it is."""
         inbox = await self.inbox(message("one"))
