@@ -92,6 +92,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"CONDSTORE", "RFC 7162 section 3.1"),
     Capability(b"QRESYNC", "RFC 7162 section 3.2"),
     Capability(b"PARTIAL", "RFC 9394 section 3"),
+    Capability(b"REPLACE", "RFC 8508 section 3"),
     Capability(b"SORT", "RFC 5256 section 3"),
     Capability(b"SORT=DISPLAY", "RFC 5957 section 4"),
     Capability(b"ESORT", "RFC 5267 section 3"),

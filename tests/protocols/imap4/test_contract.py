@@ -51,6 +51,7 @@ SHOWN_BY = {
     b"CONDSTORE": "test_unchanged_since",
     b"QRESYNC": "test_coming_back",
     b"PARTIAL": "test_partial_results",
+    b"REPLACE": "test_replace",
     b"SORT": "test_sort",
     b"SORT=DISPLAY": "test_sort_display",
     b"ESORT": "test_esort",

@@ -339,3 +339,85 @@ class MultiAppendTests(ImapCase):
             link.say(b"t APPEND INBOX " + cut)
             link.abort()
         self.assertEqual((self.flags(), self.flushLoggedErrors()), ([], []))
+
+
+class ReplaceTests(ImapCase):
+    """REPLACE."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.fill(3)
+        self.world.result(self.mail.create("Sent"))
+        self.link = self.log_in("INBOX")
+
+    def test_replace(self) -> None:
+        """APPENDUID first, then EXPUNGE and EXISTS; by number, by UID, with a star, and into another mailbox."""
+        link = self.link
+        link.say(b't REPLACE 2 INBOX (\\Seen kw) "17-Jul-1996 02:44:25 -0700" {5}\r\n')
+        self.assertEqual(link.take(), b"+ OK\r\n")
+        link.say(b"first\r\n")
+        heard = link.take()
+        self.assertRegex(
+            heard, rb"(?s)\A\* OK \[APPENDUID \d+ 4\] [^\n]*\n\* 2 EXPUNGE\r\n\* 3 EXISTS\r\n.*\r\nt OK REPLACE completed\r\n\Z"
+        )
+        self.assertEqual(self.flags(), [frozenset(), frozenset(), {"\\Seen", "kw"}])
+        self.assertEqual(self.world.result(self.mailbox().read(4, 0, 10)), b"first")
+        lines = self.ask(link, b"UID REPLACE 4 Sent {6+}\r\nsecond")
+        self.assertIn(b"* 3 EXPUNGE", lines)
+        self.assertEqual(self.world.result(self.mailbox("Sent").read(1, 0, 10)), b"second")
+        self.assertIn(b"* 2 EXPUNGE", self.ask(link, b"REPLACE * {4+}\r\nSent {5+}\r\nthird"))
+        self.ask(link, b"ENABLE QRESYNC")
+        lines = self.ask(link, b"REPLACE 1 INBOX {3+}\r\nnew")
+        highest = self.world.result(self.mailbox().status()).highest_modseq
+        self.assertIn(b"* VANISHED 1", lines)
+        self.assertEqual(lines[-1], b"OK [HIGHESTMODSEQ %d] REPLACE completed" % highest)
+
+    def test_what_is_refused_changes_nothing(self) -> None:
+        """And the message that comes anyway is thrown away."""
+        link = self.link
+        self.world.result(self.mailbox().remove([3]))
+        for command, reply in (
+            (b"REPLACE 3 INBOX", b"NO [EXPUNGEISSUED]"), (b"REPLACE 9 INBOX", b"BAD"),
+            (b"UID REPLACE 9 INBOX", b"NO [EXPUNGEISSUED]"),
+            (b"REPLACE 1 nope", b"NO [TRYCREATE]"),
+            (b"REPLACE 1:2 INBOX", b"BAD"), (b"REPLACE 1,2 INBOX", b"BAD"),
+            (b"REPLACE $ INBOX", b"BAD"), (b"REPLACE 0 INBOX", b"BAD"), (b"REPLACE INBOX", b"BAD"), (b"REPLACE 1", b"BAD"),
+            (b"REPLACE 1 INBOX {3+}\r\nabc", b"BAD"), (b"REPLACE 1 INBOX (\\None)", b"BAD"),
+        ):  # fmt: skip
+            link.say(b"t %b {10+}\r\nx LOGOUT\r\n\r\nz NOOP\r\n" % command)
+            heard = link.take()
+            self.assertIn(b"\r\nt " + reply, b"\r\n" + heard, command)
+            self.assertTrue(heard.endswith(b"\r\nz OK NOOP completed\r\n"), heard)
+        link.say(b"t REPLACE 1 INBOX {3+}\r\na\0b\r\n")
+        self.assertIn(b"t BAD message has a NUL", link.take())
+        self.ask(link, b"EXAMINE INBOX")
+        self.ask(link, b"REPLACE 1 INBOX {3}", b"NO [CANNOT]")
+        self.assertEqual((len(self.flags()), len(self.flags("Sent"))), (2, 0))
+
+    def test_only_growth_counts_for_the_quota(self) -> None:
+        """A full account takes a message of the same size, and none that is larger."""
+        self.world.add_user("tom", "pw", quota=100)
+        link = self.connect()
+        self.ask(link, b"LOGIN tom pw")
+        self.ask(link, b"APPEND INBOX {100+}\r\n" + b"x" * 100)
+        self.ask(link, b"SELECT INBOX")
+        self.ask(link, b"REPLACE 1 INBOX {101}", b"NO [OVERQUOTA]")
+        self.ask(link, b"REPLACE 1 INBOX {100+}\r\n" + b"y" * 100)
+
+    def test_every_split(self) -> None:
+        """The same comes of it wherever the delivery is cut, and octet by octet."""
+        said = (
+            b"a LOGIN ann pw\r\nb SELECT INBOX\r\nc REPLACE 1 {5+}\r\nINBOX (kw) {3+}\r\na\rb\r\n"
+            b"d UID REPLACE 1 INBOX {1+}\r\nx\r\n"
+        )
+        wanted = rb"(?s)b OK .*\* OK \[APPENDUID \d+ \d+\] .*\* 1 EXPUNGE\r\n.*c OK .*d NO "
+        for first, second in every_split(said):
+            link = self.connect()
+            link.say(first)
+            link.say(second)
+            self.assertRegex(link.take(), wanted)
+            link.close()
+        link = self.connect()
+        link.say(said, chunk=1)
+        self.assertRegex(link.take(), wanted)
+        self.assertEqual(len(self.flags()), 3)

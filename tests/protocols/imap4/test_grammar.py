@@ -379,6 +379,7 @@ class ArgumentTests(SynchronousTestCase):
             (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
             (requests.read_created, b" a (USE (\\Sent))"),
             (requests.read_enable, b" A B"),
+            (requests.read_replace, b" 4 a (\\Seen) {5}"),
             (requests.read_search, b" RETURN (PARTIAL -1:-5 COUNT) ALL"),
             (requests.read_uid_fetch, b" 1:* FLAGS (PARTIAL 1:5 CHANGEDSINCE 3)"),
             (sort.read_sort, b" RETURN (MIN) (REVERSE DATE SIZE) UTF-8 ALL"),

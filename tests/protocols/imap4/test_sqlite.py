@@ -63,6 +63,12 @@ class MultiAppendTests(test_extensions.MultiAppendTests):
     in_files = True
 
 
+class ReplaceTests(test_extensions.ReplaceTests):
+    """REPLACE."""
+
+    in_files = True
+
+
 class ListingTests(test_listing.ListingTests):
     """LIST with options."""
 

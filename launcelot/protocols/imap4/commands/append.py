@@ -1,5 +1,6 @@
 """
-APPEND: messages from literals into a mailbox, in chunks.  RFC 3501 section 6.3.11, RFC 3502, RFC 4315 section 3.
+APPEND and REPLACE: messages from literals into a mailbox, in chunks.  RFC 3501 section 6.3.11, RFC 3502, RFC 4315
+section 3, RFC 8508.
 
 All messages of a command are staged one behind another and added in one transaction, so memory does not grow with their
 number or size and none is added when one is refused.
@@ -11,8 +12,10 @@ from collections.abc import Callable, Sequence
 
 from launcelot.core.errors import Invalid, LimitReached, OverQuota, Refusal, TooLarge
 from launcelot.mailstore.interface import Appended, Draft, Mailbox
+from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
+from launcelot.protocols.imap4.commands.store import removed
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, announced
-from launcelot.protocols.imap4.grammar.requests import Append, Arriving, read_arriving
+from launcelot.protocols.imap4.grammar.requests import Append, Arriving, Replace, read_arriving
 from launcelot.protocols.imap4.grammar.sets import format_set
 from launcelot.protocols.imap4.receiving import CONTINUE, PIECE, SLOWEST, limit_of, line_behind_literal, refused
 from launcelot.protocols.imap4.session import Reply, Session, bad, ok, reply_for
@@ -80,10 +83,52 @@ def piece(view: Buffer, start: int, end: int) -> Callable[[], bytes]:
     return lambda: view[start:end]
 
 
-async def receive_all(session: Session, staged: Staged, request: Append) -> tuple[Mailbox, Sequence[Arriving]]:
+async def replace(session: Session, request: Replace) -> Reply:
+    """
+    Receive a message and have it in the place of another, in one transaction.  RFC 8508 section 3.4.
+
+    APPENDUID goes ahead of the EXPUNGE response (section 4.3).
+    """
+    literal = request.append.message.literal
+    try:
+        view = session.writable_view
+        await session.update(expunge=False)
+        uids = find(view, request.messages)
+        sizes = [message.size async for batch in view.mailbox.messages(uids) for message in batch]
+    except Malformed as error:
+        await refused(session).rest(literal)
+        return bad(error.text)
+    except Refusal as refusal:
+        await refused(session).rest(literal)
+        return reply_for(refusal)
+    if not sizes:
+        await refused(session).rest(literal)
+        return EXPUNGED
+    staged = session.site.staging.begin()
+    try:
+        _, arrived = await receive_all(session, staged, request.append, sizes[0])
+        if len(arrived) > 1:
+            return bad("one message comes in the place of one")
+        body = staged.view()
+        draft = Draft(lambda: body, staged.size, arrived[0].flags, arrived[0].internal_date)
+        appended = await view.mailbox.replace(uids[0], body, request.append.mailbox, draft)
+    except Rejected as rejected:
+        return rejected.reply
+    except Refusal as refusal:
+        return reply_for(refusal, creatable=True)
+    finally:
+        staged.close()
+    session.inform("Replacement message ready", b"APPENDUID %d %d" % (appended.uid_validity, appended.uid))
+    return await removed(session, "REPLACE completed", uids)
+
+
+async def receive_all(
+    session: Session, staged: Staged, request: Append, freed: int = 0
+) -> tuple[Mailbox, Sequence[Arriving]]:
     """
     Read message after message to the end of the command.
 
+    :param freed: octets that will be removed when these are added.
     :raises Rejected: one of them is refused or malformed.
     """
     arrived: list[Arriving] = []
@@ -92,7 +137,7 @@ async def receive_all(session: Session, staged: Staged, request: Append) -> tupl
     while message is not None:
         literal = message.literal
         try:
-            mailbox = await admit(session, request.mailbox, literal.size, staged.size, len(arrived))
+            mailbox = await admit(session, request.mailbox, literal.size, staged.size - freed, len(arrived))
         except Refusal as refusal:
             await refused(session).rest(literal)
             raise Rejected(reply_for(refusal, creatable=True)) from None
@@ -115,7 +160,8 @@ async def admit(session: Session, name: str, size: int, before: int, count: int)
     """
     The mailbox a message may go to.
 
-    :param before: octets of the messages before it in the same command, of which there are ``count``.
+    :param before: octets of the messages before it in the same command, of which there are ``count``, less those that
+        will be removed.
     :raises Refusal: there is none, or the message is too large for us or for the account.
     """
     mailbox = await session.mail.mailbox(name)

@@ -156,6 +156,14 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True)
+class Replace:
+    """One message, and the one that comes in its place.  RFC 8508."""
+
+    messages: Messages
+    append: Append
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """
     Messages and what is asked of each.
@@ -417,6 +425,19 @@ def _read_messages(reader: Reader, uid: bool) -> Messages:
     if reader.accept(b"$"):
         return Messages(uid, (), saved=True)
     return Messages(uid, read_set(reader))
+
+
+def read_replace(reader: Reader, uid: bool = False) -> Replace:
+    """``replace`` up to the literal that holds the message.  RFC 8508 section 5."""
+    messages = _read_messages(reader, uid)
+    if len(messages.ranges) != 1 or messages.ranges[0][0] != messages.ranges[0][1]:
+        raise Malformed("expected one message")
+    return Replace(messages, read_append(reader))
+
+
+def read_uid_replace(reader: Reader) -> Replace:
+    """``UID REPLACE``."""
+    return read_replace(reader, uid=True)
 
 
 def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
