@@ -18,7 +18,7 @@ from typing import Any
 
 from launcelot.accounts.names import canonical
 from launcelot.app.catalogue import SERVICES, named, settings_of
-from launcelot.app.errors import CONFIGURATION, Ending
+from launcelot.app.errors import CANNOT_CREATE, CONFIGURATION, Ending
 from launcelot.app.positions import Positions, key_lines, line_of
 from launcelot.app.settings import (
     CONFIG_VERSION,
@@ -161,8 +161,21 @@ def configuration_for(config: str | None, data: str | None) -> Configuration:
         configuration = must_read(Path(config))
     else:
         beside = folder / "launcelot.toml"
-        configuration = must_read(beside) if beside.exists() else defaults()
+        configuration = must_read(beside) if is_there(beside) else defaults()
     return configuration.with_data(str(folder)) if data or not config else configuration
+
+
+def is_there(path: Path) -> bool:
+    """
+    Whether a folder has a file.
+
+    :raises Ending: the folder is closed to us.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        text = f"{path.parent}: cannot be entered: {error.strerror}; work as its owner, or choose a folder you own with --data"
+        raise Ending(text, CANNOT_CREATE) from error
 
 
 def must_read(path: Path) -> Configuration:

@@ -1,9 +1,11 @@
 """
 The daemon as one Service: starts in the right order, stops in the reverse one, within a stated time.
 
-Start: take the data folder if it is there, bind every port (so that low ports can be had before privileges are given up) but let
-connections wait in the kernel; then make the folder, read the certificate, open the stores, take up spooled mail, listen at the
-admin socket, and let connections in.  Stop: close the ports, let sessions finish, then spool and stores.
+Start: take the data folder if it is there, see whether it and the certificate are usable, bind every port (so that low
+ports can be had before privileges are given up) but let connections wait in the kernel; then make the folder, read the
+certificate, open the stores, take up spooled mail, listen at the admin socket, and let connections in.
+
+Stop: close the ports, let sessions finish, then spool and stores.
 """
 
 from __future__ import annotations
@@ -113,14 +115,23 @@ class Daemon(Service):
         """Take the folder if it is there already, and bind the ports."""
         Service.privilegedStartService(self)
         try:
-            if self._data and self.folder.path.is_dir():
-                self.folder.lock()
+            if self._data:
+                self._expect()
             for listeners in self.services.values():
                 self._equip(listeners, self.configuration).bind()
         except Ending as ending:
             self._failed(ending)
         except CannotListen as error:
             self._failed(Ending(str(error), UNAVAILABLE))
+
+    def _expect(self) -> None:
+        """Take the folder if it is there; what would stop us later stops us here, before we have done anything."""
+        if os.path.isdir(self.folder.path):
+            self.folder.lock()
+        else:
+            self.folder.expect()
+        if self.tls is not None:
+            self.tls.expect()
 
     def startService(self) -> None:
         """Make the folder ready; the rest follows when the reactor runs."""

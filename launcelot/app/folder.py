@@ -6,6 +6,7 @@ The lock is a flock(2) on the file ``lock``; the kernel drops it with the proces
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -43,6 +44,23 @@ class DataFolder:
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def expect(self) -> None:
+        """
+        See whether it can be had, and change nothing: what cannot be written is better said before anything else is done.
+
+        :raises Ending: it cannot be made.
+        """
+        place = self.path.absolute()
+        while not os.path.lexists(place):
+            place = place.parent
+        number = 0
+        if not os.path.isdir(place):
+            number = errno.ENOTDIR
+        elif not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+            number = errno.EACCES
+        if number:
+            raise cannot_write(self.path, OSError(number, os.strerror(number)))
 
     def _make_private(self) -> None:
         held = set(os.listdir(self.path))

@@ -58,7 +58,7 @@ def opened(given: Namespace, make: bool) -> Iterator[Base]:
     """
     configuration = configuration_for(given.config, given.data)
     folder = DataFolder(configuration.data)
-    if not make and not folder.path.is_dir():
+    if not make and not os.path.isdir(folder.path):
         raise Ending(f"{folder.path}: no such data folder; name the daemon's with --data or --config", NO_INPUT)
     become_owner(configuration)
     folder.prepare()
@@ -74,7 +74,7 @@ def opened(given: Namespace, make: bool) -> Iterator[Base]:
 
 def become_owner(configuration: Configuration) -> None:
     """As root, act as the user whose folder it is: files that root makes in it would be closed to the daemon."""
-    if os.geteuid() != 0 or not configuration.data.exists():
+    if os.geteuid() != 0 or not os.path.exists(configuration.data):
         return
     owner = configuration.data.stat()
     if owner.st_uid == 0:

@@ -57,6 +57,15 @@ class DaemonTls:
         except OSError as error:
             raise cannot_write(self._folder, error) from error
 
+    def expect(self) -> None:
+        """
+        See whether a configured certificate can be used, and change nothing.
+
+        :raises Ending: it cannot.
+        """
+        if self._settings.certificate:
+            self.load()
+
     def _files(self) -> CertificateFiles:
         if self._settings.certificate:
             return CertificateFiles(Path(), Path(self._settings.certificate), Path(self._settings.key))

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import launcelot
 from launcelot.app.command import main
 from launcelot.app.configuration import configuration_for
+from launcelot.app.errors import CANNOT_CREATE
 from launcelot.app.folder import DataFolder
 from launcelot.app.stores import forget_account, fresh_id, open_accounts, run_now, utc_now
 from launcelot.app.streams import Streams
@@ -343,6 +344,18 @@ class AliasTests(CommandCase):
         for words in (["add", "ann", "brandon"], ["add", "team", "nobody"], ["remove", "team"], ["add", "a@b@c", "ann"]):
             self.assertEqual(1, self.on_data("alias", *words), words)
             self.assertEqual(1, self.errors.count("\n"), self.errors)
+
+
+class ClosedFolderTests(CommandCase):
+    """A data folder that cannot be looked into: as a closed one, here one whose name is too long, as root may enter all."""
+
+    def test_is_one_line(self) -> None:
+        """Whatever is asked of it; who asks for a system daemon's status without being its user gets no traceback."""
+        folder = str(self.folder / ("x" * 300))
+        for words in (["status"], ["account", "list"], ["account", "add", "ann"], ["alias", "list"]):
+            self.assertEqual(CANNOT_CREATE, self.command(*words, "--data", folder), words)
+            self.assertEqual(1, self.errors.count("\n"), self.errors)
+            self.assertIn(f"{folder}: cannot be entered: ", self.errors)
 
 
 class CheckTests(CommandCase):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.app.catalogue import SERVICES
+from launcelot.app.errors import UNAVAILABLE
 from tests.app.programs import COMMAND, LIMIT, TWISTD, ProgramCase
 
 FREE = [
@@ -48,12 +49,14 @@ class DaemonCase(ProgramCase):
         raise AssertionError(f"ended with {process.returncode}:\n{said}{output}{errors}")
 
     def refused(self, *command: str, status: int) -> str:
-        """The one line that a daemon says instead of starting."""
+        """The one line that a daemon says instead of starting; before any port is bound, unless it is about one."""
         done = self.run_program(*command)
         self.assertEqual(status, done.returncode, done.stdout + done.stderr)
         self.assertNotIn("Traceback", done.stdout + done.stderr)
         lines = [line for line in done.stderr.splitlines() if line.startswith("launcelot: ")]
         self.assertEqual(1, len(lines), done.stderr)
+        if status != UNAVAILABLE:
+            self.assertNotIn(" starting on ", done.stdout + done.stderr)
         return lines[0].removeprefix("launcelot: ")
 
     def ask(self, *words: str) -> dict[str, Any]:
@@ -248,8 +251,10 @@ class RefusalTests(DaemonCase):
         pem = self.folder / "c.pem"
         pem.write_text("junk")
         config.write_text(f'config_version = 1\n[tls]\ncertificate = "{pem}"\nkey = "{pem}"\n')
-        line = self.refused(*self.twistd("--config", str(config)), status=78)
-        self.assertTrue(line.startswith(f"{pem}: not a PEM certificate"), line)
+        run = (*COMMAND, "run", "--data", str(self.data), *FREE)
+        for command in (self.twistd("--config", str(config)), (*run, "--config", str(config))):
+            line = self.refused(*command, status=78)
+            self.assertTrue(line.startswith(f"{pem}: not a PEM certificate"), line)
 
     def test_damaged_store(self) -> None:
         """73 although the reactor runs already when it is found."""
