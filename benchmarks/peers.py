@@ -13,7 +13,7 @@ ANSWERS = {b"What is your quest?": b"To seek the Holy Grail."}
 
 
 class Asked(asyncio.Protocol):
-    """The least an asyncio server can do: one question a segment."""
+    """The least an asyncio server can do: whole questions in each segment, answered in one write."""
 
     transport: asyncio.Transport
 
@@ -22,8 +22,12 @@ class Asked(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Look the answer up."""
-        self.transport.write(ANSWERS.get(data, b"Error: unknown aphorism."))
+        """Look the answer up, or the answers of a segment of many."""
+        answer = ANSWERS.get(data)
+        if answer is None:
+            asked = data.split(b"?")[:-1]
+            answer = b"".join([ANSWERS.get(question + b"?", b"Error: unknown aphorism.") for question in asked])
+        self.transport.write(answer)
 
 
 async def questions() -> None:
