@@ -95,7 +95,7 @@ class Peer:
         deadline = time.monotonic() + limit
         while self._hear_more(deadline):
             pass
-        return self._take()
+        return self.left_over()
 
     def quiet(self, seconds: float) -> bytes:
         """What comes within so many seconds, or until the peer closes."""
@@ -105,9 +105,10 @@ class Peer:
                 pass
         except Silent:
             pass
-        return self._take()
+        return self.left_over()
 
-    def _take(self) -> bytes:
+    def left_over(self) -> bytes:
+        """What has been heard and not been handed out."""
         heard = bytes(self._heard)
         self._heard.clear()
         return heard
@@ -138,7 +139,7 @@ class Peer:
         :param listen: whether to read at all.
         :param stalled: seconds without progress after which to give up; 0 for never.
         """
-        heard = [self._take()]
+        heard = [self.left_over()]
         view = memoryview(data)
         sent = 0
         closed = False
@@ -247,8 +248,10 @@ class Records:
                 return
 
     def _feed(self) -> None:
+        # Records may have come with the go-ahead that was heard in clear.
+        data = self._peer.left_over()
         try:
-            data = self._peer.socket.recv(PIECE)
+            data = data or self._peer.socket.recv(PIECE)
         except (ConnectionError, TimeoutError) as error:
             raise Silent(f"no TLS: {error}") from error
         if not data:

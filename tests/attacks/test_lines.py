@@ -202,7 +202,7 @@ class OtherProtocolTests(AttackCase):
             b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00",
             bytes(4_096),
             b"\xff\xf4\xff\xf2" * 1_000 + b"\r\n",
-            b"\r\n" * 8,
+            b"\r\n" * 4,
         )
         for name in DIALECTS:
             for data in first:

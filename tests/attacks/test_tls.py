@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import warnings
 from collections.abc import Mapping
 
 from tests.attacks.dialects import DIALECTS, LINES
@@ -156,8 +157,10 @@ class HelloTests(TlsAttackCase):
         for name in ("submissions", "imaps", "pop3s", "ftps"):
             context = ssl.create_default_context(cafile=self.demo.ca_file)
             context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = ssl.TLSVersion.TLSv1
-            context.maximum_version = ssl.TLSVersion.TLSv1_1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = ssl.TLSVersion.TLSv1
+                context.maximum_version = ssl.TLSVersion.TLSv1_1
             with self.subTest(service=name), self.assertRaises((ssl.SSLError, ConnectionError)):
                 context.wrap_socket(self.peer(name, greeted=False).socket, server_hostname="localhost")
             context = ssl.create_default_context(cafile=self.demo.ca_file)
