@@ -313,7 +313,10 @@ class WordsTests(SynchronousTestCase):
     def test_every_error_of_calling_has_words(self) -> None:
         """In one line, with an exit code of its own kind."""
         inquiry = Inquiry([], "::1", 1060, 2)
-        for kind in calling.CallError.__subclasses__():
+        # Clients of other protocols have kinds of their own, which are there as soon as somebody has imported them.
+        kinds = [kind for kind in calling.CallError.__subclasses__() if kind.__module__ == calling.__name__]
+        self.assertTrue(kinds)
+        for kind in kinds:
             found: list[Any] = []
             Deferred.fromCoroutine(self.fail_with(kind("two\nlines"))).addErrback(found.append)
             ending = ending_of(found[0], inquiry)
