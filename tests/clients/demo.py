@@ -66,8 +66,9 @@ class Demo:
 
     def said(self) -> str:
         """Its log so far."""
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        # Not seek and read: the place in the file is the daemon's as well, who would write over what is there.
+        log = self.log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
 
     def kill(self) -> None:
         """Kill it as a power cut would, as far as a process can."""
