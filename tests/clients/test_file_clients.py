@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ftplib
 import io
+import signal
 import ssl
+import subprocess
+import sys
 
 from tests.clients.demo import DemoCase
 
@@ -114,3 +117,39 @@ class FileClientTests(DemoCase):
         self.assertEqual(len(got.getvalue()), 300_000)
         client.delete("tls-lib.bin")
         client.quit()
+
+    def test_killed_client_replaces_nothing(self) -> None:
+        """A client that is killed while it uploads ends both connections at once; the old file stays whole."""
+        old = b"old" * 100_000
+        self.store(old)
+        program = (
+            "import ftplib, os, signal, sys\n"
+            "client = ftplib.FTP()\n"
+            "client.connect('localhost', int(sys.argv[1]))\n"
+            "client.login(sys.argv[2], sys.argv[3])\n"
+            "client.voidcmd('TYPE I')\n"
+            "data = client.transfercmd('STOR kept.bin')\n"
+            "data.sendall(b'new' * 50_000)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        for _ in range(5):
+            command = [sys.executable, "-c", program, str(self.ftp.port), self.user, self.password]
+            self.assertEqual(subprocess.run(command, timeout=30, check=False).returncode, -signal.SIGKILL)
+            client = self.logged_in()
+            got = io.BytesIO()
+            client.retrbinary("RETR kept.bin", got.write)
+            self.assertEqual(got.getvalue(), old)
+            client.quit()
+
+    def store(self, data: bytes) -> None:
+        """Upload ``kept.bin``."""
+        client = self.logged_in()
+        client.storbinary("STOR kept.bin", io.BytesIO(data))
+        client.quit()
+
+    def logged_in(self) -> ftplib.FTP:
+        """A client."""
+        client = ftplib.FTP()
+        client.connect("localhost", self.ftp.port)
+        client.login(self.user, self.password)
+        return client

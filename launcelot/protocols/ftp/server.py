@@ -28,7 +28,7 @@ from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.commands import respond
 from launcelot.protocols.ftp.data import ServerDataSide, passive_address, passive_ports
 from launcelot.protocols.ftp.grammar import LINE_LIMIT, Malformed, Request, parse_request, reply
-from launcelot.protocols.ftp.session import ChannelLost, NoChannel, Session, State, reply_for
+from launcelot.protocols.ftp.session import Channel, ChannelLost, NoChannel, Session, State, reply_for
 from launcelot.protocols.ftp.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class FTPServer(ServerStream):
             await transfer.give_up()
             return reply(426 if self.session.aborted else 425, str(why))
         try:
-            return await transfer.move(channel)
+            return await transfer.move(Guarded(channel, self))
         except ChannelLost as why:
             return reply(426, f"Transfer incomplete: {why}.")
         except Refusal as refusal:
@@ -263,6 +263,40 @@ class FTPServer(ServerStream):
             over.callback(None)
         elif self._reading is not None:
             self._reading.cancel()
+
+
+class Guarded:
+    """
+    A data connection whose end counts only while the control connection is there.
+
+    In stream mode the end of a file is the end of its connection, and a client that is killed ends both at once.  So
+    after the end has come the reactor is given two turns in which to learn that the control connection has ended, too;
+    then what was received is no file.
+    """
+
+    def __init__(self, channel: Channel, control: FTPServer) -> None:
+        self._channel = channel
+        self._control = control
+
+    async def send(self, data: bytes) -> None:
+        """As the data connection."""
+        await self._channel.send(data)
+
+    async def receive(self) -> bytes:
+        """As the data connection; an end without a control connection is a loss."""
+        data = await self._channel.receive()
+        if not data:
+            for _ in range(2):
+                turn: Deferred[None] = Deferred()
+                self._control.site.reactor.callFromThread(turn.callback, None)
+                await turn
+            if self._control.ended:
+                raise ChannelLost("the control connection was lost")
+        return data
+
+    async def finish(self) -> None:
+        """As the data connection."""
+        await self._channel.finish()
 
 
 class FTPFactory(ServerFactory):
