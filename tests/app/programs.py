@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,12 @@ class ProgramCase(SynchronousTestCase):
         self.folder = Path(kept.name)
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a program; it is killed at the end of the test if it still runs."""
+        """
+        Start a program; it is killed at the end of the test if it still runs.
+
+        It hears SIGHUP even where the tests themselves were started with nohup.
+        """
+        options.setdefault("preexec_fn", hear_hangups)
         process = subprocess.Popen(
             command,
             cwd=self.folder,
@@ -70,3 +76,8 @@ class ProgramCase(SynchronousTestCase):
             timeout=LIMIT,
             check=False,
         )
+
+
+def hear_hangups() -> None:
+    """Undo what nohup did; runs in the child before the program."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
