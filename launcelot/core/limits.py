@@ -25,6 +25,22 @@ def source_of(host: str) -> str:
     return str(address)
 
 
+def is_loopback(host: str) -> bool:
+    """
+    Whether a peer is on this machine, so that its password crosses no network; Unix sockets are.
+
+    :param host: an address, an IPv4 one wrapped in IPv6 included, or ``"unix"``; any other name is not.
+    """
+    if host == "unix":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
 class ConnectionCount:
     """
     How many connections there are, in all and from each source.

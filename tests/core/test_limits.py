@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.core import limits
 from launcelot.core.limits import ConnectionCount, FailureWindow, source_of
 
 
@@ -126,3 +127,17 @@ class FailureTests(SynchronousTestCase):
             window.fail("a", now)
         self.assertTrue(window.blocked("a", 69))
         self.assertFalse(window.blocked("a", 70))
+
+
+class LoopbackTests(SynchronousTestCase):
+    """Who may send a password in clear where only this machine may."""
+
+    def test_addresses_of_this_machine(self) -> None:
+        """IPv4, IPv6, IPv4 wrapped in IPv6, zones and Unix sockets."""
+        for host in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "::1%lo", "unix"):
+            self.assertTrue(limits.is_loopback(host), host)
+
+    def test_all_others(self) -> None:
+        """Other addresses and names, whatever they look like."""
+        for host in ("128.0.0.1", "::2", "::ffff:10.0.0.1", "localhost", "", "0.0.0.0", "127.0.0.1.example"):
+            self.assertFalse(limits.is_loopback(host), host)

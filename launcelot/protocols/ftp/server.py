@@ -9,7 +9,6 @@ an upload is always either published or abandoned.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import socket
 from collections import deque
@@ -20,7 +19,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
@@ -44,14 +43,6 @@ ERRORS = 20
 """Commands that cannot be understood, or are refused before log-in, until the connection is closed."""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 class FTPServer(ServerStream):

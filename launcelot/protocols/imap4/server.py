@@ -7,7 +7,6 @@ wherever a line can still be sent.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 from twisted.internet.defer import Deferred
@@ -15,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import DeadlinePassed, LineTooLong, Stopping
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.site import Site
@@ -156,16 +155,3 @@ class ImapFactory(ServerFactory):
     ) -> None:
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a peer is on this machine; Unix sockets are."""
-    if host == "unix":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

@@ -8,12 +8,11 @@ nothing is said, as RFC 1939 section 3 wants it.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from launcelot.accounts.interface import Account
 from launcelot.core.errors import Refusal
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, LineTooLong, Stopping
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.transport import notice_dead_peer
@@ -137,11 +136,3 @@ class Pop3Factory(ServerFactory):
     def make_stream(self) -> Pop3Server:
         """A new peer's protocol."""
         return Pop3Server(self)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own; a Unix socket's is."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "unix"

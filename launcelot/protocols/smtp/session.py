@@ -7,7 +7,6 @@ RFC 5321 section 4.1.4 (order of commands), RFC 6409 (submission), RFC 4954 (AUT
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,6 +29,7 @@ from launcelot.core.errors import (
     Unsupported,
 )
 from launcelot.core.ids import AccountId
+from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
 from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient
@@ -200,16 +200,6 @@ class Session:
         return ("UTF8SMTP" if utf8 else "ESMTP") + secure + known
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a peer's address is this machine; Unix sockets count as it."""
-    if host == "unix":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 OUT_OF_ORDER = reply(503, "5.5.1", "Bad sequence of commands")

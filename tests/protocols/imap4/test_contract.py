@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.core import limits
 from launcelot.core.errors import REFUSALS, NotFound, Refusal
 from launcelot.core.settings import declared, load
 from launcelot.protocols.imap4 import capabilities, server
@@ -184,6 +185,6 @@ class ServiceTests(SynchronousTestCase):
     def test_who_is_on_this_machine(self) -> None:
         """Loopback addresses of both families and Unix sockets; nothing else."""
         for host in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix"):
-            self.assertTrue(server.is_loopback(host), host)
+            self.assertTrue(limits.is_loopback(host), host)
         for host in ("192.0.2.1", "::2", "fe80::1%lo", "localhost", "", "::ffff:192.0.2.1"):
-            self.assertFalse(server.is_loopback(host), host)
+            self.assertFalse(limits.is_loopback(host), host)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import REFUSALS, NotFound, Refusal
+from launcelot.core.limits import is_loopback
 from launcelot.protocols.smtp.commands import COMMANDS
-from launcelot.protocols.smtp.session import TRANSITIONS, WORDS, State, is_loopback, reply_for
+from launcelot.protocols.smtp.session import TRANSITIONS, WORDS, State, reply_for
 
 
 class Odd(Refusal):
