@@ -243,7 +243,8 @@ class Daemon(Service):
         before = self.tls
         tls = tls_of(configuration, before)
         tls_switched = (tls is None) != (before is None)
-        names = [name for name in SERVICES if tls_switched or self._differs(name, configuration)]
+        known = dict.fromkeys([*SERVICES, *self.configuration.services, *configuration.services])
+        names = [name for name in known if tls_switched or self._differs(name, configuration)]
         self.site.tls = tls
         try:
             change = await self._exchange(names, configuration)
@@ -266,7 +267,11 @@ class Daemon(Service):
         old = {name: self.services.get(name) or Listeners(self._reactor, ()) for name in names}
         new = {name: self._equip(built.get(name) or Listeners(self._reactor, ()), configuration) for name in names}
         try:
+            if self._data:
+                await self.stores.databases.open()
             change = await Exchange([(old[name], new[name]) for name in names]).run()
+        except Refusal as refusal:
+            raise Ending(f"{self.folder.path}: {refusal.text}; the log says more", CANNOT_CREATE) from refusal
         except CannotListen as error:
             raise Ending(str(error), UNAVAILABLE) from error
         self._retired |= {one.factory for name in names for one in old[name].listeners}

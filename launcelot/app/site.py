@@ -161,6 +161,7 @@ def build_site(
         staging=stores.staging,
         tls=tls,
         counters=stores.counters,
+        databases=stores.databases,
     )
 
 

@@ -32,6 +32,7 @@ from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
 from launcelot.workers.database import Database
+from launcelot.workers.databases import Databases
 from launcelot.workers.interface import Workers
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
@@ -57,6 +58,7 @@ class Stores:
     """
     What a data folder holds, with the threads that serve it.
 
+    :ivar databases: files of services that keep data of their own.
     :ivar workers: closed last.
     """
 
@@ -65,6 +67,7 @@ class Stores:
     files: FileStore
     spool: SqliteSpool
     staging: Staging
+    databases: Databases
     counters: Counters
     workers: tuple[Workers, ...]
 
@@ -75,6 +78,7 @@ class Stores:
         :raises Refusal: a file cannot be opened, or was written by a newer program.
         """
         await self.accounts.open()
+        await self.databases.open()
         await self.spool.start()
 
     async def close(self) -> None:
@@ -82,6 +86,7 @@ class Stores:
         await self.spool.close()
         for store in (self.mail, self.files, self.accounts):
             await store.close()
+        await self.databases.close()
         for one in self.workers:
             await one.close()
 
@@ -177,7 +182,8 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) ->
         counters,
         delivery.forget,
     )
-    return Stores(accounts, mail, files, spool, staging, counters, (*mail_writers, writer, readers, disk))
+    databases = Databases(configuration.data / "services", writer, readers)
+    return Stores(accounts, mail, files, spool, staging, databases, counters, (*mail_writers, writer, readers, disk))
 
 
 def threads(reactor: Any) -> MakeWorkers:

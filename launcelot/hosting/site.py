@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,8 @@ from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.login import Logins
 from launcelot.mailstore.interface import MailStore
 from launcelot.spool.interface import Spool
+from launcelot.workers.database import Database, Migration
+from launcelot.workers.databases import Databases
 from launcelot.workers.staging import Staging
 
 
@@ -36,6 +38,7 @@ class Site:
     :ivar hostname: our name in greetings and trace fields.
     :ivar domain: the domain of addresses without one, such as ``postmaster``.
     :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
+    :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     """
 
     reactor: Any
@@ -52,6 +55,7 @@ class Site:
     counters: Counters = field(default_factory=Counters)
     wall_clock: Callable[[], float] = time.time
     random_bits: Callable[[int], int] = secrets.randbits
+    databases: Databases | None = None
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)
@@ -74,3 +78,14 @@ class Site:
     def now(self) -> datetime:
         """The wall clock, in UTC."""
         return datetime.fromtimestamp(self.wall_clock(), UTC)
+
+    def database(self, name: str, migrations: Sequence[Migration]) -> Database:
+        """
+        A service's own SQLite file, the same object each time; opened and closed by whoever runs the Site.
+
+        :param name: the service's; see :meth:`launcelot.workers.databases.Databases.get`.
+        :raises LookupError: this Site has no place for it.
+        """
+        if self.databases is None:
+            raise LookupError("this Site has no folder for databases")
+        return self.databases.get(name, migrations)

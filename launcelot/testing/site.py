@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from launcelot.spool.memory import MemorySpool
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 
@@ -99,12 +101,15 @@ def memory_site(
     domain: str = "test",
     hostname: str = "here.test",
     seed: int = 1,
+    data: Path | None = None,
 ) -> World:
     """
     A new world.
 
     :param tls: True for a fresh certificate for ``hostname`` and ``localhost``, or one made before.
     :param seed: of everything random.
+    :param data: a folder for the SQLite files of services that keep data of their own (``Site.database``), such as
+        ``Path(self.mktemp())``; what they do runs inline.
     """
     clock = Clock()
     network = MemoryNetwork(clock)
@@ -138,5 +143,6 @@ def memory_site(
         counters=counters,
         wall_clock=wall_clock,
         random_bits=random.getrandbits,
+        databases=None if data is None else Databases(data, InlineWorkers(), InlineWorkers()),
     )
     return World(clock, network, site, certificates)
