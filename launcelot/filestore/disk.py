@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
-from launcelot.filestore.interface import Entry, Path
+from launcelot.filestore.interface import Entry, Path, Withdrawn, always
 from launcelot.filestore.limits import BATCH, PIECE
 from launcelot.filestore.paths import decode
 from launcelot.filestore.place import Begun, Place, kept_name, refusing
@@ -124,7 +124,7 @@ class DiskUpload:
         self._held = 0
         return held
 
-    async def publish(self) -> Entry:
+    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
         if self._broken or self._over:
             raise TryLater("the upload has failed")
@@ -134,7 +134,9 @@ class DiskUpload:
 
         def job() -> Entry:
             self._place.write(self._staged, held)
-            return self._place.publish(self._staged, self._upload, self._path, self._unique, now, quota, others)
+            return self._place.publish(
+                self._staged, self._upload, self._path, self._unique, now, quota, others, wanted
+            )
 
         def done(entry: Entry) -> Entry:
             self._over = True
@@ -143,7 +145,11 @@ class DiskUpload:
             return entry
 
         self._broken = True
-        return await self._tree.run(job, done)
+        try:
+            return await self._tree.run(job, done)
+        except Withdrawn:
+            self._broken = False
+            raise
 
     async def abandon(self) -> None:
         """See :meth:`launcelot.filestore.interface.Upload.abandon`; nothing is kept of an upload with a unique name."""

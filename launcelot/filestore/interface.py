@@ -9,10 +9,11 @@ symbolic links are not followed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from launcelot.core.errors import Gone
 from launcelot.core.ids import AccountId
 
 Path = tuple[str, ...]
@@ -54,6 +55,17 @@ class Reader(Protocol):
         """Let go of it; may be called twice."""
 
 
+class Withdrawn(Gone):
+    """Whoever sent an upload went away before it was published."""
+
+    default_text = "the upload was withdrawn"
+
+
+def always() -> bool:
+    """An upload that is wanted whatever happens."""
+    return True
+
+
 class Upload(Protocol):
     """
     A file being received: staged where no reader sees it, published whole or not at all.
@@ -74,8 +86,13 @@ class Upload(Protocol):
         :raises TryLater: the disk is full or fails.
         """
 
-    async def publish(self) -> Entry:
-        """Make it durable and put it in the target's place in one step; only then may the peer be told."""
+    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
+        """
+        Make it durable and put it in the target's place in one step; only then may the peer be told.
+
+        :param wanted: asked once more between the two, maybe in another thread.
+        :raises Withdrawn: it is not wanted any more; the target stays as it was, and the upload can be abandoned.
+        """
 
     async def abandon(self) -> None:
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, TooLarge
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, Path
+from launcelot.filestore.interface import Entry, Path, Withdrawn, always
 from launcelot.filestore.limits import BATCH, FILE_MODE, FOLDER_MODE, MODE_MASK, Room
 from launcelot.filestore.paths import unique_name
 
@@ -105,8 +105,10 @@ class MemoryUpload:
         self._data += data
         self.offset = len(self._data)
 
-    async def publish(self) -> Entry:
+    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
+        if not wanted():
+            raise Withdrawn
         entry = self._tree.publish(self._upload, self._path, bytes(self._data), self._unique)
         self._over = True
         return entry

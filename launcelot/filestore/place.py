@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge, TryLater
 from launcelot.filestore.beneath import Descriptor, Opener
-from launcelot.filestore.interface import Entry, Path
+from launcelot.filestore.interface import Entry, Path, Withdrawn
 from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room, StorageFull
 from launcelot.filestore.paths import decode, encode, unique_name
 
@@ -327,16 +327,27 @@ class Place:
             write_all(staged.number, data)
 
     def publish(
-        self, staged: Descriptor, upload: str, path: Path, unique: bool, now: float, quota: int, others: int
+        self,
+        staged: Descriptor,
+        upload: str,
+        path: Path,
+        unique: bool,
+        now: float,
+        quota: int,
+        others: int,
+        wanted: Callable[[], bool],
     ) -> Entry:
         """
         Sync an upload, put it in the target's place, sync the folder.
 
         :param others: octets that other uploads have reserved.
+        :raises Withdrawn: when it was synced it was no longer wanted.
         """
         with refusing():
             os.utime(staged.number, ns=(int(now * 1e9),) * 2)
             os.fsync(staged.number)
+            if not wanted():
+                raise Withdrawn
             parent, name = self.parent(path)
             with self.lock:
                 name, found = self._replace(staged, upload, parent, name, unique, quota, others)

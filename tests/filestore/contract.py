@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, FileStore, Path, Tree
+from launcelot.filestore.interface import Entry, FileStore, Path, Tree, Withdrawn
 
 T = TypeVar("T")
 
@@ -233,6 +233,18 @@ class Contract:
             self.assertEqual(self.content(("f",)), b"old")
         self.put(("f",), new)
         self.assertEqual(self.content(("f",)), new)
+
+    def test_withdrawn_upload_is_not_published(self: Any) -> None:
+        """What nobody wants any more when it is durable stays out of sight, and can be continued."""
+        self.put(("f",), b"old")
+        upload = self.get(self.tree.upload(("f",)))
+        self.get(upload.write(b"new and long"))
+        self.refused(Withdrawn, upload.publish(lambda: False))
+        self.assertEqual(self.content(("f",)), b"old")
+        self.get(upload.abandon())
+        again = self.get(self.tree.upload(("f",), offset=len(b"new and long")))
+        self.get(again.publish())
+        self.assertEqual(self.content(("f",)), b"new and long")
 
     def test_abandon_after_publish_changes_nothing(self: Any) -> None:
         """A published upload cannot be taken back."""

@@ -239,6 +239,10 @@ class DataConnection(Protocol):
         self._resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def attended(self) -> bool:
+        """See :meth:`launcelot.protocols.ftp.session.Channel.attended`."""
+        return self._lost is None
+
     async def finish(self) -> None:
         """See :meth:`launcelot.protocols.ftp.session.Channel.finish`."""
         if not self._gone and self._lost is None:

@@ -261,8 +261,8 @@ class Guarded:
     A data connection whose end counts only while the control connection is there.
 
     In stream mode the end of a file is the end of its connection, and a client that is killed ends both at once.  So
-    after the end has come the reactor is given two turns in which to learn that the control connection has ended, too;
-    then what was received is no file.
+    after the end has come the reactor is given two turns in which to learn that the control connection has ended, too,
+    and an upload asks once more when it has been synced; then what was received is no file.
     """
 
     def __init__(self, channel: Channel, control: FTPServer) -> None:
@@ -284,6 +284,10 @@ class Guarded:
             if self._control.ended:
                 raise ChannelLost("the control connection was lost")
         return data
+
+    def attended(self) -> bool:
+        """Whether the control connection is there."""
+        return not self._control.ended
 
     async def finish(self) -> None:
         """As the data connection."""

@@ -95,6 +95,9 @@ class Channel(Protocol):
         :raises ChannelLost: not all of it could be sent.
         """
 
+    def attended(self) -> bool:
+        """Whether somebody still waits for the reply; may be called in any thread."""
+
 
 class DataSide(Protocol):
     """How a session gets its data connections."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import Refusal
-from launcelot.filestore.interface import Entry, Reader, Upload
+from launcelot.filestore.interface import Entry, Reader, Upload, Withdrawn
 from launcelot.protocols.ftp.ascii import FromWire, ToWire
 from launcelot.protocols.ftp.grammar import reply
 from launcelot.protocols.ftp.session import Channel, ChannelLost
@@ -124,8 +124,10 @@ class ReceiveFile:
         published = False
         try:
             await self._receive(channel)
-            entry = await self._upload.publish()
+            entry = await self._upload.publish(channel.attended)
             published = True
+        except Withdrawn as why:
+            raise ChannelLost("the control connection was lost") from why
         finally:
             self._counters.add("ftp.octets.received", self.octets)
             if not published:
