@@ -21,6 +21,7 @@ from enum import Enum
 from typing import Protocol
 
 from launcelot.core.ids import AccountId
+from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.threads import Algorithm, Node
@@ -344,6 +345,10 @@ class AccountMail(Protocol):
         :raises Invalid: the name is impossible.
         :raises LimitReached: too many names are subscribed.
         """
+
+    @property
+    def annotations(self) -> Annotations:
+        """Annotations of the account and its mailboxes.  RFC 5464."""
 
     async def deliver(
         self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()

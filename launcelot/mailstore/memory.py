@@ -6,14 +6,16 @@ What it holds is gone with the process; all else is as :mod:`launcelot.mailstore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from launcelot.core.errors import Gone, InUse, NotFound, OverQuota
 from launcelot.core.ids import AccountId
 from launcelot.mailstore import tree
+from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.watchers import Watchers
@@ -28,6 +30,7 @@ class Holdings:
         self.subscriptions: set[str] = set()
         self.deliveries: set[str] = set()
         self.watchers = Watchers()
+        self.notes = Notes()
         self.locked = False
         self.removed = False
         self.made = 0
@@ -99,6 +102,15 @@ class MemoryAccountMail:
             raise NotFound("no such mailbox")
         return shelf
 
+    @property
+    def notes(self) -> Notes:
+        """The account's annotations."""
+        return self._holdings.notes
+
+    def shelf_names(self) -> Mapping[int, str]:
+        """All mailboxes' names by number."""
+        return {shelf.number: shelf.name for shelf in self._holdings.shelves.values()}
+
     def make_room(self, octets: int) -> None:
         """Refuse what the quota does not allow."""
         if self._quota and self._octets() + octets > self._quota:
@@ -148,6 +160,7 @@ class MemoryAccountMail:
         holdings = self._holdings
         shelf = holdings.shelves.pop(tree.to_delete(holdings.shelves, name))
         shelf.gone = True
+        holdings.notes.drop(shelf.number)
         self.watchers.notify([shelf.number])
 
     async def rename(self, name: str, to: str) -> None:
@@ -166,6 +179,7 @@ class MemoryAccountMail:
 
     def _empty_inbox(self, to: Shelf) -> None:
         inbox = self._kept.shelves[INBOX]
+        self._kept.notes.copy(inbox.number, to.number)
         moved = copy_entries(inbox, inbox.present(inbox.entries), to, self.now())
         if inbox.take(moved.source):
             self.watchers.notify([inbox.number])
@@ -185,6 +199,13 @@ class MemoryAccountMail:
             subscriptions.add(name)
         else:
             subscriptions.discard(name)
+
+    # -- annotations ---------------------------------------------------------------------------------------------
+
+    @property
+    def annotations(self) -> Annotations:
+        """Annotations of the account and its mailboxes."""
+        return MemoryAnnotations(self)
 
     # -- delivery ------------------------------------------------------------------------------------------------
 

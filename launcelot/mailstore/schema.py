@@ -120,4 +120,70 @@ _FIRST = (
     "CREATE TABLE deliveries (key TEXT PRIMARY KEY, made INTEGER NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS = (first,)
+
+def annotations_and_grants(connection: sqlite3.Connection) -> None:
+    """
+    METADATA and ACL.
+
+    A removed annotation is kept without its value for a while, so that others hear of it; ``mailbox`` 0 is the account and the
+    empty ``person`` stands for everybody.
+    """
+    for statement in _ANNOTATIONS_AND_GRANTS:
+        connection.execute(statement)
+
+
+_ANNOTATIONS_AND_GRANTS = (
+    "ALTER TABLE account ADD COLUMN annotation_change INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE annotations (
+        mailbox INTEGER NOT NULL,
+        person TEXT NOT NULL,
+        entry TEXT NOT NULL,
+        change INTEGER NOT NULL,
+        value BLOB,
+        UNIQUE (mailbox, person, entry)
+    )
+    """,
+    "CREATE INDEX annotations_by_change ON annotations (change)",
+    "CREATE INDEX annotations_by_person ON annotations (person)",
+    "CREATE INDEX annotations_removed ON annotations (change) WHERE value IS NULL",
+    """
+    CREATE TABLE grants (
+        mailbox INTEGER NOT NULL,
+        identifier TEXT NOT NULL,
+        rights TEXT NOT NULL,
+        PRIMARY KEY (mailbox, identifier)
+    ) WITHOUT ROWID
+    """,
+)
+
+
+def care(connection: sqlite3.Connection) -> None:
+    """
+    What taking care of the file needs.
+
+    ``contents.checksum`` is of the octets, as :mod:`launcelot.mailstore.checksums` makes it, empty for those that came
+    before.  ``mailboxes.forgotten_to``: the expunge log knows only what was removed after this MODSEQ.  ``upkeep`` says how
+    far the text index reaches (contents up to ``indexed_to``), how many contents are in it and how many of them have gone
+    since; ``unindexed`` are contents up to there whose text is too long for it.
+    """
+    for statement in _CARE:
+        connection.execute(statement)
+
+
+_CARE = (
+    "ALTER TABLE contents ADD COLUMN checksum INTEGER",
+    "ALTER TABLE mailboxes ADD COLUMN forgotten_to INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE upkeep (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        indexed_to INTEGER NOT NULL,
+        indexed INTEGER NOT NULL,
+        gone INTEGER NOT NULL
+    )
+    """,
+    "INSERT INTO upkeep VALUES (1, 0, 0, 0)",
+    "CREATE TABLE unindexed (content INTEGER PRIMARY KEY)",
+)
+
+MIGRATIONS = (first, annotations_and_grants, care)

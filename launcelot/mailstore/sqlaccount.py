@@ -7,9 +7,11 @@ from sqlite3 import Connection
 
 from launcelot.core.errors import NotFound
 from launcelot.mailstore import sqlrows, tree
+from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.interface import INBOX, Appended, Mailbox, MailboxInfo, Usage
 from launcelot.mailstore.names import canonical, known, order
+from launcelot.mailstore.sqlannotations import SqliteAnnotations
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
 from launcelot.mailstore.sqlwriting import Writing
@@ -75,6 +77,13 @@ class SqliteAccountMail:
         """Set or clear a subscription."""
         name = canonical(name)
         await self._file.write(lambda writing: writing.subscribe(name, subscribed))
+
+    # -- annotations ---------------------------------------------------------------------------------------------
+
+    @property
+    def annotations(self) -> Annotations:
+        """Annotations of the account and its mailboxes."""
+        return SqliteAnnotations(self._file)
 
     # -- delivery ------------------------------------------------------------------------------------------------
 

@@ -382,6 +382,8 @@ class Writing:
         for statement in (
             "DELETE FROM expunged WHERE mailbox = ?",
             "DELETE FROM keywords WHERE mailbox = ?",
+            "DELETE FROM annotations WHERE mailbox = ?",
+            "DELETE FROM grants WHERE mailbox = ?",
             "DELETE FROM mailboxes WHERE number = ?",
         ):
             self.connection.execute(statement, (mailbox,))
@@ -395,7 +397,9 @@ class Writing:
         for parent in above:
             self.add_mailbox(parent, "")
         if INBOX in renames:
-            self.move(sqlrows.number_named(self.connection, INBOX), None, self.add_mailbox(target, ""))
+            inbox, made = sqlrows.number_named(self.connection, INBOX), self.add_mailbox(target, "")
+            self.move(inbox, None, made)
+            self.connection.execute(_COPY_ANNOTATIONS, (made, inbox))
             return
         numbered = [(new, sqlrows.number_named(self.connection, old)) for old, new in renames.items()]
         # Names are unique at every moment, and a new one may be the old one of the next.
@@ -404,6 +408,11 @@ class Writing:
         )
         self.connection.executemany("UPDATE mailboxes SET name = ? WHERE number = ?", numbered)
 
+
+_COPY_ANNOTATIONS = """
+    INSERT INTO annotations (mailbox, person, entry, change, value)
+    SELECT ?, person, entry, change, value FROM annotations WHERE mailbox = ? AND value IS NOT NULL
+"""
 
 _ABSENT = SEEN
 """What counts for no unseen and no deleted message."""

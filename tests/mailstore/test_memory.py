@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.memory import MemoryMailStore
+from tests.mailstore.annotationcontract import AnnotationContract
 from tests.mailstore.contract import MessageContract, TransferContract
 from tests.mailstore.kit import Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
@@ -53,3 +54,7 @@ class MemoryOrderTests(OrderContract, InMemory):
 
 class MemorySearchTests(SearchContract, InMemory):
     """SEARCH."""
+
+
+class MemoryAnnotationTests(AnnotationContract, InMemory):
+    """METADATA."""

@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
+from tests.mailstore.annotationcontract import AnnotationContract
 from tests.mailstore.contract import MessageContract, TransferContract
-from tests.mailstore.kit import Hands, result_now
+from tests.mailstore.kit import ANN, Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
@@ -63,3 +64,15 @@ class SqliteOrderTests(OrderContract, Inline):
 
 class SqliteSearchTests(SearchContract, Inline):
     """SEARCH."""
+
+
+class SqliteAnnotationTests(AnnotationContract, Inline):
+    """METADATA."""
+
+    def test_they_are_on_disk(self) -> None:
+        """Another store finds them in the same folder."""
+        mail = result_now(self, self.store.mail(ANN))
+        result_now(self, mail.annotations.write("INBOX", ANN, {"/shared/comment": b"kept"}))
+        result_now(self, self.store.close())
+        again = result_now(self, self.open_store().mail(ANN))
+        self.assertEqual(result_now(self, again.annotations.read("INBOX", ANN)), {"/shared/comment": b"kept"})
