@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcelot.core.ids import AccountId
+from launcelot.core.scram import Keys
 from launcelot.message.address import Address
 
 
@@ -40,6 +41,19 @@ class Alias:
 
     address: Address
     targets: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """
+    What checks a proof of SCRAM for one name.
+
+    :ivar account: who has logged in when the proof is right; None for names whose keys no password fits, and where the
+        account is disabled.
+    """
+
+    account: Account | None
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,16 @@ class Directory(Protocol):
         :param name: log-in name or primary address; any text, however long.
         :raises BadCredentials: they do not fit, or the account is disabled; which is never told.
         :raises TryLater: too many checks are waiting, or the directory is out of reach.
+        """
+
+    async def verifier(self, name: str) -> Verifier:
+        """
+        What checks a proof of SCRAM; a name that nobody has gets one like any other, and always the same.
+
+        Accounts whose password was set before there were keys get theirs at the next right password.
+
+        :param name: log-in name or primary address; any text, however long.
+        :raises TryLater: the directory is out of reach.
         """
 
     async def may_send_as(self, account: Account, address: Address) -> bool:

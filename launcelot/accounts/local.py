@@ -13,11 +13,12 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from launcelot.accounts.interface import Account, Alias, Recipient
+from launcelot.accounts.interface import Account, Alias, Recipient, Verifier
 from launcelot.accounts.names import canonical
-from launcelot.accounts.passwords import Hasher
+from launcelot.accounts.passwords import Hasher, Secrets
 from launcelot.accounts.resolution import CATCH_ALL, holds_address, is_circular, look, resolve
 from launcelot.accounts.tables import Record, Tables, View
+from launcelot.core import scram
 from launcelot.core.errors import BadCredentials, Exists, Invalid, NotFound, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, domain_key, parse_domain, parse_mailbox
@@ -106,24 +107,57 @@ class LocalDirectory:
         raise TryLater
 
     async def _renew(self, record: Record, password: str) -> None:
-        """Bring a hash up to the present parameters, now that its password is known; if that fails, another time."""
-        if not self._hasher.outdated(record.hash):
+        """Bring hash and keys up to the present parameters, now that their password is known, or else another time."""
+        keys = scram.read_keys(record.scram)
+        outdated = self._hasher.outdated(record.hash)
+        lacking = keys is None or keys.iterations != self._hasher.parameters.iterations
+        if not (outdated or lacking):
             return
         try:
-            encoded = await self._hasher.hash(password)
-            await self._change(lambda tables: replace_hash(tables, record, encoded))
+            new = await self._hasher.hash(password) if outdated else record.hash
+            salt = self._look(lambda view: salt_of(view, record.account))
+            text = await self._hasher.keys(password, salt) if lacking else record.scram
+            if (new, text) != (record.hash, record.scram):
+                await self._change(lambda tables: replace_secrets(tables, record, Secrets(new, text)))
         except TryLater:
             self.log.info("the password hash of {account} is renewed later", account=record.account.name)
 
     async def set_password(self, name: str, password: str) -> None:
         """See :meth:`launcelot.accounts.interface.Directory.set_password`."""
-        self._look(lambda view: required(view, name))
-        encoded = await self._hasher.hash(password)
+        salt = self._look(lambda view: salt_of(view, required(view, name).account))
+        new = await self._hasher.secrets(password, salt)
 
         def work(tables: Tables) -> None:
-            tables.put_account(replace(required(tables, name), hash=encoded))
+            tables.put_account(replace(required(tables, name), hash=new.hash, scram=new.scram))
 
         await self._change(work)
+
+    async def verifier(self, name: str) -> Verifier:
+        """See :meth:`launcelot.accounts.interface.Directory.verifier`."""
+        return self._look(lambda view: self._verifier(view, name))
+
+    def _verifier(self, view: View, name: str) -> Verifier:
+        record = find(view, name)
+        form = self._form_of_nobody(name) if record is None else record.account.name
+        others = scram.nobody(view.secret(), form, self._hasher.parameters.iterations)
+        keys = scram.read_keys(record.scram) if record is not None else None
+        if record is None or keys is None:
+            return Verifier(None, others)
+        return Verifier(record.account if record.account.enabled else None, keys)
+
+    def _form_of_nobody(self, name: str) -> str:
+        """
+        What the salt of an unknown name is made of.
+
+        An account's name and its address have one salt; so have a name and its address here that nobody has.
+        """
+        try:
+            if "@" not in name:
+                return canonical(name)
+            address = parse_mailbox(name)
+            return canonical(address.local) if self.is_local(address.domain) else address.key
+        except Invalid:
+            return name
 
     # -- changing accounts ---------------------------------------------------------------------------------------
 
@@ -137,12 +171,13 @@ class LocalDirectory:
             raise Invalid("an account cannot be a catch-all; make an alias")
         check_quota(quota)
         self._look(lambda view: check_free(view, name, address))
-        encoded = await self._hasher.hash(password)
+        salt = self._look(lambda view: scram.salt_for(view.secret(), name))
+        new = await self._hasher.secrets(password, salt)
 
         def work(tables: Tables) -> Account:
             check_free(tables, name, address)
             account = Account(self._fresh_id(tables), name, address, quota)
-            tables.put_account(Record(account, encoded))
+            tables.put_account(Record(account, new.hash, new.scram))
             return account
 
         return await self._change(work)
@@ -182,7 +217,7 @@ class LocalDirectory:
                 quota=record.account.quota if quota is None else quota,
                 enabled=record.account.enabled if enabled is None else enabled,
             )
-            tables.put_account(Record(account, record.hash))
+            tables.put_account(replace(record, account=account))
             return account
 
         return await self._change(work)
@@ -264,11 +299,16 @@ def check_quota(quota: int) -> None:
         raise Invalid("the quota cannot be negative")
 
 
-def replace_hash(tables: Tables, record: Record, encoded: str) -> None:
-    """Put a new hash where the known one still is; a password that was changed meanwhile stays."""
+def salt_of(view: View, account: Account) -> bytes:
+    """The salt of an account's keys."""
+    return scram.salt_for(view.secret(), account.name)
+
+
+def replace_secrets(tables: Tables, record: Record, new: Secrets) -> None:
+    """Put new ones where the known ones still are; a password that was changed meanwhile stays."""
     present = tables.account_named(record.account.name)
     if present is not None and present.account.id == record.account.id and present.hash == record.hash:
-        tables.put_account(replace(present, hash=encoded))
+        tables.put_account(replace(present, hash=new.hash, scram=new.scram))
 
 
 def prune(tables: Tables, gone: Address) -> None:

@@ -32,6 +32,11 @@ class MemoryTables:
         self.by_key: dict[str, Record] = {}
         self.aliases: dict[str, Alias] = {}
         self.used: set[AccountId] = set()
+        self._secret = secrets.token_bytes(32)
+
+    def secret(self) -> bytes:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._secret
 
     def account_named(self, name: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""

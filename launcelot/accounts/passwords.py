@@ -5,6 +5,8 @@ Passwords: argon2id hashes (RFC 9106), made and checked in a bounded place off t
 * A stored hash is only computed when its parameters are within :data:`HIGHEST`: whoever can write one line of the
   account base must not be able to stop the daemon with it.
 * An unknown name is checked against a hash nobody knows the password of, at the cost of a real one.
+* Beside the hash stand the keys of SCRAM (:mod:`launcelot.core.scram`), made in the same place; a password that has no prepared
+  form has none.
 * A password that has just been found right is not hashed again for :data:`REMEMBERED` seconds.  What is remembered is
   bound to the account and to the very text of its hash, so a changed password counts at once, and it is
   kept as an HMAC under a key that never leaves the process.
@@ -20,15 +22,17 @@ import time
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 from twisted.logger import Logger
 
+from launcelot.core import scram
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
+from launcelot.core.saslprep import NotPrepared, saslprep
 from launcelot.workers.interface import Workers
 
 MAX_PASSWORD: Final = 1_024
@@ -61,11 +65,13 @@ class Parameters:
     :ivar passes: over the memory.
     :ivar memory: KiB.
     :ivar lanes: that could be computed side by side.
+    :ivar iterations: of PBKDF2 in the keys of SCRAM, which are no part of the hash.
     """
 
     passes: int = 2
     memory: int = 19_456
     lanes: int = 1
+    iterations: int = field(default=scram.ITERATIONS, compare=False)
 
 
 DEFAULT = Parameters()
@@ -74,8 +80,16 @@ DEFAULT = Parameters()
 HIGHEST = Parameters(16, 262_144, 8)
 """The costliest stored hash that is still checked."""
 
-CHEAPEST = Parameters(1, 8, 1)
-"""For tests: about 20 microseconds, and no protection whatever."""
+CHEAPEST = Parameters(1, 8, 1, scram.LEAST_ITERATIONS)
+"""For tests: a millisecond or two, and no protection to speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is kept of a password: its encoded hash, and its keys of SCRAM or nothing."""
+
+    hash: str = field(repr=False)
+    scram: str = field(repr=False)
 
 
 class Hasher:
@@ -116,6 +130,28 @@ class Hasher:
         secret = prepared(password)
         salt = self._random(SALT)
         return await self._workers.run(lambda: make(secret, salt, self.parameters))
+
+    async def secrets(self, password: str, salt: bytes) -> Secrets:
+        """
+        All that is kept of a password; errors as :meth:`hash`.
+
+        :param salt: of the keys of SCRAM.
+        """
+        secret = prepared(password)
+        own = self._random(SALT)
+        return await self._workers.run(
+            lambda: Secrets(make(secret, own, self.parameters), make_keys(password, salt, self.parameters.iterations))
+        )
+
+    async def keys(self, password: str, salt: bytes) -> str:
+        """
+        The keys of SCRAM alone, empty where there cannot be any.
+
+        :raises TryLater: too many hashes are waiting.
+        """
+        if not has_keys(password):
+            return ""
+        return await self._workers.run(lambda: make_keys(password, salt, self.parameters.iterations))
 
     async def check(self, account: AccountId | None, stored: str, password: str) -> bool:
         """
@@ -194,6 +230,21 @@ def make(secret: bytes, salt: bytes, parameters: Parameters) -> str:
     except HashingError:
         raise TryLater from None
     return encoded.decode("ascii")
+
+
+def has_keys(password: str) -> bool:
+    """Whether a password has a prepared form, so that there can be keys of SCRAM."""
+    try:
+        return bool(saslprep(password, stored=True))
+    except NotPrepared:
+        return False
+
+
+def make_keys(password: str, salt: bytes, iterations: int) -> str:
+    """Compute new keys of SCRAM, empty where there cannot be any; for a worker."""
+    if not has_keys(password):
+        return ""
+    return scram.write_keys(scram.keys_of(scram.derive(password, salt, iterations, stored=True), salt, iterations))
 
 
 def fits(stored: str, secret: bytes) -> bool:

@@ -12,6 +12,7 @@ Times are seconds since 1970.  Values only ever reach SQL as bound parameters.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -65,10 +66,18 @@ CREATE INDEX alias_targets_by_key ON alias_targets (key);
 CREATE INDEX alias_targets_by_base ON alias_targets (base);
 """
 
-MIGRATIONS: Sequence[Migration] = (script(SCHEMA),)
+
+def add_scram(connection: sqlite3.Connection) -> None:
+    """Keys of SCRAM, for whoever logs in from now on, and the secret that salts are made of."""
+    connection.execute("ALTER TABLE accounts ADD COLUMN scram TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE TABLE secret (value BLOB NOT NULL) STRICT")
+    connection.execute("INSERT INTO secret (value) VALUES (?)", (secrets.token_bytes(32),))
+
+
+MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram)
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
-ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash FROM accounts"
+ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram FROM accounts"
 
 
 class SqliteTables:
@@ -85,6 +94,11 @@ class SqliteTables:
     def _one(self, statement: str, value: str) -> Record | None:
         row = self._connection.execute(statement, (value,)).fetchone()
         return None if row is None else record_of(row)
+
+    def secret(self) -> bytes:
+        """See :class:`launcelot.accounts.tables.View`."""
+        value: bytes = self._connection.execute("SELECT value FROM secret").fetchone()[0]
+        return value
 
     def account_named(self, name: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -115,10 +129,10 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.Tables`."""
         account = record.account
         self._connection.execute(
-            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key,"
+            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created, scram)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key,"
             " local = excluded.local, domain = excluded.domain, quota = excluded.quota, enabled = excluded.enabled,"
-            " hash = excluded.hash",
+            " hash = excluded.hash, scram = excluded.scram",
             (
                 account.id,
                 account.name,
@@ -129,6 +143,7 @@ class SqliteTables:
                 int(account.enabled),
                 record.hash,
                 self._now,
+                record.scram,
             ),
         )
 
@@ -178,6 +193,7 @@ class CachedView:
         self._named: dict[str, Record | None] = {}
         self._accounts: dict[str, Record | None] = {}
         self._aliases: dict[str, Alias | None] = {}
+        self._secret = b""
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Answer from one consistent state, which is the last committed one."""
@@ -191,6 +207,12 @@ class CachedView:
             return question(self)
         finally:
             self.connection.execute("ROLLBACK")
+
+    def secret(self) -> bytes:
+        """See :class:`launcelot.accounts.tables.View`."""
+        if not self._secret:
+            self._secret = self._tables.secret()
+        return self._secret
 
     def account_named(self, name: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -289,7 +311,7 @@ def cached(cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
         return value
 
 
-def record_of(row: tuple[str, str, str, str, int, int, str]) -> Record:
+def record_of(row: tuple[str, str, str, str, int, int, str, str]) -> Record:
     """An account from its row of :data:`ACCOUNT`."""
-    id, name, local, domain, quota, enabled, encoded = row
-    return Record(Account(AccountId(id), name, Address(local, domain), quota, bool(enabled)), encoded)
+    id, name, local, domain, quota, enabled, encoded, scram = row
+    return Record(Account(AccountId(id), name, Address(local, domain), quota, bool(enabled)), encoded, scram)

@@ -18,14 +18,23 @@ from launcelot.message.address import Address, split_detail
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An account with what nobody outside this package sees: its encoded password hash."""
+    """
+    An account with what nobody outside this package sees.
+
+    :ivar hash: of the password, encoded.
+    :ivar scram: what :func:`launcelot.core.scram.read_keys` reads; empty where there are no keys yet, or cannot be any.
+    """
 
     account: Account
     hash: str = field(repr=False)
+    scram: str = field(default="", repr=False)
 
 
 class View(Protocol):
     """One consistent state of the tables."""
+
+    def secret(self) -> bytes:
+        """32 octets that were drawn when the tables were made and that nobody outside knows."""
 
     def account_named(self, name: str) -> Record | None:
         """The account with this canonical name."""

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcelot.core.scram import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS
 from launcelot.core.settings import setting
 
 CONFIG_VERSION = 1
@@ -63,6 +64,13 @@ class AccountSettings:
     )
     hash_memory: int = setting(19_456, "Memory of one argon2id hash.", unit="KiB", minimum=8_192, maximum=262_144)
     hash_passes: int = setting(2, "Passes of one argon2id hash over its memory.", unit="passes", minimum=1, maximum=16)
+    scram_iterations: int = setting(
+        ITERATIONS,
+        "Of PBKDF2 in the keys kept for SCRAM-SHA-256; each log-in with SCRAM costs the client that many.",
+        unit="iterations",
+        minimum=LEAST_ITERATIONS,
+        maximum=MOST_ITERATIONS,
+    )
 
 
 @dataclass(frozen=True)

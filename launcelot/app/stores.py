@@ -106,7 +106,7 @@ def build_accounts(configuration: Configuration, make: MakeWorkers, writer: Work
     settings = configuration.accounts
     hasher = Hasher(
         make("passwords", settings.hash_threads, settings.hash_waiting),
-        Parameters(settings.hash_passes, settings.hash_memory),
+        Parameters(settings.hash_passes, settings.hash_memory, iterations=settings.scram_iterations),
     )
     database = Database(configuration.data / "accounts.sqlite", ACCOUNT_MIGRATIONS, writer, readers)
     return SqliteDirectory(database, configuration.daemon.domains, hasher, fresh_id)
