@@ -34,7 +34,7 @@ from launcelot.mailstore.query import (
     Uids,
 )
 from launcelot.message.analysis import body_text, header_text
-from launcelot.message.headers import Buffer
+from launcelot.message.headers import Buffer, find_header_end
 from launcelot.message.structure import Part, parse
 
 MAX_DEPTH = 100
@@ -87,9 +87,13 @@ class Text:
         self._header: str | None = None
         self._body: str | None = None
 
+    def _read(self) -> None:
+        if not self._buffer:
+            self._buffer = self._octets()[:MAX_OCTETS]
+
     def _parsed(self) -> Part:
         if self._part is None:
-            self._buffer = self._octets()[:MAX_OCTETS]
+            self._read()
             self._part = parse(self._buffer)
         return self._part
 
@@ -97,8 +101,10 @@ class Text:
     def header(self) -> str:
         """The header, folded, a field on each line."""
         if self._header is None:
-            part = self._parsed()
-            self._header = header_text(self._buffer, part).casefold()
+            # Found without looking at the parts, which takes most of the time.
+            self._read()
+            top = Part(0, find_header_end(self._buffer), {})
+            self._header = header_text(self._buffer, top).casefold()
         return self._header
 
     @property
@@ -106,7 +112,7 @@ class Text:
         """All text below the header, folded; parts are kept apart."""
         if self._body is None:
             part = self._parsed()
-            self._body = "\n".join(body_text(self._buffer, part)).casefold()
+            self._body = "\n".join(body_text(self._buffer, part, MAX_OCTETS)).casefold()
         return self._body
 
     def has_field(self, name: str, text: str) -> bool:

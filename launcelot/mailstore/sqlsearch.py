@@ -2,8 +2,8 @@
 Searching in an account's mail file.
 
 What columns can answer is said in SQL, every value as a parameter; what needs decoded text is looked at message by message
-(:mod:`launcelot.mailstore.search`) among those that the SQL part lets through.  Very large queries are not put into SQL,
-which bounds the depth of its expressions.
+(:mod:`launcelot.mailstore.search`) among those that columns and the text index let through.  Very large queries are not put
+into SQL, which bounds the depth of its expressions.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from launcelot.mailstore.query import (
     Uids,
 )
 from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
+from launcelot.mailstore.textindex import exists, narrowed
 
 SLICE = 100
 """Messages whose text is looked at in one go of a reader thread."""
@@ -60,12 +61,15 @@ def begin(connection: Connection, mailbox: int, query: Query) -> tuple[Query | N
     said: list[Condition] = []
     rest: list[Query] = []
     terms = 0
+    sayer = (lambda inner: condition_of(inner, keywords)) if exists(connection) else None
     for part in parts:
         terms += _terms(part)
-        condition = condition_of(part, keywords) if terms <= MAX_TERMS and _levels(part) <= MAX_LEVELS else None
+        sayable = terms <= MAX_TERMS and _levels(part) <= MAX_LEVELS
+        condition = condition_of(part, keywords) if sayable else None
         if condition is None:
             rest.append(part)
-        else:
+            condition = narrowed(part, sayer) if sayable and sayer else None
+        if condition is not None:
             said.append(condition)
     where = " AND ".join(["m.mailbox = ?", *(statement for statement, _ in said)])
     values = [mailbox, *(value for _, some in said for value in some)]

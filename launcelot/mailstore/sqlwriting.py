@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from launcelot.core.errors import OverQuota
-from launcelot.mailstore import sqlrows, tree
+from launcelot.mailstore import sqlrows, textindex, tree
+from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
 from launcelot.mailstore.interface import INBOX, Appended, Copied, MessageState, StoreMode
@@ -195,6 +196,7 @@ class Writing:
                 text(analysis.sort_cc),
                 None if analysis.message_id is None else text(analysis.message_id),
                 text("\n".join(analysis.references)),
+                checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK)),
             ),
         )
         content = cursor.lastrowid or 0
@@ -269,6 +271,7 @@ class Writing:
             [(number << CHUNK_BITS, (number + 1 << CHUNK_BITS) - 1) for (number,) in unused],
         )
         self.connection.executemany("DELETE FROM contents WHERE number = ?", unused)
+        textindex.forget(self.connection, [number for (number,) in unused])
 
     def _transfer(self, mailbox: int, rows: Sequence[Row], to: Numbers) -> Copied:
         source = sqlrows.keywords_of(self.connection, mailbox)
@@ -424,6 +427,7 @@ _ROWS = """
 _ADD_CONTENT = """
     INSERT INTO contents (
         uses, email_id, size, header_size, sent, sent_zone, sent_day, envelope, body, body_structure, parts,
-        subject, base_subject, from_key, to_key, cc_key, bcc_key, sort_from, sort_to, sort_cc, message_id, references_to
-    ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        subject, base_subject, from_key, to_key, cc_key, bcc_key, sort_from, sort_to, sort_cc, message_id, references_to,
+        checksum
+    ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """

@@ -1,0 +1,230 @@
+"""
+The text index of an account's mail file: which contents may hold a string.
+
+It is an FTS5 table of trigrams (``texts``, its rows numbered like ``contents``) that keeps neither texts nor positions: about
+an eighth of the mail's size.  A search takes from it who *may* match, and every one of those is looked at as without an
+index (:mod:`launcelot.mailstore.search`), so the index makes answers quick and cannot make them wrong, if only nothing is
+missing in it:
+
+- What is indexed is the text that is searched, folded in the same way: header, then body.
+- Contents above ``upkeep.indexed_to`` are not in it yet, and those in ``unindexed`` never (their text is longer than
+  :data:`MAX_TEXT`): both count as candidates.  So a message is found from the moment it is stored, and indexing can wait
+  for a quiet moment: in the delivery's own transaction it would cost more than all the rest of it.
+- Needles with fewer than three characters have no trigram; the index says nothing about them.
+
+Rows of contents that have gone stay until the index is made anew; numbers of contents are never used again.  Where SQLite
+has no FTS5 or no trigrams, everything works without the table.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launcelot.mailstore import search
+from launcelot.mailstore.query import And, Contains, Field, Header, Or, Query
+from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
+from launcelot.mailstore.sqlrows import text
+
+MAX_TEXT = 1 << 20
+"""Characters of a text that is indexed; a longer one is always looked at."""
+SLICE_CONTENTS = 64
+"""Contents indexed in one transaction at most; they take some ten milliseconds."""
+SLICE_OCTETS = 1 << 20
+"""Octets of contents past which a slice takes no more."""
+MAX_TRIGRAMS = 24
+"""Trigrams of one needle that are asked for; more would only say the same again."""
+LARGEST_WASTE = 1_000
+"""Rows of contents that have gone which are always borne with; past that, half of the index."""
+
+Condition = tuple[str, list[Any]]
+
+Said = Callable[[Query], Condition | None]
+"""Says a query in SQL, or cannot."""
+
+
+@functools.cache
+def available() -> bool:
+    """Whether this SQLite has FTS5 with trigrams."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(_CREATE)
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+# -- asking --------------------------------------------------------------------------------------------------------
+
+
+def exists(connection: sqlite3.Connection) -> bool:
+    """Whether the file has an index that can be asked."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone() is not None
+    return found and available()
+
+
+def narrowed(query: Query, said: Said) -> Condition | None:
+    """
+    What every match of a query fulfils, over ``messages AS m``; None if nothing useful is known.
+
+    :param said: says in SQL what columns can answer.
+    """
+    condition = said(query)
+    if condition is not None:
+        return condition
+    if isinstance(query, And):
+        return _joined([one for one in (narrowed(inner, said) for inner in query.queries) if one is not None], " AND ")
+    if isinstance(query, Or):
+        parts = [narrowed(inner, said) for inner in query.queries]
+        return None if None in parts else _joined([one for one in parts if one is not None], " OR ")
+    match = match_of(query)
+    return None if match is None else (_MAY_MATCH, [match])
+
+
+def match_of(query: Query) -> str | None:
+    """What FTS5 is asked for a string in the text or in a header; None if there is no trigram to ask for."""
+    if isinstance(query, Contains) and query.field in (Field.BODY, Field.TEXT):
+        needles = [query.text]
+    elif isinstance(query, Header):
+        needles = [query.name, query.text]
+    else:
+        return None
+    wanted = [trigram for needle in needles for trigram in trigrams(needle)]
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in wanted) or None
+
+
+def trigrams(needle: str) -> Sequence[str]:
+    """The different trigrams of a needle, of very many some from everywhere."""
+    plain = indexable(needle.casefold())
+    found = list(dict.fromkeys(plain[start : start + 3] for start in range(len(plain) - 2)))
+    step = -(-len(found) // MAX_TRIGRAMS)
+    return found[::step] if found else found
+
+
+def indexable(folded: str) -> str:
+    """The folded text, character by character, as SQLite can hold it: FTS5 stops reading at a NUL."""
+    return text(folded.replace("\0", "\1"))
+
+
+# -- making --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """
+    Texts that come next.
+
+    :ivar after: how far the index reached when they were read.
+    :ivar upto: how far it reaches with them.
+    :ivar long: contents whose text is too long, or cannot be read.
+    """
+
+    after: int
+    upto: int
+    texts: Sequence[tuple[int, str]]
+    long: Sequence[int]
+
+
+def pending(connection: sqlite3.Connection) -> int:
+    """Contents that are still to be indexed."""
+    rows: int = connection.execute(
+        "SELECT count(*) FROM contents WHERE number > (SELECT indexed_to FROM upkeep)"
+    ).fetchone()[0]
+    return rows
+
+
+def gather(connection: sqlite3.Connection) -> Slice | None:
+    """The next texts, decoded; None when there is nothing to be indexed."""
+    if not available():
+        return None
+    after: int = connection.execute("SELECT indexed_to FROM upkeep").fetchone()[0]
+    rows = connection.execute(
+        "SELECT number, size FROM contents WHERE number > ? ORDER BY number LIMIT ?", (after, SLICE_CONTENTS)
+    ).fetchall()
+    texts: list[tuple[int, str]] = []
+    long: list[int] = []
+    upto = octets = 0
+    for number, size in rows:
+        upto = number
+        folded = _folded(connection, number, size)
+        if folded is None or len(folded) > MAX_TEXT:
+            long.append(number)
+        else:
+            texts.append((number, indexable(folded)))
+        octets += size
+        if octets > SLICE_OCTETS:
+            break
+    return Slice(after, upto, texts, long) if rows else None
+
+
+def add(connection: sqlite3.Connection, some: Slice) -> bool:
+    """Put texts into the index; False if somebody else has done it."""
+    done: int = connection.execute("SELECT indexed_to FROM upkeep").fetchone()[0]
+    if done != some.after:
+        return False
+    if not exists(connection):
+        connection.execute(_CREATE)
+    connection.executemany("INSERT INTO texts (rowid, text) VALUES (?, ?)", some.texts)
+    connection.executemany("INSERT INTO unindexed VALUES (?)", [(number,) for number in some.long])
+    connection.execute("UPDATE upkeep SET indexed_to = ?, indexed = indexed + ?", (some.upto, len(some.texts)))
+    return True
+
+
+def forget(connection: sqlite3.Connection, contents: Iterable[int]) -> None:
+    """Note that contents have gone."""
+    gone = [(number,) for number in contents]
+    connection.executemany("UPDATE upkeep SET gone = gone + 1 WHERE indexed_to >= ?", gone)
+    connection.executemany("DELETE FROM unindexed WHERE content = ?", gone)
+
+
+def wasteful(connection: sqlite3.Connection) -> bool:
+    """Whether most of the index is of contents that have gone."""
+    row = connection.execute("SELECT gone > ? + indexed / 2 FROM upkeep", (LARGEST_WASTE,)).fetchone()
+    return bool(row[0])
+
+
+def reset(connection: sqlite3.Connection) -> None:
+    """Empty the index, to be made anew; until it is, everything not in it is looked at."""
+    connection.execute("DELETE FROM unindexed")
+    connection.execute("UPDATE upkeep SET indexed_to = 0, indexed = 0, gone = 0")
+    if exists(connection):
+        connection.execute("DROP TABLE texts")
+
+
+def _folded(connection: sqlite3.Connection, content: int, size: int) -> str | None:
+    """The text that is searched; None if octets of it are missing."""
+    first = content << CHUNK_BITS
+    rows = connection.execute(
+        "SELECT octets FROM chunks WHERE number BETWEEN ? AND ? ORDER BY number",
+        (first, first + (min(size, search.MAX_OCTETS) >> _CHUNK_SHIFT)),
+    )
+    octets = b"".join(piece for (piece,) in rows)
+    if len(octets) < min(size, search.MAX_OCTETS):
+        return None
+    looked_at = search.Text(lambda: octets)
+    return f"{looked_at.header}\n{looked_at.body}"
+
+
+def _joined(conditions: Sequence[Condition], word: str) -> Condition | None:
+    if not conditions:
+        return None
+    return "(" + word.join(statement for statement, _ in conditions) + ")", [
+        value for _, values in conditions for value in values
+    ]
+
+
+_CHUNK_SHIFT = CHUNK.bit_length() - 1
+_CREATE = """
+    CREATE VIRTUAL TABLE texts
+    USING fts5 (text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')
+"""
+_MAY_MATCH = """(
+    m.content > (SELECT indexed_to FROM upkeep)
+    OR m.content IN (SELECT rowid FROM texts WHERE texts MATCH ?)
+    OR m.content IN (SELECT content FROM unindexed)
+)"""
