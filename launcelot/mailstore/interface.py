@@ -30,6 +30,8 @@ from launcelot.workers.staging import Buffer
 INBOX = "INBOX"
 SEPARATOR = "/"
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
+Furnishing = Sequence[tuple[str, str]]
+"""Names and special uses of the mailboxes that a new account has besides INBOX, subscribed."""
 MAX_KEYWORDS = 64
 """Keywords a mailbox takes; more are refused with LimitReached."""
 
@@ -382,7 +384,7 @@ class MailStore(Protocol):
 
     async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
         """
-        An account's mail, made with an INBOX at first use.
+        An account's mail, made with an INBOX and the store's :data:`Furnishing` at first use.
 
         :param quota: octets it may hold; 0 for no limit.
         """

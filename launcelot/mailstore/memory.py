@@ -14,7 +14,7 @@ from launcelot.core.ids import AccountId
 from launcelot.mailstore import tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import sort_out
-from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Furnishing, Mailbox, MailboxInfo, Usage
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
 from launcelot.mailstore.names import canonical, known, order
@@ -43,11 +43,13 @@ class MemoryMailStore:
 
     :param now: the wall clock, aware.
     :param ids: gives a fresh identifier each time.
+    :param furnishing: what a new account has besides INBOX; its names are possible ones.
     """
 
-    def __init__(self, now: Callable[[], datetime], ids: Callable[[], str]) -> None:
+    def __init__(self, now: Callable[[], datetime], ids: Callable[[], str], furnishing: Furnishing = ()) -> None:
         self._now = now
         self._ids = ids
+        self._furnishing = tuple(furnishing)
         self._accounts: dict[AccountId, Holdings] = {}
 
     async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
@@ -57,6 +59,9 @@ class MemoryMailStore:
             holdings = self._accounts[account] = Holdings()
             mail = MemoryAccountMail(holdings, quota, self._now, self._ids)
             mail.add_shelf(INBOX, "")
+            for name, special_use in self._furnishing:
+                await mail.create(name, special_use)
+                await mail.subscribe(name)
             return mail
         return MemoryAccountMail(holdings, quota, self._now, self._ids)
 

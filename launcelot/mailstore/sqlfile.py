@@ -8,10 +8,11 @@ still happen.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,8 +21,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from launcelot.core.errors import Gone, InUse, Refusal
-from launcelot.mailstore.interface import INBOX, Draft
+from launcelot.core.errors import Gone, InUse, Refusal, TryLater
+from launcelot.mailstore.interface import INBOX, Draft, Furnishing
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.watchers import Watchers
@@ -33,6 +34,8 @@ from launcelot.workers.staging import Buffer
 T = TypeVar("T")
 
 FILE_NAME = "mail.db"
+LOCK_NAME = "maildrop.lock"
+"""Beside it: whoever has the account for himself, in whatever process, holds a flock(2) on this."""
 ANALYSE_ASIDE = 65_536
 """Octets from which on a body is analysed in a reader thread, before it takes part in a transaction."""
 
@@ -44,6 +47,7 @@ class AccountFile:
     :param folder: the account's folder; made with mode 0700 when the file is.
     :param used: told each time the database is asked for, so that the store can close those not used for long.
     :param held: told when there is something to remember, so that the store does not forget this object.
+    :param furnishing: what a new file has besides INBOX.
     """
 
     log = Logger(namespace="launcelot.mailstore")
@@ -57,6 +61,7 @@ class AccountFile:
         ids: Callable[[], str],
         used: Callable[[AccountFile], None],
         held: Callable[[AccountFile], None],
+        furnishing: Furnishing = (),
     ) -> None:
         self.folder = folder
         self._watchers = Watchers()
@@ -68,6 +73,7 @@ class AccountFile:
         self._ids = ids
         self._used = used
         self._held = held
+        self._furnishing = furnishing
         self._database: Database | None = None
         self._busy = 0
         self._quiet: list[Deferred[None]] = []
@@ -95,22 +101,37 @@ class AccountFile:
 
     def lock(self) -> Callable[[], None]:
         """
-        Take the account for one session.
+        Take the account for one session, of all processes; the kernel lets go of it should ours be killed.
 
         :raises InUse: another session has it.
+        :raises TryLater: the lock's file cannot be opened.
         """
         self.check()
-        if self._locked:
-            raise InUse("another session has the mailbox open")
+        descriptor = self._lock_file()
         self._locked = True
         self._held(self)
-        taken = [self]
+        taken = [descriptor]
 
         def release() -> None:
             while taken:
-                taken.pop()._locked = False
+                self._locked = False
+                os.close(taken.pop())
 
         return release
+
+    def _lock_file(self) -> int:
+        # Never the database itself: closing any descriptor of it would drop SQLite's own locks.
+        try:
+            descriptor = os.open(self.folder / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self.log.error("cannot lock {folder}: {error}", folder=str(self.folder), error=str(error))
+            raise TryLater("storage is not available") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise InUse("another session has the mailbox open") from error
+        return descriptor
 
     # -- opening and closing -------------------------------------------------------------------------------------
 
@@ -146,7 +167,7 @@ class AccountFile:
         database = Database(self.folder / FILE_NAME, MIGRATIONS, self._writer, self._readers)
         await database.open()
         if database.read(_is_new):
-            await database.write(self._make_inbox)
+            await database.write(self._furnish)
         self._database = database
 
     def _make_folder(self) -> None:
@@ -155,9 +176,12 @@ class AccountFile:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             sync_directory(self.folder.parent)
 
-    def _make_inbox(self, connection: sqlite3.Connection) -> None:
+    def _furnish(self, connection: sqlite3.Connection) -> None:
         if _is_new(connection):
-            Writing(connection, 0, self._now, self._ids).add_mailbox(INBOX, "")
+            writing = Writing(connection, 0, self._now, self._ids)
+            writing.add_mailbox(INBOX, "")
+            for name, special_use in self._furnishing:
+                writing.subscribe(writing.create(name, special_use), True)
 
     def _end_opening(self, result: Any) -> None:
         self._opening = False
@@ -186,6 +210,11 @@ class AccountFile:
         """Close the database for good and remove the folder."""
         await self.end(Gone)
         await self._writer.run(self._remove_folder)
+        self._watchers.notify_all()
+
+    async def leave(self) -> None:
+        """Close the database for good, because another process is about to remove the folder."""
+        await self.end(Gone)
         self._watchers.notify_all()
 
     def _remove_folder(self) -> None:
@@ -227,7 +256,16 @@ class AccountFile:
             return outcome
         result, touched = outcome
         self._watchers.notify(touched)
+        if touched:
+            self._wrote(self, touched)
         return result
+
+    def changed(self, mailboxes: Iterable[int] | None) -> None:
+        """Another process has changed these mailboxes, or any of them."""
+        if mailboxes is None:
+            self._watchers.notify_all()
+        else:
+            self._watchers.notify(mailboxes)
 
     def _have_read(self, outcome: T) -> T:
         self._busy -= 1

@@ -10,7 +10,7 @@ What is left out: threads of messages (``thread_id`` is kept empty), and forgett
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
-from launcelot.mailstore.interface import AccountMail
+from launcelot.mailstore.interface import AccountMail, Furnishing
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.workers.interface import Workers
@@ -41,6 +41,9 @@ class SqliteMailStore:
     :param now: the wall clock, aware; called in the writers' threads, like ``ids``.
     :param ids: gives a fresh identifier each time.
     :param open_files: largest number of unused files left open.
+    :param wrote: told of every change that is on disk, by account and mailboxes, so that other processes' stores on the
+        same folder can be told with :meth:`changed`.
+    :param furnishing: what a new account has besides INBOX; its names are possible ones.
 
     The workers belong to the caller, who closes them after the store.
     """
@@ -53,6 +56,7 @@ class SqliteMailStore:
         now: Callable[[], datetime],
         ids: Callable[[], str],
         open_files: int = OPEN_FILES,
+        furnishing: Furnishing = (),
     ) -> None:
         self._folder = folder
         self._writers = tuple(writers)
@@ -60,6 +64,8 @@ class SqliteMailStore:
         self._now = now
         self._ids = ids
         self._limit = max(open_files, 1)
+        self._wrote = wrote
+        self._furnishing = tuple(furnishing)
         # Who uses an account holds its file; the store itself holds those that are open, watched or locked.
         self._files: WeakValueDictionary[AccountId, AccountFile] = WeakValueDictionary()
         self._held: dict[AccountFile, None] = {}
@@ -92,11 +98,51 @@ class SqliteMailStore:
         try:
             await file.remove()
         finally:
-            self._files.pop(account, None)
+            self._end_removal(account, file)
+
+    # -- other processes -----------------------------------------------------------------------------------------
+
+    def changed(self, account: AccountId, mailboxes: Iterable[int] | None = None) -> None:
+        """Another process has changed some mailboxes of an account; None for any of them."""
+        file = self._files.get(account)
+        if file is not None:
+            file.changed(mailboxes)
+
+    def changed_somewhere(self) -> None:
+        """Other processes may have changed anything."""
+        for file in list(self._files.values()):
+            file.changed(None)
+
+    async def leave(self, account: AccountId) -> Callable[[], None]:
+        """
+        Let go of an account that another process is about to remove; sessions that have it open find it gone.
+
+        :returns: called when it has been removed; until then whoever asks for the account waits.
+        """
+        while account in self._removals:
+            await shielded(self._removals[account])
+        removed: Deferred[None] = Deferred()
+        self._removals[account] = removed
+        file = self._files.get(account)
+        try:
+            if file is not None:
+                await file.leave()
+        except BaseException:
+            self._end_removal(account, file)
+            raise
+        return lambda: self._end_removal(account, file)
+
+    def _end_removal(self, account: AccountId, file: AccountFile | None) -> None:
+        self._files.pop(account, None)
+        if file is not None:
             self._open.pop(file, None)
             self._held.pop(file, None)
-            del self._removals[account]
+        removed = self._removals.pop(account, None)
+        if removed is not None:
             removed.callback(None)
+
+    def _have_written(self, file: AccountFile, mailboxes: Sequence[int]) -> None:
+        self._wrote(AccountId(file.folder.name), mailboxes)
 
     async def close(self) -> None:
         """Finish what is being written and let go of the files; refuse everything that comes later."""
@@ -113,7 +159,9 @@ class SqliteMailStore:
                 raise Invalid("impossible account id")
             writer = self._writers[crc32(account.encode()) % len(self._writers)]
             folder = self._folder / account
-            file = AccountFile(folder, writer, self._readers, self._now, self._ids, self._use, self._hold)
+            file = AccountFile(
+                folder, writer, self._readers, self._now, self._ids, self._use, self._hold, self._furnishing
+            )
             self._files[account] = file
         return file
 
