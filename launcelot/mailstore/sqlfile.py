@@ -25,6 +25,7 @@ from launcelot.core.errors import Gone, InUse, Refusal, TryLater
 from launcelot.mailstore.interface import INBOX, Draft, Furnishing
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.tending import Tending, next_piece
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.database import Database, sync_directory
@@ -47,6 +48,7 @@ class AccountFile:
     :param folder: the account's folder; made with mode 0700 when the file is.
     :param used: told each time the database is asked for, so that the store can close those not used for long.
     :param held: told when there is something to remember, so that the store does not forget this object.
+    :ivar tending: told of changes, if anybody does in quiet moments what can wait.
     :param furnishing: what a new file has besides INBOX.
     """
 
@@ -62,11 +64,13 @@ class AccountFile:
         used: Callable[[AccountFile], None],
         held: Callable[[AccountFile], None],
         furnishing: Furnishing = (),
+        wrote: Callable[[AccountFile, Sequence[int]], None] = lambda file, mailboxes: None,
     ) -> None:
         self.folder = folder
         self._watchers = Watchers()
         self._locked = False
         self.ended: type[Refusal] | None = None
+        self.tending: Tending | None = None
         self._writer = writer
         self._readers = readers
         self._now = now
@@ -74,6 +78,7 @@ class AccountFile:
         self._used = used
         self._held = held
         self._furnishing = furnishing
+        self._wrote = wrote
         self._database: Database | None = None
         self._busy = 0
         self._quiet: list[Deferred[None]] = []
@@ -239,6 +244,23 @@ class AccountFile:
 
     async def write(self, job: Callable[[Writing], T], quota: int = 0) -> T:
         """Run a change and tell the watchers of every mailbox it touched; what it returns is on disk."""
+        self.wants_tending()
+        return await self._write(job, quota)
+
+    def wants_tending(self) -> None:
+        """Have the file tended when it is quiet."""
+        if self.tending is not None:
+            self.tending.changed(self)
+
+    async def tend(self) -> bool:
+        """Do one piece of what can wait for a quiet moment, off the reactor thread; False if there is none left."""
+        piece = await self.read_aside(next_piece)
+        if piece is None:
+            return False
+        await self._write(lambda writing: piece(writing.connection))
+        return True
+
+    async def _write(self, job: Callable[[Writing], T], quota: int = 0) -> T:
         database = await self.opened()
 
         def run(connection: sqlite3.Connection) -> tuple[T, list[int]]:

@@ -4,7 +4,7 @@ Mail in SQLite: one file for each account, so that an account can be copied, mov
 ``<folder>/<account id>/mail.db`` is opened at first use; of those open, the ones longest unused are closed when there are more
 than ``open_files``, watched or not.  An account's file is always written by the same one of a few threads.
 
-What is left out: threads of messages (``thread_id`` is kept empty), and forgetting old entries of the expunge log.
+What is left out: threads of messages (``thread_id`` is kept empty).
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from weakref import WeakValueDictionary
 from zlib import crc32
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.mailstore.interface import AccountMail, Furnishing
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
+from launcelot.mailstore.tending import Tending
 from launcelot.workers.interface import Workers
 
 OPEN_FILES = 500
@@ -44,6 +46,7 @@ class SqliteMailStore:
     :param wrote: told of every change that is on disk, by account and mailboxes, so that other processes' stores on the
         same folder can be told with :meth:`changed`.
     :param furnishing: what a new account has besides INBOX; its names are possible ones.
+    :param clock: monotonic; with one, files are tended in quiet moments (:mod:`launcelot.mailstore.tending`).
 
     The workers belong to the caller, who closes them after the store.
     """
@@ -57,6 +60,8 @@ class SqliteMailStore:
         ids: Callable[[], str],
         open_files: int = OPEN_FILES,
         furnishing: Furnishing = (),
+        wrote: Callable[[AccountId, Sequence[int]], None] = lambda account, mailboxes: None,
+        clock: IReactorTime | None = None,
     ) -> None:
         self._folder = folder
         self._writers = tuple(writers)
@@ -69,6 +74,7 @@ class SqliteMailStore:
         # Who uses an account holds its file; the store itself holds those that are open, watched or locked.
         self._files: WeakValueDictionary[AccountId, AccountFile] = WeakValueDictionary()
         self._held: dict[AccountFile, None] = {}
+        self._tending = None if clock is None else Tending(clock)
         self._sweep_at = SWEEP
         self._removals: dict[AccountId, Deferred[None]] = {}
         self._closed = False
@@ -147,6 +153,8 @@ class SqliteMailStore:
     async def close(self) -> None:
         """Finish what is being written and let go of the files; refuse everything that comes later."""
         self._closed = True
+        if self._tending is not None:
+            self._tending.close()
         for file in list(self._files.values()):
             await file.end(TryLater)
         self._open.clear()
@@ -160,8 +168,17 @@ class SqliteMailStore:
             writer = self._writers[crc32(account.encode()) % len(self._writers)]
             folder = self._folder / account
             file = AccountFile(
-                folder, writer, self._readers, self._now, self._ids, self._use, self._hold, self._furnishing
+                folder,
+                writer,
+                self._readers,
+                self._now,
+                self._ids,
+                self._use,
+                self._hold,
+                self._furnishing,
+                self._have_written,
             )
+            file.tending = self._tending
             self._files[account] = file
         return file
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +49,9 @@ CHECKPOINT_WAL = 16 << 20
 
 OVERDUE_WAL = 64 << 20
 """Octets by which the log may grow before it is moved into the file although jobs wait."""
+
+PATIENCE = 10.0
+"""Seconds that another process which has the file to itself is waited for, off the reactor thread."""
 
 READ_CACHE_KIB = 512
 """Pages kept by each reading connection; there may be thousands of them."""
@@ -133,7 +137,7 @@ class Database:
                 sync_directory(self.path.parent)
             connection = connect(self.path)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                keep_log(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=0")
                 connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_WAL}")
@@ -342,6 +346,8 @@ class Database:
     def _close_writing(self) -> None:
         if self._writing is not None:
             try:
+                # Others' readers and writers, in this process or another, are not waited for.
+                self._writing.execute("PRAGMA busy_timeout=0")
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 self.log.error("checkpoint of {path}: {error}", path=str(self.path), error=str(error))
@@ -364,11 +370,30 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     """A connection that trusts nothing the file says about functions and views, with explicit transactions only."""
     mode = "ro" if read_only else "rw"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=PATIENCE
     )
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute(f"PRAGMA cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}")
     return connection
+
+
+def keep_log(connection: sqlite3.Connection) -> None:
+    """
+    Put the file into WAL mode.
+
+    Two processes that make a file at once are in each other's way here, where SQLite itself does not wait.
+
+    :raises sqlite3.OperationalError: another process has the file to itself for longer than :data:`PATIENCE`.
+    """
+    limit = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > limit:
+                raise
+        time.sleep(0.005)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
