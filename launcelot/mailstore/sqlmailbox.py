@@ -129,6 +129,7 @@ class SqliteMailbox:
         )
         if plan is None:
             return candidates
+        self._file.wants_tending()
         found: list[int] = []
         for start in range(0, len(candidates), sqlsearch.SLICE):
             some = candidates[start : start + sqlsearch.SLICE]

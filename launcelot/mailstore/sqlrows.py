@@ -176,13 +176,21 @@ def changes_of(connection: sqlite3.Connection, mailbox: int, since: int) -> Chan
     numbers = numbers_of(connection, mailbox)
     if numbers.modseq <= since:
         return Changes(numbers.modseq, numbers.uid_next, (), ())
-    vanished = connection.execute(_VANISHED, (mailbox, fits(since)))
+    if _forgotten_to(connection, mailbox) > since:
+        # RFC 7162 section 3.2.5.1 has the client drop what it hears of, so naming every UID that is not there is right, too.
+        present = set(uids_of(connection, mailbox))
+        vanished = [uid for uid in range(1, numbers.uid_next) if uid not in present]
+    else:
+        vanished = [uid for (uid,) in connection.execute(_VANISHED, (mailbox, fits(since)))]
     return Changes(
-        numbers.modseq,
-        numbers.uid_next,
-        tuple(states_of(connection, mailbox, max(since, 0))),
-        tuple([uid for (uid,) in vanished]),
+        numbers.modseq, numbers.uid_next, tuple(states_of(connection, mailbox, max(since, 0))), tuple(vanished)
     )
+
+
+def _forgotten_to(connection: sqlite3.Connection, mailbox: int) -> int:
+    """The MODSEQ up to which it is no longer known what was removed."""
+    modseq: int = connection.execute("SELECT forgotten_to FROM mailboxes WHERE number = ?", (mailbox,)).fetchone()[0]
+    return modseq
 
 
 def messages_in(connection: sqlite3.Connection, mailbox: int) -> int:
@@ -194,6 +202,8 @@ def rows_since(connection: sqlite3.Connection, mailbox: int, since: int, limit: 
     """How many rows :func:`changes_of` would look at; it is not counted beyond ``limit`` for each kind."""
     if numbers_of(connection, mailbox).modseq <= since:
         return 0
+    if _forgotten_to(connection, mailbox) > since:
+        return limit
     values = (mailbox, fits(since), limit)
     rows: int = connection.execute(_CHANGED_ROWS, values).fetchone()[0]
     rows += connection.execute(_VANISHED_ROWS, values).fetchone()[0]
@@ -283,7 +293,10 @@ def _piece(connection: sqlite3.Connection, chunk: int, offset: int, length: int)
         with connection.blobopen("chunks", "octets", chunk, readonly=True) as blob:
             blob.seek(offset)
             return blob.read(length)
-    octets: bytes = connection.execute(statement, values).fetchone()[0]
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("octets of a message are missing; launcelot fsck tells of which")
+    octets: bytes = row[0]
     return octets
 
 
