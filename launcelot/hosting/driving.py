@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
+from inspect import CORO_CLOSED, getcoroutinestate, iscoroutine
 from types import coroutine
 from typing import Any, Protocol
 
@@ -91,6 +92,21 @@ class Driven:
             self._resume(self._coroutine.throw, CancelledError())
         elif waits_at is not None:
             waits_at.cancel()
+
+    @property
+    def running(self) -> bool:
+        """Whether the coroutine has not ended."""
+        return getcoroutinestate(self._coroutine) != CORO_CLOSED
+
+    def where(self) -> str:
+        """The innermost place in the coroutine's code that it waits at, for the log; empty if it has ended."""
+        at = ""
+        within: Any = self._coroutine
+        while iscoroutine(within) and within.cr_frame is not None:
+            code = within.cr_frame.f_code
+            at = f"{code.co_qualname} ({'/'.join(code.co_filename.split('/')[-2:])}, line {within.cr_frame.f_lineno})"
+            within = within.cr_await
+        return at
 
     def _fired(self, result: Any) -> None:
         if isinstance(result, Failure):

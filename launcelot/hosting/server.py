@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = Logger(namespace="launcelot.session")
 
+LEAVE_LIMIT = 60.0
+"""Seconds a session may go on, storing what is under way, after its connection has gone; past them it is told once more."""
+
 DRAIN_LIMIT = 30.0
 """Seconds a stopping service lets sessions finish what they are doing before it aborts them."""
 
@@ -33,6 +36,10 @@ DRAIN_LIMIT = 30.0
 def source_host(address: IAddress) -> str:
     """The peer's host for limits and logs; ``"unix"`` where the address has none."""
     return str(getattr(address, "host", "unix"))
+
+
+class Stuck(Exception):
+    """A session waited too long for something that is not its peer."""
 
 
 class ServerStream(Stream):
@@ -59,6 +66,7 @@ class ServerStream(Stream):
         self.session_id = ""
         self.source = ""
         self._serving: Driven | Deferred[None] | None = None
+        self._leaving: IDelayedCall | None = None
         self._began = 0.0
 
     async def serve(self) -> None:
@@ -77,6 +85,9 @@ class ServerStream(Stream):
 
     def begin(self) -> None:
         """Start the session; :class:`launcelot.hosting.prompt.PromptServer` has none to start."""
+        if self.factory.work_limit is not None:
+            self._work = self.factory.work_limit
+            self._watch("work", self._began + self._work)
         self._serving = serving = Driven(self._run(), self._served)
         serving.start()
 
@@ -117,18 +128,54 @@ class ServerStream(Stream):
         )
         self.write(self.internal_error)
 
+    def deadline_passed(self) -> None:
+        """Leave a peer that is too slow, and end a session that waits for what does not come."""
+        if self._waits_for != "work":
+            super().deadline_passed()
+            return
+        self._waits_for = ""
+        at = self._serving.where() if isinstance(self._serving, Driven) else ""
+        self._report(Failure(Stuck(f"{self._work:g} s at {at}")))
+        self.close()
+
+    def _leave(self) -> None:
+        """End the session's coroutine; whatever it does then, the connection is no longer counted."""
+        serving, self._serving = self._serving, None
+        if serving is None:
+            return
+        try:
+            serving.cancel()
+        except Exception:  # noqa: BLE001 - the edge: the canceller of what it waits for is not ours
+            self._report(Failure())
+        if isinstance(serving, Driven) and serving.running:
+            self._leaving = self.clock.callLater(LEAVE_LIMIT, self._insist, serving)
+
+    def _insist(self, serving: Driven) -> None:
+        self._leaving = None
+        self.site.counters.add(f"{self.factory.name}.errors.leaked")
+        log.error(
+            "{service} session {session} of {user!r} from {source} goes on without its connection, at {at}",
+            service=self.factory.name,
+            session=self.session_id,
+            user=self.user,
+            source=self.source,
+            at=serving.where(),
+        )
+        serving.cancel()
+
     def _served(self, failure: Failure | None) -> None:
-        if failure is not None and not failure.check(CancelledError):
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        if failure is not None and not (self._lost and failure.check(CancelledError)):
             self._report(failure)
-            self.abort()
+            self.close(linger=True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session and say so in one line."""
         parting = "" if self._closing else self.parting()
         super().connectionLost(reason)
-        serving, self._serving = self._serving, None
-        if serving is not None:
-            serving.cancel()
+        self._leave()
         if parting:
             self.outcome = parting
         self.factory.ended(self)
@@ -178,6 +225,8 @@ class ServerFactory(Factory):
     """Whether the protocol has a command that starts TLS."""
     refusal: ClassVar[bytes] = b""
     """What a peer is told when there are too many connections, complete with line end."""
+    work_limit: float | None = None
+    """Seconds a session may wait for something other than its peer; None for any time, and for guests five minutes."""
 
     def __init__(self, site: Site, name: str, count: ConnectionCount, implicit_tls: bool = False) -> None:
         self.site = site
@@ -197,7 +246,13 @@ class ServerFactory(Factory):
             self.site.counters.add(f"{self.name}.connections.refused")
             return _Refused(b"" if self.implicit_tls else self.refusal)
         self.site.counters.add(f"{self.name}.connections")
-        stream = self.make_stream()
+        try:
+            stream = self.make_stream()
+        except Exception:  # noqa: BLE001 - the edge: a bug in a protocol's making must neither count for ever nor close the port
+            self._count.release(source)
+            self.site.counters.add(f"{self.name}.errors.internal")
+            log.failure("internal error in {service} admitting {source}", service=self.name, source=source)
+            return None
         stream.admitted_as = source
         self.sessions.add(stream)
         return stream

@@ -110,6 +110,7 @@ class Stream(Source, Protocol):
         self._rate_seconds = math.inf
         self._window_left = 0
         self._window_end = math.inf
+        self._work = math.inf
         self._waits_for = ""
 
     # -- what Twisted calls --------------------------------------------------------------------------------------
@@ -175,6 +176,8 @@ class Stream(Source, Protocol):
             self._watch("", math.inf)
             if self._reader is not None:
                 self._await_input()
+            elif self._work < math.inf:
+                self._watch("work", self.clock.seconds() + self._work)
         self._wake_writer()
 
     def stopProducing(self) -> None:
@@ -256,6 +259,8 @@ class Stream(Source, Protocol):
             if self._waits_for == "input":
                 self._waits_for = ""
                 self.deadline = math.inf
+        if self._work < math.inf:
+            self._watch("work", self._turn_began + self._work)
         if self._position == len(self._input):
             self._raise_end(line_limit)
 
@@ -275,6 +280,8 @@ class Stream(Source, Protocol):
             if call.active():
                 call.cancel()
         self._turn_began = self.clock.seconds()
+        if self._work < math.inf:
+            self._watch("work", self._turn_began + self._work)
 
     def _raise_end(self, line_limit: int) -> None:
         if self._end is not None:
@@ -373,7 +380,7 @@ class Stream(Source, Protocol):
             deadline = self._total
         if deadline > self._window_end:
             deadline = self._window_end
-        if deadline < math.inf:
+        if deadline < math.inf or self._waits_for == "work":
             self._watch("input", deadline)
 
     def _watch(self, waits_for: str, deadline: float) -> None:
