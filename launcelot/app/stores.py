@@ -26,6 +26,7 @@ from launcelot.core.ids import AccountId, new_id
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
 from launcelot.hosting.descriptors import limit
+from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
@@ -123,9 +124,24 @@ async def open_accounts(configuration: Configuration) -> SqliteDirectory:
     return directory
 
 
-def build_mail(configuration: Configuration, writers: Sequence[Workers], readers: Workers) -> SqliteMailStore:
-    """The mail store alone."""
-    return SqliteMailStore(configuration.data / "mail", writers, readers, utc_now, fresh_id, mail_files(limit()))
+def build_mail(
+    configuration: Configuration, writers: Sequence[Workers], readers: Workers, clock: Any = None
+) -> SqliteMailStore:
+    """
+    The mail store alone.
+
+    :param clock: monotonic, for what waits for quiet moments; without one it is left to others.
+    """
+    return SqliteMailStore(
+        configuration.data / "mail",
+        writers,
+        readers,
+        utc_now,
+        fresh_id,
+        mail_files(limit()),
+        furnishing(configuration.accounts.mailboxes),
+        clock=clock,
+    )
 
 
 def mail_files(descriptors: int) -> int:
@@ -161,7 +177,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) ->
     """
     Everything in a prepared data folder; nothing is opened yet.
 
-    :param clock: monotonic, for the spool's timers.
+    :param clock: monotonic, for timers of the spool and of the mail store.
     """
     counters = Counters()
     writer = make("writer", 1, WAITING)
@@ -170,7 +186,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) ->
     mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
     staging = Staging(configuration.data / "staging", disk)
     accounts = build_accounts(configuration, make, writer, readers)
-    mail = build_mail(configuration, mail_writers, readers)
+    mail = build_mail(configuration, mail_writers, readers, clock)
     files = build_files(configuration, disk)
     delivery = MailboxDelivery(mail, accounts, staging)
     spool = SqliteSpool(
