@@ -56,6 +56,10 @@ class AccountSettings:
         " Empty: that of the user who starts the daemon.",
     )
     make_first: bool = setting(True, "Whether a first account is made when there is none yet.")
+    mailboxes: tuple[str, ...] = setting(
+        ("Archive \\Archive", "Drafts \\Drafts", "Junk \\Junk", "Sent \\Sent", "Trash \\Trash"),
+        "Mailboxes that a new account has besides INBOX, each with its special use (RFC 6154) if it has one.",
+    )
     hash_threads: int = setting(
         2, "Passwords hashed or checked at once; each takes memory_kib.", unit="threads", minimum=1, maximum=64
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.core.errors import Invalid
+from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.mailstore.sqlite import SqliteMailStore
@@ -62,3 +64,30 @@ class FurnishingTests(SynchronousTestCase):
         self.assertEqual(result_now(self, names(again)), ["INBOX", "Work", "Work/Drafts"])
         result_now(self, play(memory))
         self.assertEqual(result_now(self, names(memory)), ["INBOX", "Work", "Work/Drafts"])
+
+
+class TextTests(SynchronousTestCase):
+    """How operators write it."""
+
+    def test_names_and_special_uses(self) -> None:
+        """The last word is a special use if it has a backslash, in any case; names may have spaces."""
+        self.assertEqual(
+            furnishing(["Sent \\SENT", "Lost and Found", "Work/Drafts  \\Drafts"]),
+            (("Sent", "\\Sent"), ("Lost and Found", ""), ("Work/Drafts", "\\Drafts")),
+        )
+        self.assertEqual(furnishing([]), ())
+
+    def test_impossible_ones_are_refused(self) -> None:
+        """What could not be made for every account is found when the configuration is read."""
+        for texts in (
+            ["Sent \\Nowhere"],
+            ["\\Sent"],
+            ["inbox"],
+            ["a", "a"],
+            ["a \\Sent", "b \\Sent"],
+            ["a/b", "a"],
+            [""],
+            ["a//b"],
+            ["INBOX/../\0"],
+        ):
+            self.assertRaises(Invalid, furnishing, texts)

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from launcelot.core.errors import Gone, Invalid
+from launcelot.mailstore.furnishing import SPECIAL_USES
 from launcelot.mailstore.interface import SEPARATOR, MailboxStatus, MessageState
 from launcelot.mailstore.query import Uids
 from launcelot.protocols.imap4.commands.fetch import tell_earlier
@@ -184,5 +185,5 @@ _STATUS: dict[bytes, Callable[[MailboxStatus], bytes]] = {
     b"SIZE": lambda now: b"%d" % now.size,
     b"MAILBOXID": lambda now: b"(%b)" % now.id.encode("ascii"),
 }
-USES = {use.upper().encode("ascii"): use for use in ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")}
+USES = {use.upper().encode("ascii"): use for use in SPECIAL_USES}
 """What mailboxes can be made for, by how a client may spell it.  RFC 6154 section 2; All and Flagged are views of others."""
