@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from launcelot.app.catalogue import SERVICES, Place
+from launcelot.app.catalogue import Place
 from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CONFIGURATION, Ending
 from launcelot.hosting.inherited import Inherited, chosen
@@ -36,7 +36,7 @@ def activated(configuration: Configuration, sockets: Sequence[Inherited]) -> Con
 
 def _named_by(configuration: Configuration, sockets: Sequence[Inherited]) -> Iterator[Inherited]:
     for service, settings in configuration.services.items():
-        for place in SERVICES[service].places.values():
+        for place in configuration.entry(service).places.values():
             for endpoint in getattr(settings, place.setting):
                 if endpoint.removeprefix("proxied:").startswith("systemd:"):
                     try:
@@ -56,7 +56,7 @@ def place_of(given: Inherited, configuration: Configuration) -> Key:
     places = [
         (service, name, place)
         for service in configuration.services
-        for name, place in SERVICES[service].places.items()
+        for name, place in configuration.entry(service).places.items()
         if place.kind == kind
     ]
     for matches in (_by_name, _by_standard_port, _by_usual_port):

@@ -1,5 +1,6 @@
 """
-The services of the house: their names, where they live, and what listens for them.
+The services of the house: their names, where they live, and what listens for them.  Guests (:mod:`launcelot.app.guests`) say
+the same of themselves.
 
 Nothing is imported before somebody asks; ``launcelot --help`` needs none of them.
 """
@@ -41,7 +42,8 @@ class ServiceEntry:
     :ivar module: has ``Settings`` and ``build(site, settings)``.
     :ivar title: what people call it.
     :ivar places: by the name of the listener, such as ``"imaps"``.
-    :ivar checks: by setting, the function that raises ValueError for values that declarations cannot tell wrong.
+    :ivar checks: by setting, the function (``module:name``) that raises ValueError for values that declarations cannot tell
+        wrong.
     :ivar data: whether it needs the data folder: accounts, mail or files.
     """
 
@@ -51,16 +53,19 @@ class ServiceEntry:
     checks: Mapping[str, str] = field(default_factory=dict)
     data: bool = True
 
+    def settings(self) -> type[Any]:
+        """The settings dataclass, imported now."""
+        group: type[Any] = import_module(self.module).Settings
+        return group
+
+    def builder(self) -> Any:
+        """The function that builds the service, imported now."""
+        return import_module(self.module).build
+
 
 def settings_of(name: str) -> type[Any]:
-    """The settings dataclass of a service."""
-    group: type[Any] = import_module(SERVICES[name].module).Settings
-    return group
-
-
-def build_of(name: str) -> Any:
-    """The function that builds a service."""
-    return import_module(SERVICES[name].module).build
+    """The settings dataclass of a service of the house."""
+    return SERVICES[name].settings()
 
 
 def named(path: str) -> Any:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.accounts.names import canonical
-from launcelot.app.catalogue import SERVICES, named, settings_of
+from launcelot.app.catalogue import SERVICES, ServiceEntry, settings_of
 from launcelot.app.errors import CANNOT_CREATE, CONFIGURATION, Ending
+from launcelot.app.guests import BadGuest, Offers, entry_of, find, offers, own_rules, settings_from
 from launcelot.app.positions import Positions, key_lines, line_of
 from launcelot.app.settings import (
     CONFIG_VERSION,
@@ -32,6 +33,7 @@ from launcelot.app.settings import (
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
 from launcelot.hosting.proxy import PROXIED, networks
+from launcelot.mailstore.furnishing import furnishing
 from launcelot.message.address import parse_domain
 
 GROUPS: Mapping[str, type[Any]] = {
@@ -49,6 +51,7 @@ class Configuration:
     Everything that can be set.
 
     :ivar services: settings of the services that run, by name.
+    :ivar guests: what those among them that are not of the house say of themselves.
     :ivar lines: where the file says what; empty without one.
     """
 
@@ -57,6 +60,7 @@ class Configuration:
     files: FileSettings = field(default_factory=FileSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
+    guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
 
     @property
@@ -73,10 +77,24 @@ class Configuration:
         """The same in another data folder."""
         return dataclasses.replace(self, daemon=dataclasses.replace(self.daemon, data=data))
 
+    def entry(self, name: str) -> ServiceEntry:
+        """What a service that runs says of itself."""
+        return SERVICES.get(name) or self.guests[name]
+
     def only(self, names: Sequence[str]) -> Configuration:
-        """The same with these services only, which then run whether they were enabled or not."""
-        chosen = {name: self.services.get(name) or settings_of(name)() for name in names}
-        return dataclasses.replace(self, services=chosen)
+        """
+        The same with these services only, which then run whether they were enabled or not.
+
+        :raises Ending: one is a guest that cannot be used.
+        """
+        try:
+            entries = {name: self.guests.get(name) or entry_of(name) for name in names}
+        except BadGuest as bad:
+            raise Ending(bad.text, CONFIGURATION) from bad
+        chosen = {name: self.services.get(name) or entry.settings()() for name, entry in entries.items()}
+        return dataclasses.replace(
+            self, services=chosen, guests={name: entry for name, entry in entries.items() if name not in SERVICES}
+        )
 
     def listening(self, endpoints: Mapping[tuple[str, str], Sequence[str]]) -> Configuration:
         """
@@ -220,10 +238,56 @@ def interpret(given: Mapping[str, Any]) -> tuple[Configuration, list[Problem]]:
         problems += further + rest
         if switch.enabled:
             services[name] = settings
-    known = ["config_version", *GROUPS, *SERVICES]
-    problems += [Problem((key,), unknown(key, known)) for key in given if key not in known]
-    configuration = Configuration(**tables, services=services)
+    guests, further = _guests(given, services, problems)
+    problems += further
+    configuration = Configuration(**tables, services=services, guests=guests)
     return configuration, problems + _rules(configuration, {one.path for one in problems})
+
+
+def _guests(
+    given: Mapping[str, Any], services: dict[str, Any], wrong: Sequence[Problem]
+) -> tuple[dict[str, ServiceEntry], list[Problem]]:
+    """The services that are not of the house; they run if they have a table.  What is installed is looked at for them only."""
+    known = ["config_version", *GROUPS, *SERVICES]
+    strange = [key for key in given if key not in known]
+    odd = [name for name in SERVICES if any(one.path[0] == name and one.text.startswith("unknown key") for one in wrong)]
+    if not strange and not odd:
+        return {}, []
+    offered = offers()
+    found: dict[str, ServiceEntry] = {}
+    problems: list[Problem] = []
+    for name in strange:
+        if name in offered:
+            problems += _guest(name, given, offered, found, services)
+        else:
+            problems.append(Problem((name,), unknown(name, [*known, *offered])))
+    for name in odd:
+        if name in offered:
+            # Whoever installed a namesake wrote this table for it.
+            problems += _guest(name, given, offered, {}, {})
+    return found, problems
+
+
+def _guest(
+    name: str, given: Mapping[str, Any], offered: Offers, found: dict[str, ServiceEntry], services: dict[str, Any]
+) -> list[Problem]:
+    """Take one guest up; one that is switched off is not even imported, so that a broken one can be lived with."""
+    table, problems = _table(given, name)
+    switch, wrong = load(ServiceSwitch, {key: table[key] for key in table if key == "enabled"}, (name,))
+    problems += wrong
+    if not switch.enabled:
+        return problems
+    try:
+        entry = find(name, offered)
+    except BadGuest as bad:
+        return [*problems, Problem((name,), bad.text)]
+    for other, one in found.items():
+        for place in sorted(one.places.keys() & entry.places.keys()):
+            problems.append(Problem((name,), f"has a listener {place!r}, as [{other}] has; disable one of them"))
+    settings, wrong = settings_from(name, entry, {key: table[key] for key in table if key != "enabled"})
+    found[name] = entry
+    services[name] = settings
+    return problems + wrong
 
 
 def _version_problems(given: Mapping[str, Any]) -> list[Problem]:
@@ -259,7 +323,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         for one in dataclasses.fields(settings):
             if one.name.startswith("listen"):
                 found += _endpoint_rules((name, one.name), getattr(settings, one.name), configuration.daemon)
-        found += _own_rules(name, settings)
+        found += own_rules(name, configuration.entry(name), settings)
     return [problem for problem in found if problem.path not in wrong]
 
 
@@ -283,6 +347,10 @@ def _daemon_rules(daemon: DaemonSettings) -> list[Problem]:
 
 
 def _account_rules(accounts: AccountSettings) -> Iterator[Problem]:
+    try:
+        furnishing(accounts.mailboxes)
+    except Invalid as invalid:
+        yield Problem(("accounts", "mailboxes"), invalid.text)
     if accounts.first:
         try:
             canonical(accounts.first)
@@ -302,14 +370,6 @@ def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str], daemon: Dae
     if not daemon.proxy_networks:
         wrong += [f"{one!r} needs daemon.proxy_networks, which names nobody" for one in endpoints if one.startswith(PROXIED)]
     return [Problem(path, text) for text in wrong if text]
-
-
-def _own_rules(name: str, settings: Any) -> Iterator[Problem]:
-    for key, path in SERVICES[name].checks.items():
-        try:
-            named(path)(getattr(settings, key))
-        except ValueError as error:
-            yield Problem((name, key), str(error))
 
 
 def endpoint_fault(endpoint: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from launcelot.app.catalogue import SERVICES, settings_of
 from launcelot.app.configuration import GROUPS
+from launcelot.app.guests import BadGuest, Offers, find, offers, who
 from launcelot.app.settings import CONFIG_VERSION, ServiceSwitch
 from launcelot.core.settings import Declared, declared, default_of
 
@@ -31,15 +32,38 @@ config_version = {CONFIG_VERSION}
 """
 
 
-def example() -> str:
-    """The whole file."""
+def example(offered: Offers | None = None) -> str:
+    """
+    The whole file.
+
+    :param offered: the guests in it; those of installed distributions unless given.
+    """
+    offered = offers() if offered is None else offered
     parts = [HEAD]
     for name, group in GROUPS.items():
         parts.append("\n".join([f"\n[{name}]", *_keys(group)]))
     for name, entry in SERVICES.items():
         title = f"\n# {entry.title}."
         parts.append("\n".join([title, f"[{name}]", *_keys(ServiceSwitch), *_keys(settings_of(name))]))
+    parts += ["\n".join(["", *_guest(name, offered)]) for name in sorted(offered)]
     return "\n".join(parts) + "\n"
+
+
+def _guest(name: str, offered: Offers) -> Iterator[str]:
+    """The table of a guest, commented out as a whole: a guest runs only where it has one."""
+    try:
+        entry = find(name, offered)
+    except BadGuest as bad:
+        yield from _comment(sentence(bad.text))
+        return
+    yield from _comment(f"{entry.title}.  From {who(offered[name][0])}; without this table it does not run.")
+    yield f"#[{name}]"
+    yield from _keys(ServiceSwitch)
+    yield from _keys(entry.settings())
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 def _keys(group: type[Any]) -> Iterator[str]:
@@ -58,7 +82,7 @@ def explain(known: Declared) -> list[str]:
         text += f" {bounds(known)}."
     if known.choices:
         text += f" One of {', '.join(write(one) for one in known.choices)}."
-    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    return _comment(text)
 
 
 def sentence(text: str) -> str:

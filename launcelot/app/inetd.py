@@ -74,7 +74,7 @@ def main(given: Namespace, streams: Streams) -> int:
 
     def build(failed: Callable[[Ending], None]) -> Daemon:
         watch = Watch(reactor, 0.0 if peer.connected else IDLE_LIMIT)
-        data = SERVICES[service].data
+        data = configuration.entry(service).data
         return Daemon(reactor, configuration, failed, announce=watch.start, sockets=[peer], data=data)
 
     return serve(reactor, build)
@@ -125,14 +125,15 @@ def configured(name: str, configuration: Configuration) -> tuple[str, Configurat
 
     :raises Ending: there is none.
     """
-    for service, entry in SERVICES.items():
+    entries = {**SERVICES, **configuration.guests}
+    for service, entry in entries.items():
         if name in entry.places:
             chosen = configuration.only([service])
             nowhere: dict[str, Any] = {place.setting: () for place in entry.places.values()}
             endpoints = {**nowhere, entry.places[name].setting: ("systemd:index=0",)}
             settings = dataclasses.replace(chosen.services[service], **endpoints)
             return service, dataclasses.replace(chosen, services={service: settings})
-    known = ", ".join(name for entry in SERVICES.values() for name in entry.places)
+    known = ", ".join(name for entry in entries.values() for name in entry.places)
     raise Ending(f"inetd: no service is called {name!r}; there are {known}", USAGE)
 
 

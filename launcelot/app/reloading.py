@@ -77,7 +77,9 @@ def merge(now: Configuration, wanted: Configuration) -> tuple[Configuration, lis
             for one in dataclasses.fields(old)
             if one.name not in at_once and getattr(old, one.name) != getattr(new, one.name)
         ]
-    merged = dataclasses.replace(now, tls=wanted.tls, services=wanted.services, lines=wanted.lines, **groups)
+    merged = dataclasses.replace(
+        now, tls=wanted.tls, services=wanted.services, guests=wanted.guests, lines=wanted.lines, **groups
+    )
     return merged, [key for key in waiting if key not in AT_START]
 
 

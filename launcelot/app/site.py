@@ -13,10 +13,11 @@ from typing import Any
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.logger import Logger
 
-from launcelot.app.catalogue import build_of
+from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration
-from launcelot.app.errors import CONFIGURATION, Ending
+from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
 from launcelot.app.folder import cannot_write
+from launcelot.app.guests import BadGuest, build
 from launcelot.app.stores import Stores, utc_now
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import BadSetting
@@ -172,6 +173,16 @@ def build_services(site: Site, configuration: Configuration) -> Mapping[str, Lis
     :raises Ending: a service cannot be built from its settings.
     """
     try:
-        return {name: build_of(name)(site, settings) for name, settings in configuration.services.items()}
+        return {name: _built(name, site, configuration) for name in configuration.services}
     except BadSetting as bad:
         raise Ending(str(bad), CONFIGURATION) from bad
+    except BadGuest as bad:
+        raise Ending(bad.text, SOFTWARE) from bad
+
+
+def _built(name: str, site: Site, configuration: Configuration) -> Listeners:
+    settings = configuration.services[name]
+    if name in SERVICES:
+        built: Listeners = SERVICES[name].builder()(site, settings)
+        return built
+    return build(name, configuration.entry(name), site, settings)

@@ -58,7 +58,8 @@ def url(one: Listening) -> str:
     """Where it listens, as a URL; a path for Unix sockets."""
     if one.port == 0:
         return f"unix:{one.host}"
-    return f"{SCHEMES.get(one.name, 'tcp')}://{url_host(one.host)}:{one.port}"
+    scheme = SCHEMES.get(one.name, "tls" if one.tls == "implicit" else "tcp")
+    return f"{scheme}://{url_host(one.host)}:{one.port}"
 
 
 def table(listening: Iterable[Listening]) -> list[str]:

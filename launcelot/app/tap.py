@@ -18,7 +18,8 @@ import launcelot
 from launcelot.app.activation import activated
 from launcelot.app.catalogue import SERVICES, Place
 from launcelot.app.configuration import Configuration, configuration_for, endpoint_fault
-from launcelot.app.errors import Ending
+from launcelot.app.errors import CONFIGURATION, Ending
+from launcelot.app.guests import BadGuest, entry_of
 from launcelot.app.roof import Leaving, say, take_reactor
 from launcelot.hosting.inherited import environment_at_start, inherited
 
@@ -119,17 +120,21 @@ def taker(service: str, place: Place) -> Callable[[DaemonOptions, str], None]:
 
 
 def options_for(tapname: str, services: Sequence[str]) -> type[DaemonOptions]:
-    """The options class of one maker, with an option for each of its services' endpoints."""
-    names = services or tuple(SERVICES)
-    titles = "; ".join(SERVICES[name].title for name in names)
+    """
+    The options class of one maker, with an option for each of its services' endpoints.
+
+    :raises BadGuest: one is a guest that cannot be used.
+    """
+    entries = {name: entry_of(name) for name in services or SERVICES}
+    titles = "; ".join(entry.title for entry in entries.values())
     members: dict[str, Any] = {
         "__doc__": f"Options of {tapname}.",
         "services": tuple(services),
         "synopsis": "[--config FILE] [--data DIR] [endpoints]",
         "longdesc": f"{titles}.\n\n{LONG}",
     }
-    for name in names:
-        for place, where in SERVICES[name].places.items():
+    for name, entry in entries.items():
+        for place, where in entry.places.items():
             members[f"opt_{place.replace('-', '_')}"] = taker(name, where)
     return type("Options", (DaemonOptions,), members)
 
@@ -147,8 +152,12 @@ class Maker:
 
     @property
     def Options(self) -> type[DaemonOptions]:
-        """The options class."""
-        return options_for(self.tapname, self.services)
+        """The options class; where a guest cannot be used the program ends with one line."""
+        try:
+            return options_for(self.tapname, self.services)
+        except BadGuest as bad:
+            say(bad.text)
+            raise SystemExit(CONFIGURATION) from bad
 
     def makeService(self, options: DaemonOptions) -> Any:
         """Build the daemon; nothing is opened, made or bound yet."""
