@@ -98,4 +98,6 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"ESORT", "RFC 5267 section 3"),
     Capability(b"THREAD=ORDEREDSUBJECT", "RFC 5256 section 3"),
     Capability(b"THREAD=REFERENCES", "RFC 5256 section 3"),
+    Capability(b"METADATA", "RFC 5464 section 4"),
+    Capability(b"LIST-METADATA", "RFC 9590 section 3"),
 )

@@ -90,6 +90,7 @@ async def perform(session: Session, command: Command, request: Any) -> None:
         reply = reply_for(refusal)
     if session.selected:
         await session.update(command.expunges, command.asks)
+    await session.tell_news()
     if reply is not None:
         answer(session, reply)
 
@@ -139,7 +140,7 @@ class Incoming:
                     return command, command.read(reader.copy())
                 except WantsLiteral:
                     pass
-            await self._literal(self.open)
+            await self._literal(self.open, command.oversize)
         request = command.read(reader)
         reader.end()
         return command, request
@@ -156,7 +157,7 @@ class Incoming:
             raise Refuse(bad("unknown command"))
         return command
 
-    async def _literal(self, literal: Announced) -> None:
+    async def _literal(self, literal: Announced, oversize: bytes) -> None:
         """Read one literal and the line behind it, if both fit."""
         session = self._session
         limit = limit_of(session)
@@ -164,7 +165,7 @@ class Incoming:
         self._literals += literal.size
         early = session.state is State.NOT_AUTHENTICATED
         if self._size > limit or (early and self._literals > EARLY_LITERALS):
-            raise Refuse(no("literal is too large", b"TOOBIG"))
+            raise Refuse(no("literal is too large", oversize))
         data = await read_literal(session.wire, literal)
         self.open = None
         line = await line_behind_literal(session, limit - self._size)

@@ -34,6 +34,7 @@ from launcelot.mailstore.interface import AccountMail, MessageState
 from launcelot.protocols.imap4 import capabilities
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.news import News
 from launcelot.protocols.imap4.settings import Settings
 from launcelot.protocols.imap4.view import View
 
@@ -58,6 +59,11 @@ class Extension(Enum):
 
     CONDSTORE = b"CONDSTORE"
     QRESYNC = b"QRESYNC"
+    METADATA = b"METADATA"
+
+
+WITH_MODSEQ = frozenset({Extension.CONDSTORE, Extension.QRESYNC})
+"""Those after which every change of flags is told with its MODSEQ."""
 
 
 LAWFUL: Mapping[State, frozenset[State]] = {
@@ -193,6 +199,7 @@ class Session:
     :param loopback: whether the peer is on this machine.
     :ivar bad_commands: how many commands in a row were answered BAD.
     :ivar enabled: what the client has switched on; QRESYNC comes with CONDSTORE.
+    :ivar news: of annotations, once the client has asked for it.
     :ivar own: changes by UID that the present command has answered itself, with their MODSEQ.
     """
 
@@ -209,6 +216,7 @@ class Session:
         self._account: Account | None = None
         self._mail: AccountMail | None = None
         self._view: View | None = None
+        self.news: News | None = None
         self._worked_since = 0.0
 
     # -- state -----------------------------------------------------------------------------------------------------
@@ -286,6 +294,8 @@ class Session:
         view, self._view = self._view, None
         if view is not None:
             view.close()
+        if self.news is not None:
+            self.news.close()
         self.state = State.LOGOUT
 
     # -- extensions ------------------------------------------------------------------------------------------------
@@ -302,9 +312,11 @@ class Session:
 
     def enable(self, extension: Extension) -> None:
         """Switch an extension on; the first to need MODSEQ learns where the selected mailbox stands."""
-        if not self.tells_modseq and self._view is not None:
-            self.tell_highest(self._view)
-        self.enabled |= {extension, Extension.CONDSTORE}
+        if extension in WITH_MODSEQ:
+            if not self.tells_modseq and self._view is not None:
+                self.tell_highest(self._view)
+            self.enabled |= {Extension.CONDSTORE}
+        self.enabled |= {extension}
 
     def tell_highest(self, view: View) -> None:
         """HIGHESTMODSEQ: up to where the client has been told.  RFC 7162 section 3.1.2.1."""
@@ -405,6 +417,15 @@ class Session:
             self.inform("No flags can be changed", b"PERMANENTFLAGS ()")
         else:
             self.inform("Flags that can be changed", b"PERMANENTFLAGS " + responses.flags(defined | {"\\*"}))
+
+    # -- annotations -----------------------------------------------------------------------------------------------
+
+    async def tell_news(self) -> None:
+        """Annotations that others have changed.  RFC 5464 section 4.4.2."""
+        if self.news is not None:
+            for mailbox, entries in (await self.news.take()).items():
+                names = b" ".join(responses.astring(entry.encode("ascii")) for entry in dict.fromkeys(entries))
+                self.untagged(b"METADATA %b %b" % (responses.mailbox(mailbox), names))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,11 @@ class Settings:
         unit="octets",
         minimum=8_192,
     )
+    server_admin: str = setting(
+        "",
+        "Who runs the server, as a URI such as tel:+441225; told as /shared/admin. Empty for mailto: and the postmaster.",
+    )
+    server_comment: str = setting("", "What clients are told of the server, as /shared/comment; nothing if empty.")
     max_bad_commands: int = setting(
         20, "Commands in a row that are answered BAD before the connection is closed.", unit="commands", minimum=1
     )

@@ -58,6 +58,8 @@ SHOWN_BY = {
     b"ESORT": "test_esort",
     b"THREAD=ORDEREDSUBJECT": "test_thread_by_subject",
     b"THREAD=REFERENCES": "test_thread_by_references",
+    b"METADATA": "test_set_and_get",
+    b"LIST-METADATA": "test_listed_with_their_annotations",
 }
 
 

@@ -10,6 +10,7 @@ from tests.protocols.imap4 import (
     test_listing,
     test_mailboxes,
     test_messages,
+    test_metadata,
     test_sessions,
     test_sorting,
 )
@@ -104,3 +105,15 @@ class ConsistencyTests(test_consistency.ConsistencyTests):
 
     in_files = True
     seeds = range(5)
+
+
+class MetadataTests(test_metadata.MetadataTests):
+    """Annotations."""
+
+    in_files = True
+
+
+class NewsTests(test_metadata.NewsTests):
+    """What others change of annotations."""
+
+    in_files = True

@@ -6,6 +6,7 @@ from launcelot import __version__
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Enable, Identify, Nothing
+from launcelot.protocols.imap4.news import News
 from launcelot.protocols.imap4.session import Extension, Reply, Session, bad, ok
 
 DONE_LIMIT = 256
@@ -47,6 +48,8 @@ async def enable(session: Session, request: Enable) -> Reply:
     known = [one for one in Extension if one.value in request.names]
     for extension in known:
         session.enable(extension)
+    if Extension.METADATA in known and session.news is None:
+        session.news = await News.begin(session.mail.annotations, session.account.id)
     session.untagged(b" ".join([b"ENABLED", *(one.value for one in known)]))
     return ok("ENABLE completed")
 
@@ -64,9 +67,12 @@ async def idle(session: Session, _request: Nothing) -> Reply:
     wire.write(b"+ idling\r\n")
     if view is not None:
         view.notify = wire.notice
+    if session.news is not None:
+        session.news.notify = wire.notice
     try:
         while True:
             await session.update(expunge=True)
+            await session.tell_news()
             wire.flush()
             await wire.drain()
             line = await wire.line_or_notice(DONE_LIMIT)
@@ -78,3 +84,5 @@ async def idle(session: Session, _request: Nothing) -> Reply:
     finally:
         if view is not None:
             view.notify = None
+        if session.news is not None:
+            session.news.notify = None

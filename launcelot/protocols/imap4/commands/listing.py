@@ -9,6 +9,7 @@ from launcelot.core.errors import Gone, NotFound
 from launcelot.mailstore.interface import MailboxInfo
 from launcelot.mailstore.names import Pattern, order, parents
 from launcelot.protocols.imap4.commands.mailbox import status_of
+from launcelot.protocols.imap4.commands.metadata import look_up
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.listing import BASE, List, ListExtended, Return, Select
 from launcelot.protocols.imap4.session import Reply, Session, ok
@@ -144,6 +145,8 @@ async def list_extended(session: Session, request: ListExtended) -> Reply:
             session.untagged(b'LIST (%b) "/" %b%b' % (b" ".join(words), responses.mailbox(name), extended))
             if status is not None:
                 session.untagged(status)
+            if chosen and request.metadata and listing.exists(name):
+                await tell_metadata(session, name, request.metadata)
         await rest_after(session, count)
     return ok("LIST completed")
 
@@ -172,3 +175,11 @@ async def looked_up(session: Session, name: str, items: Sequence[bytes]) -> byte
         return await status_of(session, name, items)
     except (Gone, NotFound):
         return None
+
+
+async def tell_metadata(session: Session, name: str, entries: Sequence[str]) -> None:
+    """The METADATA response of a mailbox; none if it has just gone.  RFC 9590 section 3."""
+    try:
+        await look_up(session, name, entries)
+    except NotFound:
+        return

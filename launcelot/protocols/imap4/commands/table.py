@@ -6,9 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.protocols.imap4.commands import append, fetch, general, listing, login, mailbox, search, sort, store
+from launcelot.protocols.imap4.commands import (
+    append,
+    fetch,
+    general,
+    listing,
+    login,
+    mailbox,
+    metadata,
+    search,
+    sort,
+    store,
+)
 from launcelot.protocols.imap4.grammar import requests
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
+from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
 from launcelot.protocols.imap4.grammar.reader import Reader
 from launcelot.protocols.imap4.grammar.sort import read_sort, read_thread, read_uid_sort, read_uid_thread
 from launcelot.protocols.imap4.session import Reply, Session, State
@@ -33,6 +45,7 @@ class Command:
     :ivar expunges: whether EXPUNGE responses may be sent while it is in progress.  RFC 3501 section 7.4.1.
     :ivar asks: whether the store is asked for changes even when it has told of none.
     :ivar streams: whether its last literal is read by ``run``.
+    :ivar oversize: the response code for a literal that is too large.
     """
 
     name: bytes
@@ -44,6 +57,7 @@ class Command:
     expunges: bool = True
     asks: bool = False
     streams: bool = False
+    oversize: bytes = b"TOOBIG"
 
 
 _ROWS = (
@@ -179,6 +193,23 @@ _ROWS = (
         "RFC 5256 section 3",
         "Find UIDs, as threads.",
         expunges=False,
+    ),
+    Command(
+        b"GETMETADATA",
+        AFTER,
+        read_get_metadata,
+        metadata.get_metadata,
+        "RFC 5464 section 4.2",
+        "Get annotations of a mailbox or the server.",
+    ),
+    Command(
+        b"SETMETADATA",
+        AFTER,
+        read_set_metadata,
+        metadata.set_metadata,
+        "RFC 5464 section 4.3",
+        "Set annotations.",
+        oversize=metadata.TOO_LARGE,
     ),
 )
 

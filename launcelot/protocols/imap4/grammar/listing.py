@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox, read_pattern
+from launcelot.protocols.imap4.grammar.metadata import read_entry_list
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
 from launcelot.protocols.imap4.grammar.requests import read_status_items
 
@@ -50,6 +51,7 @@ class ListExtended:
     LIST in its extended form.
 
     :ivar status: items of STATUS to be told of each mailbox; empty for none.
+    :ivar metadata: annotations to be told of each mailbox; empty for none.  RFC 9590.
     """
 
     reference: str
@@ -57,6 +59,7 @@ class ListExtended:
     select: frozenset[Select]
     returned: frozenset[Return]
     status: tuple[bytes, ...]
+    metadata: tuple[str, ...] = ()
 
 
 def read_lsub(reader: Reader) -> List:
@@ -89,12 +92,12 @@ def read_list(reader: Reader) -> List | ListExtended:
         if reader.word() != b"RETURN":
             raise Malformed("expected RETURN")
         reader.space()
-        returned, status = _read_return(reader)
+        returned, status, metadata = _read_return(reader)
     else:
-        returned, status = frozenset(), ()
+        returned, status, metadata = frozenset(), (), ()
     if not extended:
         return List(reference, patterns[0])
-    return ListExtended(reference, tuple(dict.fromkeys(patterns)), select, returned, status)
+    return ListExtended(reference, tuple(dict.fromkeys(patterns)), select, returned, status, metadata)
 
 
 def _option(reader: Reader) -> Select:
@@ -104,16 +107,21 @@ def _option(reader: Reader) -> Select:
         raise Malformed("unknown selection option") from None
 
 
-def _read_return(reader: Reader) -> tuple[frozenset[Return], tuple[bytes, ...]]:
+def _read_return(reader: Reader) -> tuple[frozenset[Return], tuple[bytes, ...], tuple[str, ...]]:
     status: tuple[bytes, ...] = ()
+    metadata: tuple[str, ...] = ()
     found: set[Return] = set()
 
     def option() -> None:
-        nonlocal status
+        nonlocal status, metadata
         word = reader.word()
         if word == b"STATUS":
             reader.space()
             status = read_status_items(reader)
+            return
+        if word == b"METADATA":
+            reader.space()
+            metadata = read_entry_list(reader)
             return
         try:
             found.add(Return(word))
@@ -121,4 +129,4 @@ def _read_return(reader: Reader) -> tuple[frozenset[Return], tuple[bytes, ...]]:
             raise Malformed("unknown return option") from None
 
     reader.list(option, 20, empty=True)
-    return frozenset(found), status
+    return frozenset(found), status, metadata

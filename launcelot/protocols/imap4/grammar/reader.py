@@ -234,6 +234,17 @@ class Reader:
             raise Malformed("literal has a NUL")
         return data
 
+    def literal8(self) -> bytes:
+        """``literal8``: octets of any kind, NULs too.  RFC 3516 section 4.4."""
+        literal = announced(self.rest)
+        if literal is None or not literal.binary or self._text.rfind(b"~{") != self.position:
+            raise Malformed("malformed literal")
+        if not self._pieces:
+            raise WantsLiteral
+        self._text = self._pieces.pop(0)
+        self.position = 0
+        return self.literals.pop(0)
+
     def astring(self) -> bytes:
         """``astring``: an atom (``]`` allowed) or a string."""
         if self.peek() in (b'"', b"{"):

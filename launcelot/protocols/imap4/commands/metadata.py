@@ -1,0 +1,105 @@
+"""
+GETMETADATA and SETMETADATA, and what others have changed.  RFC 5464.
+
+An empty mailbox name stands for the server: its private entries are kept with the account's mail, its shared ones are what
+the operator has set and cannot be changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from launcelot.core.errors import NotPermitted
+from launcelot.mailstore.annotations import MAX_VALUE, WHOLE_ACCOUNT, TooManyAnnotations, ValueTooLarge
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.metadata import Depth, GetMetadata, SetMetadata, entry_value
+from launcelot.protocols.imap4.session import Reply, Session, no, ok
+
+PIECE = 65_536
+"""Octets of values joined into one response."""
+
+TOO_LARGE = b"METADATA MAXSIZE %d" % MAX_VALUE
+"""The code for a value that is too large, wherever that is found.  RFC 5464 section 4.3."""
+
+
+async def get_metadata(session: Session, request: GetMetadata) -> Reply:
+    """
+    Tell values; of an entry that is not there NIL, unless those below are asked for, too.
+
+    :raises NotFound: there is no such mailbox.
+    """
+    kept = await entries_of(session, request.mailbox)
+    if request.depth is Depth.ITSELF:
+        found = {entry: kept.get(entry) for entry in request.entries}
+    else:
+        found = {
+            entry: value
+            for entry, value in sorted(kept.items())
+            if any(request.depth.reaches(above, entry) for above in request.entries)
+        } or dict.fromkeys(request.entries)
+    longest = max((len(value) for value in found.values() if value is not None), default=0)
+    limit = request.max_size
+    if limit is None or longest <= limit:
+        await tell_values(session, request.mailbox, found)
+        return ok("GETMETADATA completed")
+    await tell_values(session, request.mailbox, {
+        entry: value for entry, value in found.items() if value is None or len(value) <= limit
+    })  # fmt: skip
+    return ok("GETMETADATA completed", b"METADATA LONGENTRIES %d" % longest)
+
+
+async def entries_of(session: Session, mailbox: str) -> Mapping[str, bytes]:
+    """All that this person sees of a mailbox, or of the server."""
+    kept = await session.mail.annotations.read(mailbox, session.account.id)
+    return {**kept, **server_entries(session)} if mailbox == WHOLE_ACCOUNT else kept
+
+
+def server_entries(session: Session) -> Mapping[str, bytes]:
+    """The server's shared entries.  RFC 5464 section 3.2.1.1."""
+    settings = session.settings
+    entries = {"/shared/admin": settings.server_admin or f"mailto:postmaster@{session.site.domain}"}
+    if settings.server_comment:
+        entries["/shared/comment"] = settings.server_comment
+    return {entry: text.encode() for entry, text in entries.items()}
+
+
+async def tell_values(session: Session, mailbox: str, values: Mapping[str, bytes | None]) -> None:
+    """METADATA responses, as many as it takes; none for no values."""
+    waiting: list[bytes] = []
+    size = 0
+    for count, (entry, value) in enumerate(values.items(), 1):
+        waiting.append(entry_value(entry, value))
+        size += len(waiting[-1])
+        if size >= PIECE or count == len(values):
+            session.untagged(b"METADATA %b (%b)" % (responses.mailbox(mailbox), b" ".join(waiting)))
+            waiting.clear()
+            size = 0
+            await session.wire.drain()
+            await session.breathe()
+
+
+async def set_metadata(session: Session, request: SetMetadata) -> Reply:
+    """
+    Set or remove entries, all or none.
+
+    :raises NotFound: there is no such mailbox.
+    :raises NotPermitted: they are the server's.
+    """
+    values = dict(request.values)
+    if request.mailbox == WHOLE_ACCOUNT and any(entry.startswith("/shared/") for entry in values):
+        raise NotPermitted("shared annotations of the server are the operator's")
+    try:
+        number = await session.mail.annotations.write(request.mailbox, session.account.id, values)
+    except ValueTooLarge as refusal:
+        return no(refusal.text, TOO_LARGE)
+    except TooManyAnnotations as refusal:
+        return no(refusal.text, b"METADATA TOOMANY")
+    if session.news is not None:
+        session.news.own(request.mailbox, number)
+    return ok("SETMETADATA completed")
+
+
+async def look_up(session: Session, mailbox: str, entries: Sequence[str]) -> None:
+    """What LIST tells of a mailbox behind its name.  RFC 9590 section 3."""
+    kept = await session.mail.annotations.read(mailbox, session.account.id)
+    await tell_values(session, mailbox, {entry: kept.get(entry) for entry in entries})
