@@ -86,6 +86,7 @@ class Text:
         self._part: Part | None = None
         self._header: str | None = None
         self._body: str | None = None
+        self._below: str | None = None
 
     def _read(self) -> None:
         if not self._buffer:
@@ -109,11 +110,21 @@ class Text:
 
     @property
     def body(self) -> str:
-        """All text below the header, folded; parts are kept apart."""
+        """The text of all parts without anybody's header, folded; parts are kept apart.  RFC 9051 section 6.4.4 BODY."""
         if self._body is None:
-            part = self._parsed()
-            self._body = "\n".join(body_text(self._buffer, part, MAX_OCTETS)).casefold()
+            self._body = self._joined(False)
         return self._body
+
+    @property
+    def below(self) -> str:
+        """All text below the header, the headers of parts and embedded messages with it, folded."""
+        if self._below is None:
+            self._below = self._joined(True)
+        return self._below
+
+    def _joined(self, headers: bool) -> str:
+        part = self._parsed()
+        return "\n".join(body_text(self._buffer, part, MAX_OCTETS, headers)).casefold()
 
     def has_field(self, name: str, text: str) -> bool:
         """Whether there is a field of that name whose value contains ``text``; both are folded."""
@@ -185,7 +196,7 @@ def _contains(query: Contains, message: Subject) -> bool:
     if query.field is Field.BODY:
         return text in message.text.body
     if query.field is Field.TEXT:
-        return text in message.text.header or text in message.text.body
+        return text in message.text.header or text in message.text.below
     return text in message.place(query.field)
 
 

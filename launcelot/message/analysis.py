@@ -104,17 +104,18 @@ def header_text(buffer: Buffer, part: Part) -> str:
     return "\n".join([decode_words(line) for line in lines if line])
 
 
-def body_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT) -> Iterator[str]:
+def body_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT, headers: bool = True) -> Iterator[str]:
     """
     The text of a tree, in order: every ``text`` part (and delivery reports and the like, which are ``message`` parts)
     decoded, and the headers of parts and embedded messages.
 
     :param limit: characters given out in all.
+    :param headers: whether those headers are wanted.
     """
     pending = [(part, False)]
     while pending and limit > 0:
         item, inner = pending.pop()
-        if inner and item.body_start > item.header_start:
+        if headers and inner and item.body_start > item.header_start:
             text = header_text(buffer, item)[:limit]
             limit -= len(text)
             yield text

@@ -24,6 +24,7 @@ _NARROW = struct.Struct("<IIII")
 _WIDE = struct.Struct("<QQQQ")
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:.*+(?:\n[ \t].*+)*+\n?", re.MULTILINE)
 """``field`` of RFC 5322 section 2.2, folded lines and last line end with it."""
+_EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n\Z")
 
 
 class Kind(IntEnum):
@@ -175,10 +176,11 @@ def header_subset(header: bytes, names: Collection[bytes], exclude: bool) -> byt
 
     :param header: a header section, with or without its empty line.
     :param names: field names in any case.
-    :returns: the lines of the fields and always the empty line.  RFC 3501 section 6.4.5.
+    :returns: the lines of the fields, and the empty line if there is one: a message that ends with its header has none.
+        RFC 9051 section 6.4.5.
     """
     wanted = frozenset(name.lower() for name in names)
     found = b"".join([line[0] for line in _FIELD.finditer(header) if (line[1].lower() in wanted) != exclude])
     if found and not found.endswith(b"\n"):
         found = found.rstrip(b"\r") + b"\r\n"
-    return found + b"\r\n"
+    return found + b"\r\n" if _EMPTY_LINE.search(header) else found

@@ -190,6 +190,15 @@ class TextTests(SynchronousTestCase):
         self.assertNotIn("Mg==", joined)
         self.assertLess(joined.index("1 plain"), joined.index("3.1"))
 
+    def test_body_text_without_headers(self) -> None:
+        """The same texts without any part's or embedded message's header: what SEARCH BODY looks at (Dovecot agrees)."""
+        part = parse(RFC3501)
+        joined = "\n".join(body_text(RFC3501, part, headers=False))
+        self.assertIn("1 plain", joined)
+        self.assertIn("4.2.2.2", joined)
+        self.assertNotIn("Subject:", joined)
+        self.assertNotIn("Content-Type", joined)
+
     def test_delivery_reports_are_text(self) -> None:
         """What a report says can be found; what is neither text nor message is not looked into."""
         for kind, expected in (("message/delivery-status", ["Action: failed"]), ("application/x", [])):
