@@ -124,19 +124,18 @@ class SqliteMailbox:
     async def search(self, query: Query) -> Sequence[int]:
         """UIDs that match, ascending."""
         search.check(query)
-        plan, candidates = await self._file.read_aside(
-            lambda connection: sqlsearch.begin(connection, self._number, query)
-        )
-        if plan is None:
-            return candidates
+        plan = await self._file.read_aside(lambda connection: sqlsearch.begin(connection, self._number, query))
+        rest = plan.rest
+        if rest is None:
+            return plan.known
         self._file.wants_tending()
         found: list[int] = []
-        for start in range(0, len(candidates), sqlsearch.SLICE):
-            some = candidates[start : start + sqlsearch.SLICE]
+        for start in range(0, len(plan.candidates), sqlsearch.SLICE):
+            some = plan.candidates[start : start + sqlsearch.SLICE]
             found += await self._file.read_aside(
-                lambda connection, some=some: sqlsearch.among(connection, self._number, plan, some)  # type: ignore[misc]
+                lambda connection, some=some: sqlsearch.among(connection, self._number, rest, some)  # type: ignore[misc]
             )
-        return found
+        return sorted([*plan.known, *found])
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Messages in the order of some criteria."""

@@ -9,6 +9,7 @@ into SQL, which bounds the depth of its expressions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from sqlite3 import Connection
@@ -37,7 +38,7 @@ from launcelot.mailstore.query import (
     Uids,
 )
 from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
-from launcelot.mailstore.textindex import exists, narrowed
+from launcelot.mailstore.textindex import exists, narrowed, proof_of
 
 SLICE = 100
 """Messages whose text is looked at in one go of a reader thread."""
@@ -49,9 +50,24 @@ MAX_LEVELS = 10
 Condition = tuple[str, list[Any]]
 
 
-def begin(connection: Connection, mailbox: int, query: Query) -> tuple[Query | None, Sequence[int]]:
+@dataclass(frozen=True, slots=True)
+class Plan:
     """
-    The UIDs that may match and what is still to be asked of each with :func:`among`; None if nothing is.
+    What is known of a search before any message is looked at.
+
+    :ivar rest: what is still to be asked of each candidate with :func:`among`; None if nothing is.
+    :ivar known: UIDs that match, ascending.
+    :ivar candidates: UIDs that may match, ascending.
+    """
+
+    rest: Query | None
+    known: Sequence[int]
+    candidates: Sequence[int]
+
+
+def begin(connection: Connection, mailbox: int, query: Query) -> Plan:
+    """
+    Ask the columns and the text index.
 
     :raises Gone: the mailbox has been deleted.
     """
@@ -71,11 +87,25 @@ def begin(connection: Connection, mailbox: int, query: Query) -> tuple[Query | N
             condition = narrowed(part, sayer) if sayable and sayer else None
         if condition is not None:
             said.append(condition)
+    proof, proving = _proof(rest) if sayer or not rest else ("0", [])
     where = " AND ".join(["m.mailbox = ?", *(statement for statement, _ in said)])
     values = [mailbox, *(value for _, some in said for value in some)]
     join = " JOIN contents AS c ON c.number = m.content" if "c." in where else ""
-    rows = connection.execute(f"SELECT m.uid FROM messages AS m{join} WHERE {where} ORDER BY m.uid", values)
-    return (And(tuple(rest)) if rest else None), [uid for (uid,) in rows]
+    statement = f"SELECT m.uid, {proof} FROM messages AS m{join} WHERE {where} ORDER BY m.uid"
+    known: list[int] = []
+    open_: list[int] = []
+    for uid, proved in connection.execute(statement, [*proving, *values]):
+        (known if proved else open_).append(uid)
+    return Plan(And(tuple(rest)) if rest else None, known, open_)
+
+
+def _proof(rest: Sequence[Query]) -> Condition:
+    """What proves that a message matches without looking at it: nothing is to be asked, or each part has its proof."""
+    proofs = [proof_of(part) for part in rest]
+    if len(rest) > MAX_LEVELS or None in proofs:
+        return "0", []
+    said = [proof for proof in proofs if proof is not None]
+    return " AND ".join(statement for statement, _ in said) or "1", [value for _, some in said for value in some]
 
 
 def among(connection: Connection, mailbox: int, query: Query, uids: Sequence[int]) -> Sequence[int]:

@@ -2,15 +2,19 @@
 The text index of an account's mail file: which contents may hold a string.
 
 It is an FTS5 table of trigrams (``texts``, its rows numbered like ``contents``) that keeps neither texts nor positions: about
-an eighth of the mail's size.  A search takes from it who *may* match, and every one of those is looked at as without an
-index (:mod:`launcelot.mailstore.search`), so the index makes answers quick and cannot make them wrong, if only nothing is
-missing in it:
+an eighth of the mail's size.  A search takes from it who *may* match, and those are looked at as without an index
+(:mod:`launcelot.mailstore.search`), so the index makes answers quick and cannot make them wrong, if only nothing is missing
+in it:
 
-- What is indexed is the text that is searched, folded in the same way: header, then body.
+- What is indexed is the text that is searched, folded in the same way: the header, then all below it.
 - Contents above ``upkeep.indexed_to`` are not in it yet, and those in ``unindexed`` never (their text is longer than
   :data:`MAX_TEXT`): both count as candidates.  So a message is found from the moment it is stored, and indexing can wait
   for a quiet moment: in the delivery's own transaction it would cost more than all the rest of it.
 - Needles with fewer than three characters have no trigram; the index says nothing about them.
+
+Beside it is a small one of words (``words``, two rows for a content: its header and its body).  A word there that begins with
+the needle proves that the needle is in the text; so a needle that is the beginning of a word in most of the mail need not be
+looked for in each of it.
 
 Rows of contents that have gone stay until the index is made anew; numbers of contents are never used again.  Where SQLite
 has no FTS5 or no trigrams, everything works without the table.
@@ -19,6 +23,7 @@ has no FTS5 or no trigrams, everything works without the table.
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -51,7 +56,8 @@ def available() -> bool:
     """Whether this SQLite has FTS5 with trigrams."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.execute(_CREATE)
+        for statement in _CREATE:
+            connection.execute(statement)
     except sqlite3.OperationalError:
         return False
     finally:
@@ -88,14 +94,27 @@ def narrowed(query: Query, said: Said) -> Condition | None:
 
 def match_of(query: Query) -> str | None:
     """What FTS5 is asked for a string in the text or in a header; None if there is no trigram to ask for."""
-    if isinstance(query, Contains) and query.field in (Field.BODY, Field.TEXT):
+    if isinstance(query, Contains) and query.field is Field.TEXT:
         needles = [query.text]
+    elif isinstance(query, Contains) and query.field is Field.BODY:
+        # The texts of parts meet at a line feed there, and a part's header stands between them in the index.
+        needles = query.text.split("\n")
     elif isinstance(query, Header):
         needles = [query.name, query.text]
     else:
         return None
     wanted = [trigram for needle in needles for trigram in trigrams(needle)]
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in wanted) or None
+
+
+def proof_of(query: Query) -> Condition | None:
+    """What proves that a message matches, over ``messages AS m``; None if only looking at it does."""
+    if not isinstance(query, Contains) or query.field not in (Field.BODY, Field.TEXT):
+        return None
+    needle = indexable(query.text.casefold())
+    if _WORD.fullmatch(needle) is None:
+        return None
+    return (_IN_BODY if query.field is Field.BODY else _IN_TEXT), [f'"{needle}" *']
 
 
 def trigrams(needle: str) -> Sequence[str]:
@@ -121,12 +140,13 @@ class Slice:
 
     :ivar after: how far the index reached when they were read.
     :ivar upto: how far it reaches with them.
+    :ivar texts: content, header, all text below it, and that without headers of parts.
     :ivar long: contents whose text is too long, or cannot be read.
     """
 
     after: int
     upto: int
-    texts: Sequence[tuple[int, str]]
+    texts: Sequence[tuple[int, str, str, str]]
     long: Sequence[int]
 
 
@@ -146,16 +166,16 @@ def gather(connection: sqlite3.Connection) -> Slice | None:
     rows = connection.execute(
         "SELECT number, size FROM contents WHERE number > ? ORDER BY number LIMIT ?", (after, SLICE_CONTENTS)
     ).fetchall()
-    texts: list[tuple[int, str]] = []
+    texts: list[tuple[int, str, str, str]] = []
     long: list[int] = []
     upto = octets = 0
     for number, size in rows:
         upto = number
-        folded = _folded(connection, number, size)
-        if folded is None or len(folded) > MAX_TEXT:
+        found = _folded(connection, number, size)
+        if found is None or len(found.header) + len(found.below) > MAX_TEXT:
             long.append(number)
         else:
-            texts.append((number, indexable(folded)))
+            texts.append((number, *map(indexable, (found.header, found.below, found.body))))
         octets += size
         if octets > SLICE_OCTETS:
             break
@@ -168,8 +188,12 @@ def add(connection: sqlite3.Connection, some: Slice) -> bool:
     if done != some.after:
         return False
     if not exists(connection):
-        connection.execute(_CREATE)
-    connection.executemany("INSERT INTO texts (rowid, text) VALUES (?, ?)", some.texts)
+        for statement in _CREATE:
+            connection.execute(statement)
+    for number, header, below, body in some.texts:
+        connection.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (number, f"{header}\n{below}"))
+        words = ((2 * number, header), (2 * number + 1, body))
+        connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
     connection.executemany("INSERT INTO unindexed VALUES (?)", [(number,) for number in some.long])
     connection.execute("UPDATE upkeep SET indexed_to = ?, indexed = indexed + ?", (some.upto, len(some.texts)))
     return True
@@ -194,9 +218,10 @@ def reset(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE upkeep SET indexed_to = 0, indexed = 0, gone = 0")
     if exists(connection):
         connection.execute("DROP TABLE texts")
+        connection.execute("DROP TABLE words")
 
 
-def _folded(connection: sqlite3.Connection, content: int, size: int) -> str | None:
+def _folded(connection: sqlite3.Connection, content: int, size: int) -> search.Text | None:
     """The text that is searched; None if octets of it are missing."""
     first = content << CHUNK_BITS
     rows = connection.execute(
@@ -206,8 +231,7 @@ def _folded(connection: sqlite3.Connection, content: int, size: int) -> str | No
     octets = b"".join(piece for (piece,) in rows)
     if len(octets) < min(size, search.MAX_OCTETS):
         return None
-    looked_at = search.Text(lambda: octets)
-    return f"{looked_at.header}\n{looked_at.body}"
+    return search.Text(lambda: octets)
 
 
 def _joined(conditions: Sequence[Condition], word: str) -> Condition | None:
@@ -219,10 +243,17 @@ def _joined(conditions: Sequence[Condition], word: str) -> Condition | None:
 
 
 _CHUNK_SHIFT = CHUNK.bit_length() - 1
-_CREATE = """
+_WORD = re.compile("[a-z0-9\x80-\U0010ffff]+")
+"""What FTS5's tokenizer ``ascii`` takes for one word; upper case has been folded."""
+_CREATE = (
+    """
     CREATE VIRTUAL TABLE texts
     USING fts5 (text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')
-"""
+    """,
+    "CREATE VIRTUAL TABLE words USING fts5 (text, content='', columnsize=0, detail=none, tokenize='ascii')",
+)
+_IN_TEXT = "m.content IN (SELECT rowid >> 1 FROM words WHERE words MATCH ?)"
+_IN_BODY = "m.content IN (SELECT rowid >> 1 FROM words WHERE words MATCH ? AND rowid & 1)"
 _MAY_MATCH = """(
     m.content > (SELECT indexed_to FROM upkeep)
     OR m.content IN (SELECT rowid FROM texts WHERE texts MATCH ?)
