@@ -77,6 +77,10 @@ class Configuration:
         """The same in another data folder."""
         return dataclasses.replace(self, daemon=dataclasses.replace(self.daemon, data=data))
 
+    def with_workers(self, count: int) -> Configuration:
+        """The same with so many processes."""
+        return dataclasses.replace(self, daemon=dataclasses.replace(self.daemon, workers=count))
+
     def entry(self, name: str) -> ServiceEntry:
         """What a service that runs says of itself."""
         return SERVICES.get(name) or self.guests[name]

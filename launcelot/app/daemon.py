@@ -24,11 +24,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import launcelot
-from launcelot.app.admin import AdminFactory, AdminSocket
+from launcelot.app.admin import AdminFactory, AdminSocket, Answering
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, TEMPORARY, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
+from launcelot.app.part import WHOLE, Part
 from launcelot.app.reloading import Reloaded, merge
 from launcelot.app.site import DaemonTls, build_services, build_site, tls_of
 from launcelot.app.stores import Stores, build_stores, descriptor_mark, threads
@@ -68,6 +69,7 @@ class Daemon(Service):
     :param reread: gives the configuration anew for :meth:`reload`; raises Ending where it has faults.
     :param sockets: those that the process was started with.
     :param data: False where no service needs accounts, mail or files; then others may have the folder at the same time.
+    :param part: which of several processes this is.
     :ivar site: what services were handed.
     """
 
@@ -83,12 +85,14 @@ class Daemon(Service):
         reread: Callable[[], Configuration] | None = None,
         sockets: Sequence[Inherited] = (),
         data: bool = True,
+        part: Part = WHOLE,
     ) -> None:
         self.configuration = configuration
+        self.part = part
         self.folder = DataFolder(configuration.data)
         self.tls = DaemonTls(configuration) if configuration.tls.enabled else None
-        self.stores: Stores = build_stores(configuration, threads(reactor), reactor)
-        self.site: Site = build_site(reactor, configuration, self.stores, self.tls, checkers)
+        self.stores: Stores = build_stores(configuration, threads(reactor), reactor, part)
+        self.site: Site = build_site(reactor, configuration, self.stores, self.tls, checkers, part)
         self.services: Mapping[str, Listeners] = build_services(self.site, configuration)
         self._gate = Gate(reactor, descriptor_mark(limit()), self.stores.counters)
         self._reactor = reactor
@@ -101,8 +105,12 @@ class Daemon(Service):
         self._data = data
         self._retired: set[ServerFactory] = set()
         self._serving = False
-        answers = {"status": self._status, "forget": self._forget, "reload": self._told_to_reload}
-        self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(answers))
+        self.answers: Mapping[str, Answering] = {
+            "status": self._status,
+            "forget": self._forget,
+            "reload": self._told_to_reload,
+        }
+        self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(self.answers))
         self._caretaker = LoopingCall(self._look_after)
         self._caretaker.clock = reactor
         self._began = 0.0
@@ -117,8 +125,8 @@ class Daemon(Service):
         try:
             if self._data:
                 self._expect()
-            for listeners in self.services.values():
-                self._equip(listeners, self.configuration).bind()
+            for name, listeners in self.services.items():
+                self._equip(name, listeners, self.configuration).bind()
         except Ending as ending:
             self._failed(ending)
         except CannotListen as error:
@@ -139,8 +147,7 @@ class Daemon(Service):
         self._began = time.monotonic()
         try:
             if self._data:
-                self.folder.prepare()
-                self.folder.lock()
+                self._take_folder()
             if self.tls is not None and (self._data or self._speaks_tls()):
                 self.folder.prepare()
                 self.tls.load()
@@ -148,6 +155,10 @@ class Daemon(Service):
             self._failed(ending)
             return
         self._reactor.callWhenRunning(self._start)
+
+    def _take_folder(self) -> None:
+        self.folder.prepare()
+        self.folder.lock()
 
     def _speaks_tls(self) -> bool:
         factories = self._factories()
@@ -160,14 +171,18 @@ class Daemon(Service):
     async def _open(self) -> None:
         if self._data:
             await self._open_data()
+        if not self._stopping:
+            await self._let_in()
         if self._stopping:
             return
-        for listeners in self.services.values():
-            listeners.release()
         log.info("launcelot {version} serves {data}", version=launcelot.__version__, data=str(self.folder.path))
         self._serving = True
         self._announce(self)
         self._notifier.ready(self._summary)
+
+    async def _let_in(self) -> None:
+        for listeners in self.services.values():
+            listeners.release()
 
     async def _open_data(self) -> None:
         await self.stores.open()
@@ -199,7 +214,8 @@ class Daemon(Service):
             log.failure("internal error while starting", failure)
             self._failed(Ending("internal error while starting; the log says more", SOFTWARE))
 
-    def _equip(self, listeners: Listeners, configuration: Configuration) -> Listeners:
+    def _equip(self, name: str, listeners: Listeners, configuration: Configuration) -> Listeners:
+        self.part.share(name, sorted(configuration.services).index(name) if listeners.everything else 0, listeners)
         listeners.gate = self._gate
         listeners.trusted = networks(configuration.daemon.proxy_networks)
         listeners.sockets = self._sockets
@@ -265,7 +281,7 @@ class Daemon(Service):
         chosen = {name: configuration.services[name] for name in names if name in configuration.services}
         built = build_services(self.site, dataclasses.replace(configuration, services=chosen))
         old = {name: self.services.get(name) or Listeners(self._reactor, ()) for name in names}
-        new = {name: self._equip(built.get(name) or Listeners(self._reactor, ()), configuration) for name in names}
+        new = {name: self._equip(name, built.get(name) or Listeners(self._reactor, ()), configuration) for name in names}
         try:
             if self._data:
                 await self.stores.databases.open()
@@ -293,8 +309,13 @@ class Daemon(Service):
         self._notifier.stopping()
         return Deferred.fromCoroutine(self._stop())
 
+    @property
+    def stop_limit(self) -> float:
+        """Seconds that stopping may take."""
+        return self.configuration.daemon.stop_limit
+
     async def _stop(self) -> None:
-        limit = self.configuration.daemon.stop_limit
+        limit = self.stop_limit
         reserve = min(STORES_LIMIT, limit / 2)
         if self._caretaker.running:
             self._caretaker.stop()
@@ -358,7 +379,7 @@ class Daemon(Service):
                 {"name": one.name, "host": one.host, "port": one.port, "tls": one.tls} for one in self.listening
             ],
             "connections": self.connections,
-            "spool": len(await self.stores.spool.waiting()),
+            "spool": await self.stores.waiting(),
             "counters": dict(self.site.counters.snapshot()),
         }
 

@@ -37,6 +37,20 @@ class DaemonSettings:
         "Networks of load balancers, such as '10.0.0.0/8' or '::1/128': only they may connect to endpoints that begin with"
         " 'proxied:', and tell there who the client is (PROXY protocol, versions 1 and 2).",
     )
+    workers: int = setting(
+        1,
+        "Processes that serve; one for each processor makes use of them all. They share ports, limits and data.",
+        unit="processes",
+        minimum=1,
+        maximum=64,
+    )
+    worker_patience: float = setting(
+        30.0,
+        "How long one of several workers may be stuck before it is ended and replaced.",
+        unit="seconds",
+        minimum=1,
+        maximum=3_600,
+    )
     stop_limit: float = setting(
         30.0,
         "How long stopping may take; sessions that have not finished five seconds before that are cut.",

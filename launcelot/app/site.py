@@ -18,6 +18,7 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
 from launcelot.app.folder import cannot_write
 from launcelot.app.guests import BadGuest, build
+from launcelot.app.part import WHOLE, Part
 from launcelot.app.stores import Stores, utc_now
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import BadSetting
@@ -143,19 +144,24 @@ def build_site(
     stores: Stores,
     tls: DaemonTls | None,
     checkers: Sequence[ICredentialsChecker] = (),
+    part: Part = WHOLE,
 ) -> Site:
     """
     The Site of a configuration.
 
     :param checkers: asked about passwords before the account base.
+    :param part: which of several processes this is.
     """
+    logins = Logins(stores.accounts, stores.counters, reactor.seconds, checkers)
+    if part.failures is not None:
+        logins.share(part.failures, part.of)
     return Site(
         reactor=reactor,
         clock=reactor,
         hostname=hostname_of(configuration),
         domain=configuration.daemon.domains[0],
         accounts=stores.accounts,
-        logins=Logins(stores.accounts, stores.counters, reactor.seconds, checkers),
+        logins=logins,
         mail=stores.mail,
         files=stores.files,
         spool=stores.spool,

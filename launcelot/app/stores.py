@@ -7,11 +7,13 @@ stands, and every coroutine of a store ends without ever waiting.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -21,13 +23,13 @@ from launcelot.accounts.passwords import Hasher, Parameters
 from launcelot.accounts.sqlite import MIGRATIONS as ACCOUNT_MIGRATIONS
 from launcelot.accounts.sqlite import SqliteDirectory
 from launcelot.app.configuration import Configuration
+from launcelot.app.part import WHOLE, Part, nobody
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
 from launcelot.hosting.descriptors import limit
 from launcelot.mailstore.furnishing import furnishing
-from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
@@ -59,18 +61,24 @@ class Stores:
     """
     What a data folder holds, with the threads that serve it.
 
+    :ivar spool: takes mail in.
+    :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
     :ivar databases: files of services that keep data of their own.
     :ivar workers: closed last.
     """
 
     accounts: SqliteDirectory
-    mail: MailStore
+    mail: SqliteMailStore
     files: FileStore
     spool: SqliteSpool
     staging: Staging
     databases: Databases
     counters: Counters
     workers: tuple[Workers, ...]
+    left: Callable[[], Sequence[SqliteSpool]] = tuple
+
+    def __post_init__(self) -> None:
+        self._spools: list[SqliteSpool] = [self.spool]
 
     async def open(self) -> None:
         """
@@ -80,11 +88,18 @@ class Stores:
         """
         await self.accounts.open()
         await self.databases.open()
-        await self.spool.start()
+        self._spools += self.left()
+        for spool in self._spools:
+            await spool.start()
+
+    async def waiting(self) -> int:
+        """Recipients that still wait for their mail."""
+        return sum([len(await spool.waiting()) for spool in self._spools])
 
     async def close(self) -> None:
         """Finish what is being written and let go of files and threads."""
-        await self.spool.close()
+        for spool in self._spools:
+            await spool.close()
         for store in (self.mail, self.files, self.accounts):
             await store.close()
         await self.databases.close()
@@ -125,12 +140,17 @@ async def open_accounts(configuration: Configuration) -> SqliteDirectory:
 
 
 def build_mail(
-    configuration: Configuration, writers: Sequence[Workers], readers: Workers, clock: Any = None
+    configuration: Configuration,
+    writers: Sequence[Workers],
+    readers: Workers,
+    clock: Any = None,
+    wrote: Callable[[AccountId, Sequence[int]], None] = nobody,
 ) -> SqliteMailStore:
     """
     The mail store alone.
 
     :param clock: monotonic, for what waits for quiet moments; without one it is left to others.
+    :param wrote: told of every change that is on disk.
     """
     return SqliteMailStore(
         configuration.data / "mail",
@@ -141,6 +161,7 @@ def build_mail(
         mail_files(limit()),
         furnishing(configuration.accounts.mailboxes),
         clock=clock,
+        wrote=wrote,
     )
 
 
@@ -173,11 +194,23 @@ async def forget_account(configuration: Configuration, account: AccountId) -> No
     await files.close()
 
 
-def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) -> Stores:
+def spool_name(number: int) -> str:
+    """The file of a worker's part of the spool."""
+    return f"spool-{number}.sqlite" if number else "spool.sqlite"
+
+
+def left_spools(folder: Path, workers: int) -> list[str]:
+    """Files of parts of the spool that none of so many workers has."""
+    found = (re.fullmatch(r"spool-(\d+)\.sqlite", path.name) for path in sorted(folder.glob("spool-*.sqlite")))
+    return [one[0] for one in found if one and int(one[1]) >= workers]
+
+
+def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, part: Part = WHOLE) -> Stores:
     """
     Everything in a prepared data folder; nothing is opened yet.
 
     :param clock: monotonic, for timers of the spool and of the mail store.
+    :param part: which of several processes on the folder this is.
     """
     counters = Counters()
     writer = make("writer", 1, WAITING)
@@ -186,20 +219,21 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any) ->
     mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
     staging = Staging(configuration.data / "staging", disk)
     accounts = build_accounts(configuration, make, writer, readers)
-    mail = build_mail(configuration, mail_writers, readers, clock)
+    mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk)
     delivery = MailboxDelivery(mail, accounts, staging)
-    spool = SqliteSpool(
-        Database(configuration.data / "spool.sqlite", SPOOL_MIGRATIONS, writer, readers),
-        staging,
-        delivery,
-        clock,
-        time.time,
-        counters,
-        delivery.forget,
-    )
+
+    def spool(name: str) -> SqliteSpool:
+        database = Database(configuration.data / name, SPOOL_MIGRATIONS, writer, readers)
+        return SqliteSpool(database, staging, delivery, clock, time.time, counters, delivery.forget)
+
+    def left() -> Sequence[SqliteSpool]:
+        return [] if part.number else [spool(name) for name in left_spools(configuration.data, part.of)]
+
     databases = Databases(configuration.data / "services", writer, readers)
-    return Stores(accounts, mail, files, spool, staging, databases, counters, (*mail_writers, writer, readers, disk))
+    workers = (*mail_writers, writer, readers, disk)
+    own = spool(spool_name(part.number))
+    return Stores(accounts, mail, files, own, staging, databases, counters, workers, left)
 
 
 def threads(reactor: Any) -> MakeWorkers:

@@ -33,6 +33,10 @@ class Counters:
         ask = self._gauges.get(name)
         return ask() if ask is not None else self._sums.get(name, 0)
 
+    def sums(self) -> Mapping[str, int]:
+        """All sums by name: what can be added up over processes, and never falls."""
+        return dict(self._sums)
+
     def snapshot(self) -> Mapping[str, int]:
         """All sums and gauges by name, sorted."""
         everything = dict(self._sums)
