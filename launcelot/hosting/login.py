@@ -10,7 +10,7 @@ connections at once get no more guesses than one, and a client that opens a hund
 refused.
 
 Unknown names are counted, looked up and hashed like known ones.  What cannot be a name or a password at all is refused
-in the same words without any of that, as it tells nothing about who is here.
+in the same words without any of that, as it tells nothing about who is here.  Proofs of SCRAM count with the passwords.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from launcelot.accounts.interface import Account, Directory
+from launcelot.accounts.interface import Account, Directory, Verifier
 from launcelot.accounts.names import canonical
 from launcelot.accounts.passwords import prepared
 from launcelot.core.counters import Counters
 from launcelot.core.errors import BadCredentials, Invalid, LimitReached, NotFound
 from launcelot.core.limits import FailureWindow, source_of
+from launcelot.core.scram import WrongProof
 from launcelot.hosting.cred import account_of, ask, check_checkers
 from launcelot.message.address import parse_mailbox
 
@@ -76,6 +77,17 @@ class Logins:
         self._checkers = check_checkers(checkers)
         self._failures = FailureWindow(FAILURES, FAILURE_WINDOW)
         self._underway: dict[Key, Underway] = {}
+        self._processes = 1
+
+    def share(self, failures: FailureWindow, processes: int) -> None:
+        """
+        Count failures together with other processes.
+
+        :param failures: hears of theirs.
+        :param processes: how many; each lets its share of the remaining guesses be under way at once.
+        """
+        self._failures = failures
+        self._processes = processes
 
     async def by_password(self, name: str, password: str, source: str, service: str) -> Account:
         """
@@ -112,6 +124,53 @@ class Logins:
         finally:
             self._end(key)
 
+    @property
+    def has_proofs(self) -> bool:
+        """Whether :meth:`by_proof` can know everybody whom :meth:`by_password` knows: checkers only know passwords."""
+        return not self._checkers
+
+    async def verifier(self, name: str) -> Verifier:
+        """What checks a proof for a name, whoever's it is; see :meth:`launcelot.accounts.interface.Directory.verifier`."""
+        return await self._directory.verifier(name)
+
+    async def by_proof(
+        self, name: str, verifier: Verifier, check: Callable[[], bytes], source: str, service: str
+    ) -> tuple[Account, bytes]:
+        """
+        The account whose name and proof these are, and what proves us; a wrong proof counts like a wrong password.
+
+        :param verifier: that the proof was asked for with; when the account has another by now, the proof is wrong.
+        :param check: checks the proof; raises WrongProof.
+        :raises SaslError: there was no proof in what the peer said, which counts for nothing.
+        :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
+        """
+        try:
+            identity = await self._identity(form_of(name))
+        except Invalid:
+            identity = ""
+        key = (source_of(source), identity)
+        try:
+            await self._begin(key)
+        except LimitReached:
+            self._refused("blocked", name, source, service)
+            raise
+        try:
+            signature = check()
+            account = verifier.account
+            if account is None or await self._directory.verifier(name) != verifier:
+                raise BadCredentials
+        except (WrongProof, BadCredentials):
+            if identity:
+                self._failures.fail(key, self._now())
+            self._refused("failed", name, source, service)
+            raise BadCredentials from None
+        else:
+            self._failures.forget(key)
+            self._counters.add(f"logins.{service}.succeeded")
+            return account, signature
+        finally:
+            self._end(key)
+
     def _refused(self, how: str, name: str, source: str, service: str) -> None:
         """Count and log it; ``how`` is "failed", or "blocked" where nothing was looked at."""
         self._counters.add(f"logins.{service}.{how}")
@@ -139,7 +198,7 @@ class Logins:
             if failures >= FAILURES:
                 raise LimitReached("too many failed logins, try later")
             underway = self._underway.setdefault(key, Underway())
-            if failures + underway.count < FAILURES:
+            if failures + underway.count * self._processes < FAILURES:
                 underway.count += 1
                 return
             waiter: Deferred[None] = Deferred()

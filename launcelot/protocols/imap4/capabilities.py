@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcelot.core.sasl import MECHANISMS
+from launcelot.hosting.sasl import EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class Circumstances:
     :ivar passwords: whether a password would be accepted now.
     :ivar authenticated: whether somebody has logged in.
     :ivar append_limit: octets of the largest message in APPEND.
+    :ivar mechanisms: of SASL, that would be accepted now.
     """
 
     tls_offered: bool
     passwords: bool
     authenticated: bool
     append_limit: int
+    mechanisms: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,18 @@ def before_login(now: Circumstances) -> bool:
     return not now.authenticated
 
 
+def can_use(mechanism: bytes) -> Callable[[Circumstances], bool]:
+    """Nobody has logged in and this mechanism would be accepted."""
+    return lambda now: before_login(now) and mechanism in now.mechanisms
+
+
 def words(now: Circumstances) -> bytes:
     """The capabilities that hold now, as they stand behind ``CAPABILITY``."""
     return b" ".join(one.word(now) for one in CAPABILITIES if one.when(now))
 
+
+SASL = {b"SCRAM-SHA-256": "RFC 7677", b"SCRAM-SHA-256-PLUS": "RFC 7677, RFC 9266", b"PLAIN": "RFC 4616"}
+"""Standards of mechanisms."""
 
 CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"IMAP4rev1", "RFC 3501"),
@@ -66,10 +76,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"ID", "RFC 2971 section 3"),
     Capability(b"STARTTLS", "RFC 3501 section 6.2.1", lambda now: now.tls_offered),
     Capability(b"LOGINDISABLED", "RFC 3501 section 6.2.3", lambda now: before_login(now) and not now.passwords),
-    *(
-        Capability(b"AUTH=" + name, "RFC 3501 section 6.2.2", lambda now: before_login(now) and now.passwords)
-        for name in MECHANISMS
-    ),
+    *(Capability(b"AUTH=" + name, SASL.get(name, "RFC 3501 section 6.2.2"), can_use(name)) for name in EVERY),
     Capability(b"IDLE", "RFC 2177 section 3"),
     Capability(b"NAMESPACE", "RFC 2342 section 5"),
     Capability(b"CHILDREN", "RFC 3348 section 3"),

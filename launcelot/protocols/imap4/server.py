@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import DeadlinePassed, LineTooLong, Stopping
+from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.site import Site
 from launcelot.protocols.imap4.dispatch import greet, step
@@ -80,6 +81,10 @@ class ImapServer(ServerStream):
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on."""
         self.start_tls(self.site.server_tls())
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
+        return channel_binding(self.transport, kind)
 
     def acknowledge(self) -> None:
         """Send the TCP acknowledgement now, where the connection is a socket and the system can."""

@@ -30,6 +30,7 @@ from launcelot.core.errors import (
     Unsupported,
 )
 from launcelot.core.wire import Wire
+from launcelot.hosting import sasl
 from launcelot.mailstore.interface import AccountMail, MessageState
 from launcelot.protocols.imap4 import capabilities
 from launcelot.protocols.imap4.grammar import responses
@@ -173,6 +174,9 @@ class Connection(Wire, Protocol):
 
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on, as the server."""
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
 
     async def line_or_notice(self, limit: int) -> bytes | None:
         """The next line; None when :meth:`notice` came first.  RFC 2177 needs both at once."""
@@ -335,7 +339,13 @@ class Session:
         authenticated = self.state is not State.NOT_AUTHENTICATED
         offered = self.site.has_tls and not self.wire.secure and not authenticated
         return capabilities.words(
-            capabilities.Circumstances(offered, self.passwords, authenticated, self.settings.max_append_size)
+            capabilities.Circumstances(
+                offered,
+                self.passwords,
+                authenticated,
+                self.settings.max_append_size,
+                sasl.offered(self.site.logins, self.passwords, self.wire.secure),
+            )
         )
 
     def untagged(self, data: bytes) -> None:

@@ -14,16 +14,8 @@ from typing import Any
 
 from launcelot.core.dots import DotWriter
 from launcelot.core.errors import NotPermitted, Refusal, Unsupported
-from launcelot.core.sasl import (
-    MAX_RESPONSE,
-    MECHANISMS,
-    Challenge,
-    Credentials,
-    SaslError,
-    decode_initial,
-    decode_response,
-    decode_text,
-)
+from launcelot.core.sasl import MAX_RESPONSE, Challenge, SaslError, decode_initial, decode_response, decode_text
+from launcelot.hosting import sasl
 from launcelot.protocols.pop3 import grammar
 from launcelot.protocols.pop3.grammar import END, Auth, SyntaxWrong, Top, bad, good
 from launcelot.protocols.pop3.session import MAX_LOGINS, CutOff, Session, State
@@ -69,36 +61,45 @@ async def password(session: Session, secret: bytes) -> bytes:
     if name is None:
         return bad("USER comes first")
     try:
-        credentials = Credentials(decode_text(name), decode_text(secret))
+        given, text = decode_text(name), decode_text(secret)
     except SaslError as error:
         session.failures += 1
         return _limited(session, bad(str(error), "AUTH"))
-    return await _log_in(session, credentials)
+    peer = session.peer()
+
+    async def prove() -> sasl.Proved:
+        return sasl.Proved(await session.site.logins.by_password(given, text, peer.source, peer.service), given)
+
+    return await _log_in(session, prove())
 
 
 async def authenticate(session: Session, request: Auth) -> bytes:
     """Log in with a SASL mechanism; ``*`` cancels.  RFC 5034 section 4."""
-    mechanism = MECHANISMS.get(request.mechanism)
-    if mechanism is None:
+    exchange = sasl.begin(session.site.logins, request.mechanism, session.peer())
+    if exchange is None:
         raise Unsupported("no such mechanism; see CAPA")
     if not session.wire.takes_passwords:
         return bad(NEED_TLS)
-    exchange = mechanism()
     try:
-        step = exchange.step(None if request.initial is None else decode_initial(request.initial))
-        while isinstance(step, Challenge):
-            session.wire.write(b"+ " + base64.b64encode(step.data) + b"\r\n")
-            step = exchange.step(decode_response(await session.wire.line(MAX_RESPONSE)))
+        return await _log_in(session, _converse(session, exchange, request.initial))
     except SaslError as error:
         session.failures += 1
         return _limited(session, bad(str(error)))
-    return await _log_in(session, step)
 
 
-async def _log_in(session: Session, credentials: Credentials) -> bytes:
+async def _converse(session: Session, exchange: sasl.Exchange, initial: bytes | None) -> sasl.Proved:
+    step = await exchange.step(None if initial is None else decode_initial(initial))
+    while isinstance(step, Challenge):
+        session.wire.write(b"+ " + base64.b64encode(step.data) + b"\r\n")
+        step = await exchange.step(decode_response(await session.wire.line(MAX_RESPONSE)))
+    return step
+
+
+async def _log_in(session: Session, proving: Awaitable[sasl.Proved]) -> bytes:
     try:
-        await session.log_in(credentials)
+        await session.log_in(await proving)
     except NotPermitted:
+        session.failures += 1
         if session.failures >= MAX_LOGINS:
             return _limited(session, b"")
         raise
@@ -134,7 +135,8 @@ async def capabilities(session: Session, _: None) -> bytes:
     """What is offered in this state on this connection.  RFC 2449 section 5."""
     lines = [b"TOP", b"UIDL"]
     if session.wire.takes_passwords:
-        lines += [b"USER", b"SASL " + b" ".join(MECHANISMS)]
+        offered = sasl.offered(session.site.logins, True, session.wire.secure)
+        lines += [b"USER", b"SASL " + b" ".join(offered)]
     if session.state is State.AUTHORIZATION and session.wire.offers_tls:
         lines.append(b"STLS")
     lines += [b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", b"EXPIRE NEVER", b"IMPLEMENTATION Launcelot"]

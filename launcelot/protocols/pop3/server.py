@@ -14,6 +14,7 @@ from launcelot.accounts.interface import Account
 from launcelot.core.errors import Refusal
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, LineTooLong, Stopping
+from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.transport import notice_dead_peer
 from launcelot.protocols.pop3.commands import obey
@@ -54,6 +55,10 @@ class Pop3Server(ServerStream):
         """Whether a password may come on this connection as it is."""
         policy = self.factory.settings.plaintext_login
         return self.secure or policy == "always" or (policy == "loopback" and is_loopback(self.source))
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
+        return channel_binding(self.transport, kind)
 
     def begin_tls(self) -> None:
         """Speak TLS from the next octet."""

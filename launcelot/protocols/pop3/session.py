@@ -22,8 +22,8 @@ from launcelot.core.errors import (
     Refusal,
     TryLater,
 )
-from launcelot.core.sasl import Credentials
 from launcelot.core.wire import Wire
+from launcelot.hosting.sasl import Peer, Proved
 from launcelot.mailstore.interface import INBOX
 from launcelot.protocols.pop3.grammar import bad
 from launcelot.protocols.pop3.maildrop import PIECE, Maildrop
@@ -76,6 +76,9 @@ class Connection(Wire, Protocol):
     @property
     def takes_passwords(self) -> bool:
         """Whether a password may come on this connection as it is."""
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
 
     def begin_tls(self) -> None:
         """Speak TLS from the next octet."""
@@ -133,19 +136,22 @@ class Session:
             self._unsent = 0
             await self.wire.drain()
 
-    async def log_in(self, credentials: Credentials) -> None:
-        """
-        Check who it is, take the maildrop's lock and look at its messages.
+    def peer(self) -> Peer:
+        """Who logs in, as far as the connection tells."""
+        wire = self.wire
+        return Peer(wire.source, self.service, wire.secure, wire.channel_binding)
 
-        :raises BadCredentials: name and password do not fit.
-        :raises InUse: another session has the maildrop.
-        :raises Refusal: as the directory and the store raise it.
+    async def log_in(self, proved: Proved) -> None:
         """
-        try:
-            account = await self._account(credentials)
-        except NotPermitted:
-            self.failures += 1
-            raise
+        Take the maildrop's lock and look at its messages.
+
+        :raises NotPermitted: it wants to act as somebody else.
+        :raises InUse: another session has the maildrop.
+        :raises Refusal: as the store raises it.
+        """
+        if not proved.may_act:
+            raise NotPermitted("nobody may act as somebody else here")
+        account = proved.account
         mail = await self.site.mail.mail(account.id, account.quota)
         self._unlock = mail.lock()
         try:
@@ -155,13 +161,6 @@ class Session:
             raise
         self.become(State.TRANSACTION)
         self.wire.logged_in(account)
-
-    async def _account(self, credentials: Credentials) -> Account:
-        logins = self.site.logins
-        account = await logins.by_password(credentials.name, credentials.password, self.wire.source, self.service)
-        if credentials.authorize not in ("", credentials.name, account.name, str(account.address)):
-            raise NotPermitted("nobody may act as somebody else here")
-        return account
 
     def forget(self) -> None:
         """Start anew, as after STLS: what was said in the clear counts for nothing.  RFC 2595 section 4."""

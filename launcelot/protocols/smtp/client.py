@@ -7,7 +7,7 @@ the connection, with a result or one of :mod:`launcelot.protocols.smtp.failures`
 :class:`Refused` and :class:`NotSendable` the connection is gone, because nobody knows what the next reply would answer.
 
 RFC 5321 section 4.5.3.2 gives the times waited.  Left out: BDAT (a counted body that is stopped half-way cannot be told
-apart from a lost one any better than DATA), SCRAM, DSN and REQUIRETLS; they come with the relay.
+apart from a lost one any better than DATA), DSN and REQUIRETLS; they come with the relay.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
 from launcelot.core.dots import DotWriter
+from launcelot.core.sasl import SaslError, decode_response
+from launcelot.core.scram import Untrusted
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, WireEnd
 from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.proving import Prover
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
 from launcelot.message.address import Address
 from launcelot.protocols.smtp.failures import (
@@ -49,6 +52,7 @@ from launcelot.protocols.smtp.grammar import (
     encode_recipient,
     reply,
 )
+from launcelot.workers.interface import Workers
 
 PIPELINED = 100
 """Commands sent before their replies are read."""
@@ -212,23 +216,29 @@ class SmtpClient(Stream):
             await self._hello()
             return self.offers
 
-    async def log_in(self, name: str, password: str, in_clear: bool = False) -> None:
+    async def log_in(self, name: str, password: str, in_clear: bool = False, plain: bool = False) -> None:
         """
-        Log in with PLAIN or LOGIN.
+        Log in with the best of SCRAM that is offered, or else with PLAIN or LOGIN.
 
         :param in_clear: send the password even without TLS.
-        :raises NotSendable: there is no TLS, or the server offers neither mechanism.
+        :param plain: no SCRAM in any case, as for an account whose server keeps no keys for it.
+        :raises NotSendable: there is no TLS, or the server offers no mechanism known here.
         :raises LoginRefused: name and password are not accepted.
+        :raises TlsFailed: the server accepts them and cannot prove that it knows the password; the connection is dropped.
         """
         async with _Turn(self, "AUTH"):
             if not self.secure and not in_clear:
                 raise NotSendable("AUTH", "a password is not sent without TLS")
-            if "PLAIN" in self.offers.mechanisms:
+            offered = () if plain else {one.encode("ascii", "replace") for one in self.offers.mechanisms}
+            prover = Prover.choose(name, password, self.transport, offered, self.factory.workers)
+            if prover is not None:
+                words = await self._log_in_scram(prover)
+            elif "PLAIN" in self.offers.mechanisms:
                 words = await self._log_in_plain(name, password)
             elif "LOGIN" in self.offers.mechanisms:
                 words = await self._log_in_login(name, password)
             else:
-                raise NotSendable("AUTH", "the server offers neither PLAIN nor LOGIN")
+                raise NotSendable("AUTH", "the server offers no mechanism known here")
             if not words.positive:
                 raise LoginRefused("AUTH", words)
             if words.code != 235:
@@ -296,6 +306,26 @@ class SmtpClient(Stream):
     def _begin_tls(self, context: Any) -> None:
         self._heard_in_tls = False
         self.start_tls(context, client=True)
+
+    async def _log_in_scram(self, prover: Prover) -> Reply:
+        mechanism, first = prover.mechanism.decode("ascii"), base64.b64encode(prover.first).decode("ascii")
+        if len(first) <= INITIAL_RESPONSE:
+            words = await self._ask(encode_command("AUTH", mechanism, first), "AUTH")
+        else:
+            words = await self._ask(encode_command("AUTH", mechanism), "AUTH")
+            words = await self._ask(encode_command(first), "AUTH") if words.code == 334 else words
+        while words.code == 334:
+            try:
+                response = await prover.respond(decode_response(words.text.encode("ascii", "replace")))
+            except Untrusted as error:
+                raise TlsFailed(str(error)) from None
+            except SaslError as error:
+                await self._ask(encode_command("*"), "AUTH")
+                raise BadReply("AUTH", str(error)) from None
+            words = await self._ask(encode_command(base64.b64encode(response).decode("ascii")), "AUTH")
+        if words.positive and not prover.proved:
+            raise TlsFailed("the server did not prove that it knows the password")
+        return words
 
     async def _log_in_plain(self, name: str, password: str) -> Reply:
         response = base64.b64encode(f"\0{name}\0{password}".encode()).decode("ascii")
@@ -462,6 +492,7 @@ class SmtpClientFactory(Factory):
     :param clock: the reactor, or a ``task.Clock``.
     :param name: our own host name, for EHLO.
     :param implicit_tls: a context for TLS from the first octet, as on port 465.
+    :param workers: where passwords are hashed for SCRAM; without, a log-in keeps the reactor for some 30 ms.
     """
 
     noisy = False
@@ -474,7 +505,9 @@ class SmtpClientFactory(Factory):
         name: str,
         timeouts: Timeouts | None = None,
         implicit_tls: Any = None,
+        workers: Workers | None = None,
     ) -> None:
+        self.workers = workers
         self.clock = clock
         self.deadlines = deadlines
         self.name = name

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.core.sasl import MECHANISMS
+from launcelot.hosting import sasl
 from launcelot.protocols.smtp.envelope import mail, recipient
 from launcelot.protocols.smtp.grammar import (
     COMMAND_LINE,
@@ -72,7 +72,8 @@ def offers(session: Session) -> list[str]:
     if session.can_start_tls:
         found.append("STARTTLS")
     if session.may_log_in and session.account is None:
-        found.append("AUTH " + " ".join(sorted((name.decode() for name in MECHANISMS), reverse=True)))
+        offered = sasl.offered(session.site.logins, True, session.wire.secure)
+        found.append("AUTH " + " ".join(name.decode("ascii") for name in offered))
     return [*found, "HELP"]
 
 

@@ -1,17 +1,17 @@
 """
-Logging in: AUTH with PLAIN and LOGIN.  RFC 4954, RFC 4616.
+Logging in: AUTH, with the mechanisms of :mod:`launcelot.hosting.sasl`.  RFC 4954.
 
-Passwords are only taken where the session may log in; failures say nothing of what was wrong.
+Passwords and proofs are only taken where the session may log in; failures say nothing of what was wrong.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from launcelot.core.errors import BadCredentials, LimitReached, Refusal
-from launcelot.core.sasl import MECHANISMS, Challenge, Credentials, SaslError, decode_initial, decode_response
+from launcelot.core.sasl import SaslError, decode_initial, decode_response
 from launcelot.core.wire import BareNewline, LineTooLong
+from launcelot.hosting import sasl
 from launcelot.protocols.smtp.grammar import AUTH_LINE, Reply, reply
 from launcelot.protocols.smtp.session import OUT_OF_ORDER, Session, reply_for, sentence
 
@@ -23,14 +23,23 @@ async def auth(session: Session, argument: tuple[bytes, bytes | None]) -> Reply:
         return OUT_OF_ORDER
     if not session.may_log_in:
         return reply(538, "5.7.11", "Encryption is required to authenticate")
-    mechanism = MECHANISMS.get(name)
-    if mechanism is None:
+    peer = sasl.Peer(session.source, "smtp", session.wire.secure, session.effects.channel_binding)
+    exchange = sasl.begin(session.site.logins, name, peer)
+    if exchange is None:
         return reply(504, "5.5.4", "Mechanism not offered")
-    found = await converse(session, mechanism(), initial)
-    return found if isinstance(found, Reply) else await log_in(session, found)
+    try:
+        found = await converse(session, exchange, initial)
+        return found if isinstance(found, Reply) else log_in(session, found)
+    except BadCredentials:
+        return FAILED
+    except LimitReached as refusal:
+        return reply(454, "4.7.0", sentence(refusal.text))
+    except Refusal as refusal:
+        words = reply_for(refusal)
+        return reply(454, "4.7.0", words.text) if words.temporary else FAILED
 
 
-async def converse(session: Session, mechanism: Any, initial: bytes | None) -> Credentials | Reply:
+async def converse(session: Session, exchange: sasl.Exchange, initial: bytes | None) -> sasl.Proved | Reply:
     """Lead the exchange of challenges and responses to its end."""
     try:
         response = None if initial is None else decode_initial(initial)
@@ -38,10 +47,10 @@ async def converse(session: Session, mechanism: Any, initial: bytes | None) -> C
         return reply(501, "5.5.2", "Cannot decode the response")
     while True:
         try:
-            step: Challenge | Credentials = mechanism.step(response)
+            step = await exchange.step(response)
         except SaslError:
-            return reply(535, "5.7.8", "Authentication failed")
-        if isinstance(step, Credentials):
+            return FAILED
+        if isinstance(step, sasl.Proved):
             return step
         session.wire.write(b"334 " + base64.b64encode(step.data) + b"\r\n")
         try:
@@ -59,23 +68,13 @@ async def converse(session: Session, mechanism: Any, initial: bytes | None) -> C
             return reply(501, "5.5.2", "Cannot decode the response")
 
 
-async def log_in(session: Session, given: Credentials) -> Reply:
-    """Check a password; acting as somebody else is not offered."""
-    try:
-        account = await session.site.logins.by_password(given.name, given.password, session.source, "smtp")
-        if given.authorize and given.authorize.casefold() not in (
-            given.name.casefold(),
-            account.name.casefold(),
-            str(account.address).casefold(),
-        ):
-            raise BadCredentials
-    except BadCredentials:
-        return reply(535, "5.7.8", "Authentication failed")
-    except LimitReached as refusal:
-        return reply(454, "4.7.0", sentence(refusal.text))
-    except Refusal as refusal:
-        words = reply_for(refusal)
-        return reply(454, "4.7.0", words.text) if words.temporary else reply(535, "5.7.8", "Authentication failed")
-    session.account = account
+def log_in(session: Session, proved: sasl.Proved) -> Reply:
+    """Be who has proved it; acting as somebody else is not offered."""
+    if not proved.may_act:
+        return FAILED
+    session.account = proved.account
     session.wire.limit_total(None)
     return reply(235, "2.7.0", "Authentication succeeded")
+
+
+FAILED = reply(535, "5.7.8", "Authentication failed")

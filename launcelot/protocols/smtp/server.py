@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
+from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.server import ServerFactory, ServerStream, log
 from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
@@ -109,6 +110,10 @@ class SmtpServer(ServerStream):
                 timer.cancel()
 
     # -- what a session can make the connection do ---------------------------------------------------------------
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
+        return channel_binding(self.transport, kind)
 
     def upgrade(self) -> None:
         """Speak TLS from the next octet on."""

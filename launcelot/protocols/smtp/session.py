@@ -79,6 +79,9 @@ class Unlawful(Exception):
 class Effects(Protocol):
     """What a session can make its connection do besides reading and writing."""
 
+    def channel_binding(self, kind: str) -> bytes | None:
+        """See :mod:`launcelot.hosting.binding`."""
+
     def upgrade(self) -> None:
         """Speak TLS from the next octet on."""
 

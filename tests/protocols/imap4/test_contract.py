@@ -28,6 +28,8 @@ SHOWN_BY = {
     b"ID": "test_id_tells_our_name",
     b"STARTTLS": "test_commands_inside_tls",
     b"LOGINDISABLED": "test_passwords_that_need_tls",
+    b"AUTH=SCRAM-SHA-256-PLUS": "test_capabilities_tell",
+    b"AUTH=SCRAM-SHA-256": "test_capabilities_tell",
     b"AUTH=PLAIN": "test_plain_with_and_without_initial_response",
     b"AUTH=LOGIN": "test_login_mechanism",
     b"IDLE": "test_idle_pushes",

@@ -43,7 +43,7 @@ class OwnServerTests(SynchronousTestCase):
         """Everything a mail reader does."""
         pair = self.logged_in()
         client = pair.client
-        self.assertEqual(self.now(pair, client.capabilities())["SASL"], "PLAIN LOGIN")
+        self.assertEqual(self.now(pair, client.capabilities())["SASL"], "SCRAM-SHA-256 PLAIN LOGIN")
         self.assertTrue(client.pipelining)
         self.assertEqual(self.now(pair, client.status()), Status(2, 69))
         self.assertEqual(self.now(pair, client.sizes()), {1: 24, 2: 45})

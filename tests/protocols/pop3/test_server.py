@@ -180,7 +180,7 @@ class CapabilityTests(SynchronousTestCase):
         return set(lines[1:-2])
 
     always = {"TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION Launcelot"}
-    log_in = {"USER", "SASL PLAIN LOGIN"}
+    log_in = {"USER", "SASL SCRAM-SHA-256 PLAIN LOGIN"}
 
     def test_without_tls(self) -> None:
         """No STLS where there is no certificate."""

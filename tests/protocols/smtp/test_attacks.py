@@ -383,7 +383,7 @@ class TlsTests(SmtpCase):
         self.start_tls(link)
         offered = self.ask(link, b"EHLO me\r\n")
         self.assertNotIn(b"250-STARTTLS", offered)
-        self.assertIn(b"250-AUTH PLAIN LOGIN", offered)
+        self.assertIn(b"250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", offered)
         self.assertEqual(self.codes(link, b"AUTH PLAIN " + plain("ann", "secret") + b"\r\n"), [235])
         self.assertEqual(
             self.codes(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<ann@test>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n")[-1], 221

@@ -30,7 +30,7 @@ class DialogueTests(SmtpCase):
             S: 250-ENHANCEDSTATUSCODES
             S: 250-CHUNKING
             S: 250-LIMITS RCPTMAX=100
-            S: 250-AUTH PLAIN LOGIN
+            S: 250-AUTH SCRAM-SHA-256 PLAIN LOGIN
             S: 250 HELP
             C: MAIL FROM:<eve@example.com> SIZE=40 BODY=8BITMIME
             S: 250 2.1.0 Sender ok

@@ -5,18 +5,9 @@ from __future__ import annotations
 import base64
 
 from launcelot.core.errors import BadCredentials
-from launcelot.core.sasl import (
-    MAX_RESPONSE,
-    MECHANISMS,
-    Challenge,
-    Credentials,
-    Mechanism,
-    SaslError,
-    decode_initial,
-    decode_response,
-    decode_text,
-)
+from launcelot.core.sasl import MAX_RESPONSE, Challenge, SaslError, decode_initial, decode_response, decode_text
 from launcelot.core.wire import BareNewline
+from launcelot.hosting import sasl
 from launcelot.protocols.imap4.grammar.requests import Authenticate, Login, Nothing
 from launcelot.protocols.imap4.session import Bye, Reply, Session, bad, no, ok
 
@@ -45,54 +36,51 @@ async def login(session: Session, request: Login) -> Reply:
     if not session.passwords:
         return privacy_required()
     try:
-        credentials = Credentials(decode_text(request.name), decode_text(request.password))
+        name, password = decode_text(request.name), decode_text(request.password)
     except SaslError:
         raise BadCredentials from None
-    return await log_in(session, credentials)
+    if not name or not password:
+        raise BadCredentials
+    account = await session.site.logins.by_password(name, password, session.wire.source, SERVICE)
+    return await log_in(session, sasl.Proved(account, name))
 
 
 async def authenticate(session: Session, request: Authenticate) -> Reply:
     """Log in with a SASL mechanism.  RFC 3501 section 6.2.2, RFC 4959."""
-    mechanism = MECHANISMS.get(request.mechanism)
-    if mechanism is None:
+    wire = session.wire
+    peer = sasl.Peer(wire.source, SERVICE, wire.secure, wire.channel_binding)
+    exchange = sasl.begin(session.site.logins, request.mechanism, peer)
+    if exchange is None:
         return no("mechanism is not supported", b"CANNOT")
     if not session.passwords:
         return privacy_required()
     try:
-        credentials = await exchange(session, mechanism(), request.initial)
+        proved = await converse(session, exchange, request.initial)
     except SaslError as error:
         return bad(str(error))
     except BareNewline:
         return bad("response does not end in CRLF")
-    return await log_in(session, credentials)
+    return await log_in(session, proved)
 
 
-async def exchange(session: Session, mechanism: Mechanism, initial: bytes | None) -> Credentials:
+async def converse(session: Session, exchange: sasl.Exchange, initial: bytes | None) -> sasl.Proved:
     """
-    Challenges and responses up to the credentials.
+    Challenges and responses up to who it is.
 
     :raises SaslError: the client cancelled, or its response does not fit.
     """
-    step = mechanism.step(None if initial is None else decode_initial(initial))
+    step = await exchange.step(None if initial is None else decode_initial(initial))
     while isinstance(step, Challenge):
         session.wire.write(b"+ %b\r\n" % base64.b64encode(step.data))
-        step = mechanism.step(decode_response(await session.wire.line(MAX_RESPONSE)))
+        step = await exchange.step(decode_response(await session.wire.line(MAX_RESPONSE)))
     return step
 
 
-async def log_in(session: Session, credentials: Credentials) -> Reply:
-    """
-    Check credentials and become authenticated.
-
-    :raises BadCredentials: they do not fit.
-    """
-    if not credentials.name or not credentials.password:
-        raise BadCredentials
-    if credentials.authorize not in ("", credentials.name):
+async def log_in(session: Session, proved: sasl.Proved) -> Reply:
+    """Become authenticated as who has proved it; nobody may act for others.  RFC 5530 section 3."""
+    if not proved.may_act:
         return no("nobody may act for somebody else", b"AUTHORIZATIONFAILED")
-    account = await session.site.logins.by_password(
-        credentials.name, credentials.password, session.wire.source, SERVICE
-    )
+    account = proved.account
     session.log_in(account, await session.site.mail.mail(account.id, account.quota))
     return ok("Logged in", b"CAPABILITY " + session.capabilities())
 
