@@ -41,7 +41,15 @@ class LineError(Exception):
 
 
 class BareNewline(LineError):
-    """A line that ended in LF without CR before it."""
+    """
+    A line that ended in LF without CR before it.
+
+    :ivar line: what stood on it; the peer's octets, not for people's eyes.
+    """
+
+    def __init__(self, line: bytes = b"") -> None:
+        super().__init__()
+        self.line = line
 
 
 class LineTooLong(LineError):

@@ -212,7 +212,7 @@ class Stream(Source, Protocol):
                 self._position = end + 1
                 if end > start and self._input[end - 1] == 13:
                     return self._input[start : end - 1]
-                raise BareNewline
+                raise BareNewline(bytes(self._input[start:end]))
             if len(self._input) - start > limit + 1:
                 self._input = b""
                 self._position = 0

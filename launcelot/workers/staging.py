@@ -10,12 +10,15 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from launcelot.core.errors import TryLater
 from launcelot.workers.interface import Workers
+
+T = TypeVar("T")
 
 IN_MEMORY = 262_144
 """Octets of one body kept in memory; more go to a file."""
@@ -152,3 +155,7 @@ class Staging:
     def begin(self) -> Staged:
         """A new, empty body."""
         return Staged(self._folder, self._workers)
+
+    async def aside(self, job: Callable[[], T]) -> T:
+        """Look at a staged body where that keeps nobody waiting; the job must be done with it before it is closed."""
+        return await self._workers.run(job)

@@ -14,10 +14,18 @@ from launcelot.core.errors import Refusal
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.commands.table import COMMANDS, Command
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
-from launcelot.protocols.imap4.receiving import EARLY_LITERALS, limit_of, line_behind_literal, read_literal, refused
+from launcelot.protocols.imap4.receiving import (
+    EARLY_LITERALS,
+    end_unless_clear,
+    limit_of,
+    line_behind_literal,
+    read_literal,
+    refused,
+)
 from launcelot.protocols.imap4.session import Bye, Reply, Session, State, bad, no, reply_for
 
 UNTAGGED = b"*"
+NO_CRLF: Reply = bad("line does not end in CRLF")
 
 HTTP = re.compile(rb"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|DELETE|PATCH|TRACE|PRI) \S+ HTTP/\d")
 """The first line of a browser that was sent here by somebody's page, who chose the lines behind it."""
@@ -55,8 +63,9 @@ async def step(session: Session) -> None:
     session.tag = UNTAGGED
     try:
         line = await wire.line(limit_of(session))
-    except BareNewline:
-        answer(session, bad("line does not end in CRLF"))
+    except BareNewline as bare:
+        answer(session, NO_CRLF)
+        end_unless_clear(bare)
         return
     if session.state is State.NOT_AUTHENTICATED and HTTP.match(line):
         raise Bye("this is IMAP")
@@ -73,8 +82,9 @@ async def step(session: Session) -> None:
     except Refuse as refuse:
         await refused(session).rest(incoming.open)
         answer(session, refuse.reply)
-    except BareNewline:
-        answer(session, bad("line does not end in CRLF"))
+    except BareNewline as bare:
+        answer(session, NO_CRLF)
+        end_unless_clear(bare)
     else:
         await perform(session, command, request)
 

@@ -77,12 +77,24 @@ class Refused:
         while literal is not None and await self.skip(literal):
             try:
                 line = await self._wire.line(self._line_limit)
-            except BareNewline:
+            except BareNewline as bare:
+                end_unless_clear(bare)
                 return
             literal = announced(line)
             self._left -= len(line)
             if self._left < 0:
                 raise Bye("command is too long")
+
+
+def end_unless_clear(bare: BareNewline) -> None:
+    """
+    What follows a line without CRLF is only certain where the line announces no literal that comes without being asked for.
+
+    :raises Bye: it does; its octets would be taken for commands.
+    """
+    literal = announced(bare.line)
+    if literal is not None and not literal.waits:
+        raise Bye("a literal follows a line that does not end in CRLF")
 
 
 def limit_of(session: Session) -> int:

@@ -53,6 +53,8 @@ SHOWN_BY = {
     b"LIST-STATUS": "test_status",
     b"CONDSTORE": "test_unchanged_since",
     b"QRESYNC": "test_coming_back",
+    b"BINARY": "test_decoded_octets",
+    b"CATENATE": "test_examples_of_the_standard",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

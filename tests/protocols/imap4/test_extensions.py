@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from launcelot.mailstore.interface import StoreMode
-from launcelot.protocols.imap4.commands.append import MAX_MESSAGES
+from launcelot.protocols.imap4.commands.assembling import MAX_MESSAGES
 from launcelot.testing.link import every_split
 from tests.protocols.imap4.world import MESSAGE, ImapCase
 

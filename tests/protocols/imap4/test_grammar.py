@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore.query import All, And, Contains, Field, Flagged, Header, Not, Or, Query, Size, Uids
-from launcelot.protocols.imap4.grammar import listing, mailboxnames, requests, responses, sets, sort
+from launcelot.protocols.imap4.grammar import appending, listing, mailboxnames, requests, responses, sets, sort
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Section, read_items
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader, WantsLiteral, announced
 from launcelot.protocols.imap4.grammar.search import resolve
@@ -337,27 +337,31 @@ class ArgumentTests(SynchronousTestCase):
 
     def test_append_up_to_its_literal(self) -> None:
         """Flags and date are optional; the message's literal is announced and not read."""
-        request = requests.read_append(reader(b' foo (\\Seen a) "17-Jul-1996 02:44:25 -0700" {310+}'))
+        request = appending.read_append(reader(b' foo (\\Seen a) "17-Jul-1996 02:44:25 -0700" {310+}'))
+        literal = request.message.literal
+        assert literal is not None
         self.assertEqual(
-            (request.mailbox, request.message.flags, request.message.literal.size, request.message.literal.waits),
-            ("foo", ("\\Seen", "a"), 310, False),
+            (request.mailbox, request.message.flags, literal.size, literal.waits), ("foo", ("\\Seen", "a"), 310, False)
         )
         assert request.message.internal_date is not None
         self.assertEqual(request.message.internal_date.isoformat(), "1996-07-17T02:44:25-07:00")
-        self.assertEqual(requests.read_append(reader(b" {3}", b"foo", b" {5}")).mailbox, "foo")
+        self.assertEqual(appending.read_append(reader(b" {3}", b"foo", b" {5}")).mailbox, "foo")
 
     def test_append_that_is_malformed(self) -> None:
-        """A date that is none, a literal8, a quoted message."""
+        """A date that is none, a word nobody knows, a quoted message."""
         for raw in (
             b' foo "x" {5}',
-            b" foo ~{5}",
+            b" foo ~5}",
+            b" foo NOTUTF8 (~{5}",
+            b" foo UTF8 ({5}",
+            b" foo CATENATE TEXT {5}",
             b' foo "abc"',
             b" foo",
             b" foo (a {5}",
             b" foo x{5}",
             b" foo {5}{6}",
         ):
-            self.assertRaises(Malformed, requests.read_append, reader(raw))
+            self.assertRaises(Malformed, appending.read_append, reader(raw))
 
     def test_id(self) -> None:
         """NIL or up to 30 pairs of bounded length, none twice."""
@@ -373,13 +377,13 @@ class ArgumentTests(SynchronousTestCase):
             (requests.read_fetch, b" 1:2 (FLAGS BODY.PEEK[HEADER.FIELDS (A)]<0.5>)"),
             (requests.read_store, b" 1 +FLAGS.SILENT (\\Seen)"),
             (requests.read_search, b' RETURN (MIN) CHARSET UTF-8 OR (1:2 SINCE 1-Feb-1994) NOT FROM "a"'),
-            (requests.read_append, b' "a" (\\Seen) "17-Jul-1996 02:44:25 -0700" {5}'),
+            (appending.read_append, b' "a" (\\Seen) "17-Jul-1996 02:44:25 -0700" {5}'),
             (requests.read_status, b" a (MESSAGES SIZE)"),
             (listing.read_list, b' "" "%/*"'),
             (listing.read_list, b' (SUBSCRIBED REMOTE) "" (a b) RETURN (CHILDREN STATUS (SIZE))'),
             (requests.read_created, b" a (USE (\\Sent))"),
             (requests.read_enable, b" A B"),
-            (requests.read_replace, b" 4 a (\\Seen) {5}"),
+            (appending.read_replace, b" 4 a (\\Seen) {5}"),
             (requests.read_search, b" RETURN (PARTIAL -1:-5 COUNT) ALL"),
             (requests.read_uid_fetch, b" 1:* FLAGS (PARTIAL 1:5 CHANGEDSINCE 3)"),
             (sort.read_sort, b" RETURN (MIN) (REVERSE DATE SIZE) UTF-8 ALL"),

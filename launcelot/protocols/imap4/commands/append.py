@@ -1,86 +1,107 @@
 """
-APPEND and REPLACE: messages from literals into a mailbox, in chunks.  RFC 3501 section 6.3.11, RFC 3502, RFC 4315
-section 3, RFC 8508.
+APPEND and REPLACE: messages into a mailbox.  RFC 3501 section 6.3.11, RFC 3502, RFC 4315 section 3, RFC 8508.
 
-All messages of a command are staged one behind another and added in one transaction, so memory does not grow with their
-number or size and none is added when one is refused.
+:mod:`.assembling` reads the messages; all of a command are added in one transaction, so none is when one is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from launcelot.core.errors import Invalid, LimitReached, OverQuota, Refusal, TooLarge
+from launcelot.core.errors import Refusal
 from launcelot.mailstore.interface import Appended, Draft, Mailbox
+from launcelot.message.recode import Unencodable, plan, recoded
+from launcelot.protocols.imap4.commands.assembling import Arrived, Assembly, Rejected
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.store import removed
-from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, announced
-from launcelot.protocols.imap4.grammar.requests import Append, Arriving, Replace, read_arriving
+from launcelot.protocols.imap4.grammar.appending import Append, Replace
+from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.sets import format_set
-from launcelot.protocols.imap4.receiving import CONTINUE, PIECE, SLOWEST, limit_of, line_behind_literal, refused
-from launcelot.protocols.imap4.session import Reply, Session, bad, ok, reply_for
+from launcelot.protocols.imap4.receiving import refused
+from launcelot.protocols.imap4.session import Reply, Session, bad, no, ok, reply_for
 from launcelot.workers.staging import Buffer, Staged
 
-MAX_MESSAGES = 1_000
-"""Messages in one APPEND."""
-MAX_TOTAL = 16
-"""How many times the largest message all messages of one APPEND may be together."""
+UNKNOWN_ENCODING: Reply = no("a NUL stands where no transfer encoding can help", b"UNKNOWN-CTE")
 
 
-class Rejected(Exception):
-    """
-    The command is answered without adding anything; what comes of it has been thrown away.
+class Stages:
+    """What one command has staged: the messages as they came, and those that had to be written anew."""
 
-    :param reply: the answer.
-    """
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.first = session.site.staging.begin()
+        self._others: list[Staged] = []
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.text)
-        self.reply = reply
+    async def drafts(self, arrived: Sequence[Arrived]) -> list[Draft]:
+        """
+        Messages as they are to be added; those with NULs become ones that every protocol can carry.
+
+        :raises Rejected: that is impossible.  RFC 3516 section 4.4.
+        """
+        whole = self.first.view()
+        drafts: list[Draft] = []
+        for one in arrived:
+            body, size = piece(whole, one.start, one.end), one.end - one.start
+            if one.has_nul:
+                other = await self._without_nuls(body())
+                body, size = other.view, other.size
+            drafts.append(Draft(body, size, one.flags, one.internal_date))
+        return drafts
+
+    async def _without_nuls(self, body: Buffer) -> Staged:
+        try:
+            changes = await self._session.site.staging.aside(lambda: plan(body))
+        except Unencodable:
+            raise Rejected(UNKNOWN_ENCODING) from None
+        other = self._session.site.staging.begin()
+        self._others.append(other)
+        for octets in recoded(body, changes):
+            await other.write(octets)
+            await self._session.breathe()
+        return other
+
+    def close(self) -> None:
+        """Let go of memory and files."""
+        for staged in (self.first, *self._others):
+            staged.close()
 
 
 async def append(session: Session, request: Append) -> Reply:
     """
     Receive messages and add them, all or none; all is checked that can be before each is read.
 
-    A refused message that comes anyway is thrown away.  A NUL in one is a syntax error: literals have none.
+    A refused message that comes anyway is thrown away.  A NUL is a syntax error but in a literal8.
     """
-    staged = session.site.staging.begin()
+    stages = Stages(session)
     try:
-        mailbox, arrived = await receive_all(session, staged, request)
-        appended = await add(mailbox, staged, arrived)
+        arrived = await Assembly(session, stages.first, request.mailbox).read(request.message)
+        drafts = await stages.drafts(arrived)
+        appended = await add(await session.mail.mailbox(request.mailbox), drafts)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:
         return reply_for(refusal, creatable=True)
     finally:
-        staged.close()
+        stages.close()
     uids = format_set([one.uid for one in appended])
     return ok("APPEND completed", b"APPENDUID %d %b" % (appended[0].uid_validity, uids))
 
 
-async def add(mailbox: Mailbox, staged: Staged, arrived: Sequence[Arriving]) -> Sequence[Appended]:
+async def add(mailbox: Mailbox, drafts: Sequence[Draft]) -> Sequence[Appended]:
     """
-    Put what has been staged into the mailbox; one message is not copied.
+    Put messages into a mailbox; a single one is not copied.
 
     :raises Refusal: nothing was added.
     """
-    view = staged.view()
-    if len(arrived) == 1:
-        (one,) = arrived
-        return [await mailbox.append(view, one.flags, one.internal_date)]
-    drafts: list[Draft] = []
-    start = 0
-    for one in arrived:
-        end = start + one.literal.size
-        drafts.append(Draft(piece(view, start, end), one.literal.size, one.flags, one.internal_date))
-        start = end
+    if len(drafts) == 1:
+        (one,) = drafts
+        return [await mailbox.append(one.body(), one.flags, one.internal_date)]
     return await mailbox.append_all(drafts)
 
 
-def piece(view: Buffer, start: int, end: int) -> Callable[[], bytes]:
-    """Gives some octets of what has been staged."""
-    return lambda: view[start:end]
+def piece(view: Buffer, start: int, end: int) -> Callable[[], Buffer]:
+    """Gives some octets of what has been staged; all of them without a copy."""
+    return lambda: view if end - start == len(view) else view[start:end]
 
 
 async def replace(session: Session, request: Replace) -> Reply:
@@ -89,7 +110,7 @@ async def replace(session: Session, request: Replace) -> Reply:
 
     APPENDUID goes ahead of the EXPUNGE response (section 4.3).
     """
-    literal = request.append.message.literal
+    literal = request.append.message.open
     try:
         view = session.writable_view
         await session.update(expunge=False)
@@ -104,116 +125,18 @@ async def replace(session: Session, request: Replace) -> Reply:
     if not sizes:
         await refused(session).rest(literal)
         return EXPUNGED
-    staged = session.site.staging.begin()
+    stages = Stages(session)
     try:
-        _, arrived = await receive_all(session, staged, request.append, sizes[0])
+        arrived = await Assembly(session, stages.first, request.append.mailbox, sizes[0]).read(request.append.message)
         if len(arrived) > 1:
             return bad("one message comes in the place of one")
-        body = staged.view()
-        draft = Draft(lambda: body, staged.size, arrived[0].flags, arrived[0].internal_date)
-        appended = await view.mailbox.replace(uids[0], body, request.append.mailbox, draft)
+        (draft,) = await stages.drafts(arrived)
+        appended = await view.mailbox.replace(uids[0], draft.body(), request.append.mailbox, draft)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:
         return reply_for(refusal, creatable=True)
     finally:
-        staged.close()
+        stages.close()
     session.inform("Replacement message ready", b"APPENDUID %d %d" % (appended.uid_validity, appended.uid))
     return await removed(session, "REPLACE completed", uids)
-
-
-async def receive_all(
-    session: Session, staged: Staged, request: Append, freed: int = 0
-) -> tuple[Mailbox, Sequence[Arriving]]:
-    """
-    Read message after message to the end of the command.
-
-    :param freed: octets that will be removed when these are added.
-    :raises Rejected: one of them is refused or malformed.
-    """
-    arrived: list[Arriving] = []
-    message: Arriving | None = request.message
-    clean = True
-    while message is not None:
-        literal = message.literal
-        try:
-            mailbox = await admit(session, request.mailbox, literal.size, staged.size - freed, len(arrived))
-        except Refusal as refusal:
-            await refused(session).rest(literal)
-            raise Rejected(reply_for(refusal, creatable=True)) from None
-        if literal.waits:
-            session.wire.write(CONTINUE)
-        try:
-            clean = await receive(session, staged, literal.size) and clean
-            arrived.append(message)
-            message = await next_message(session)
-        except Malformed as error:
-            raise Rejected(bad(error.text)) from None
-        except Refusal as refusal:
-            raise Rejected(reply_for(refusal)) from None
-    if not clean:
-        raise Rejected(bad("message has a NUL"))
-    return mailbox, arrived
-
-
-async def admit(session: Session, name: str, size: int, before: int, count: int) -> Mailbox:
-    """
-    The mailbox a message may go to.
-
-    :param before: octets of the messages before it in the same command, of which there are ``count``, less those that
-        will be removed.
-    :raises Refusal: there is none, or the message is too large for us or for the account.
-    """
-    mailbox = await session.mail.mailbox(name)
-    largest = session.settings.max_append_size
-    if size > largest:
-        raise TooLarge("message is too large")
-    if not size:
-        raise Invalid("message is empty")
-    if count >= MAX_MESSAGES or before + size > MAX_TOTAL * largest:
-        raise LimitReached("too many messages in one command")
-    quota = session.account.quota
-    if quota and (await session.mail.usage()).octets + before + size > quota:
-        raise OverQuota
-    return mailbox
-
-
-async def receive(session: Session, staged: Staged, size: int) -> bool:
-    """
-    Read the message into its place.
-
-    :returns: whether it is free of NULs.
-    :raises TryLater: it cannot be staged; the rest of the command has been thrown away.
-    """
-    wire = session.wire
-    left = size
-    clean = True
-    wire.limit_rate(*SLOWEST)
-    while left:
-        piece = await wire.chunk(min(left, PIECE))
-        left -= len(piece)
-        clean = clean and b"\0" not in piece
-        try:
-            await staged.write(piece)
-        except Refusal:
-            wire.limit_rate(0, 0)
-            await refused(session).rest(Announced(left, waits=False))
-            raise
-    wire.limit_rate(0, 0)
-    return clean
-
-
-async def next_message(session: Session) -> Arriving | None:
-    """
-    What the line behind a message says of another; None where the command ends.
-
-    :raises Malformed: it is neither; the rest of the command has been thrown away.
-    """
-    line = await line_behind_literal(session, limit_of(session))
-    if not line:
-        return None
-    try:
-        return read_arriving(Reader(line))
-    except Malformed:
-        await refused(session).rest(announced(line))
-        raise

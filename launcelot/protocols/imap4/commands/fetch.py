@@ -14,9 +14,10 @@ from launcelot.core.errors import Gone
 from launcelot.mailstore.interface import Changes, Message, MessageState, StoreMode
 from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
+from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Binary, Item, Section
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.requests import Fetch
 from launcelot.protocols.imap4.grammar.sets import Range, format_set, inside, resolve
@@ -62,7 +63,10 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     if set(items) <= {Attribute.UID, Attribute.FLAGS, Attribute.MODSEQ} and Attribute.FLAGS in items:
         found = await fetch_flags(session, uids, Attribute.UID in items, Attribute.MODSEQ in items)
     else:
-        found = await Rows(session, items).send(uids)
+        rows = Rows(session, items)
+        found = await rows.send(uids)
+        if rows.unknown:
+            return UNKNOWN_ENCODING
     if found < len(uids) and not request.messages.uid:
         return EXPUNGED
     return ok("FETCH completed")
@@ -103,6 +107,7 @@ class Rows:
     The FETCH responses of one command.
 
     :param items: in the order in which they are sent.
+    :ivar unknown: whether a message was passed over because nobody knows how to undo an encoding in it.
     """
 
     def __init__(self, session: Session, items: tuple[Item, ...]) -> None:
@@ -113,10 +118,12 @@ class Rows:
         self._waiting: list[bytes] = []
         self._size = 0
         self._begun = False
-        sections = [item for item in items if isinstance(item, Section)]
+        sections = [item for item in items if isinstance(item, Section | Binary)]
+        self._binaries = [item for item in items if isinstance(item, Binary)]
+        self.unknown = False
         self._sees = not self._view.read_only and not all(section.peek for section in sections)
         self._plain = not sections
-        self._needs_table = any(section.numbers for section in sections)
+        self._needs_table = bool(self._binaries) or any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
         self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items
 
@@ -125,6 +132,8 @@ class Rows:
         found = 0
         view = self._view
         async for batch in self._mailbox.messages(uids):
+            if self._binaries:
+                batch = self._decodable(batch)
             seen = await self._mark_seen(batch) if self._sees else {}
             if self._has_flags or seen:
                 used = {message.flags for message in batch}.union(state.flags for state in seen.values())
@@ -153,6 +162,12 @@ class Rows:
                 number += 1
         self._put(b"".join(rows))
         return len(rows)
+
+    def _decodable(self, batch: Sequence[Message]) -> Sequence[Message]:
+        """Those messages of which everything asked for can be decoded; the others are neither sent nor seen."""
+        found = [message for message in batch if are_decodable(self._binaries, PartTable.decode(message.parts))]
+        self.unknown = self.unknown or len(found) < len(batch)
+        return found
 
     async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, MessageState]:
         """Set ``\\Seen`` where it is not; the new states of those by UID."""
@@ -188,6 +203,10 @@ class Rows:
                 if not await self._send_section(message, item, table):
                     del self._waiting[mark:]
                     return False
+            elif isinstance(item, Binary):
+                if table is None or not await self._send_binary(message, item, table):
+                    del self._waiting[mark:]
+                    return False
             else:
                 self._put(_READY[item](view, message))
         self._put(b")\r\n")
@@ -211,6 +230,8 @@ class Rows:
         try:
             if section.fields:
                 header = await self._mailbox.read(uid, start, min(end - start, MAX_HEADER))
+                if end - start > MAX_HEADER:
+                    header += b"\r\n\r\n"
                 data = cut(header_subset(header, section.fields, section.exclude), section)
                 self._put(b"%b {%d}\r\n%b" % (section.label, len(data), data))
                 return True
@@ -232,6 +253,43 @@ class Rows:
                 self._put(data)
         except Gone:
             raise CutOff from None
+        if self._size >= PIECE:
+            await self._hand_over()
+        return True
+
+    async def _send_binary(self, message: Message, item: Binary, table: PartTable) -> bool:
+        """
+        Label and decoded octets of one part, or their number; a literal8 only where there is a NUL.  RFC 3516 section 4.3.
+
+        What is larger than a piece is decoded twice: first to learn its size and whether there is a NUL.
+
+        :returns: False if the message has just been removed and nothing of its row has left.
+        :raises CutOff: it has been removed while its octets were on their way.
+        """
+        content = Content.made_from(item, table)
+        if content is None:
+            self._put(item.label + (b" 0" if item.size else b" NIL"))
+            return True
+        uid = message.uid
+        try:
+            size, has_nul, data = 0, False, b""
+            async for decoded in content.pieces(lambda start, length: self._read(uid, start, length)):
+                size += len(decoded)
+                has_nul = has_nul or b"\0" in decoded
+                data = data + decoded if content.is_short else b""
+                await self._session.breathe()
+            if item.size:
+                self._put(b"%b %d" % (item.label, size))
+                return True
+            self._put(b"%b %b{%d}\r\n%b" % (item.label, b"~" if has_nul else b"", size, data))
+            if not content.is_short:
+                async for decoded in content.pieces(lambda start, length: self._read(uid, start, length)):
+                    self._put(decoded)
+                    await self._hand_over()
+        except Gone:
+            if self._begun:
+                raise CutOff from None
+            return False
         if self._size >= PIECE:
             await self._hand_over()
         return True

@@ -19,6 +19,7 @@ from launcelot.protocols.imap4.commands import (
     store,
 )
 from launcelot.protocols.imap4.grammar import requests
+from launcelot.protocols.imap4.grammar.appending import read_append, read_replace, read_uid_replace
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
 from launcelot.protocols.imap4.grammar.reader import Reader
@@ -101,7 +102,7 @@ _ROWS = (
     Command(b"LSUB", AFTER, read_lsub, listing.lsub, "RFC 3501 section 6.3.9", "List subscribed names."),
     Command(b"STATUS", AFTER, requests.read_status, mailbox.status, "RFC 3501 section 6.3.10", "Numbers of a mailbox."),
     Command(
-        b"APPEND", AFTER, requests.read_append, append.append, "RFC 3501 section 6.3.11", "Add a message.", streams=True
+        b"APPEND", AFTER, read_append, append.append, "RFC 3501 section 6.3.11", "Add a message.", streams=True
     ),
     Command(b"ENABLE", AFTER, requests.read_enable, general.enable, "RFC 5161 section 3.1", "Switch extensions on."),
     Command(
@@ -167,7 +168,7 @@ _ROWS = (
     Command(
         b"REPLACE",
         SELECTED,
-        requests.read_replace,
+        read_replace,
         append.replace,
         "RFC 8508 section 3.2",
         "Put a message in another's place.",
@@ -176,7 +177,7 @@ _ROWS = (
     Command(
         b"UID REPLACE",
         SELECTED,
-        requests.read_uid_replace,
+        read_uid_replace,
         append.replace,
         "RFC 8508 section 3.3",
         "Put a message in another's place, by UID.",

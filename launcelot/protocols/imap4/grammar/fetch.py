@@ -1,6 +1,6 @@
 """
 What FETCH can ask for.  RFC 3501 section 6.4.5 and section 9 ``fetch-att``; MODSEQ of RFC 7162, SAVEDATE of RFC 8514,
-EMAILID and THREADID of RFC 8474.
+EMAILID and THREADID of RFC 8474, BINARY of RFC 3516.
 """
 
 from __future__ import annotations
@@ -67,7 +67,28 @@ class Section:
     peek: bool = False
 
 
-Item = Attribute | Section
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """
+    Octets of a part with its transfer encoding undone, or how many there are.  RFC 3516 section 4.2.
+
+    :ivar label: stands before them in the answer, such as ``BINARY[1.2]<0>``.
+    :ivar numbers: of the part; empty for the whole message.
+    :ivar offset: first octet asked for, of the decoded ones.
+    :ivar length: most octets asked for; None for all.
+    :ivar size: whether only their number is asked for.
+    :ivar peek: whether ``\\Seen`` is left alone.
+    """
+
+    label: bytes
+    numbers: tuple[int, ...]
+    offset: int = 0
+    length: int | None = None
+    size: bool = False
+    peek: bool = False
+
+
+Item = Attribute | Section | Binary
 
 _MACROS: dict[bytes, tuple[Item, ...]] = {
     b"FAST": (Attribute.FLAGS, Attribute.INTERNALDATE, Attribute.SIZE),
@@ -80,6 +101,7 @@ _OLD: dict[bytes, Item] = {
     b"RFC822.HEADER": Section(b"RFC822.HEADER", what="HEADER", peek=True),
     b"RFC822.TEXT": Section(b"RFC822.TEXT", what="TEXT"),
 }
+_BINARY = frozenset({b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE"})
 _WHAT: dict[bytes, What] = {
     b"": "BODY",
     b"HEADER": "HEADER",
@@ -110,14 +132,17 @@ def _name(reader: Reader) -> bytes:
 
 def _read_item(reader: Reader, name: bytes) -> Item:
     if name in (b"BODY", b"BODY.PEEK") and reader.peek() == b"[":
-        return _read_section(reader, name == b"BODY.PEEK")
+        return read_section(reader, name == b"BODY.PEEK")
+    if name in _BINARY and reader.peek() == b"[":
+        return _read_binary(reader, name)
     item = _ATTRIBUTES.get(name) or _OLD.get(name)
     if item is None:
         raise Malformed("unknown data item")
     return item
 
 
-def _read_section(reader: Reader, peek: bool) -> Section:
+def read_section(reader: Reader, peek: bool) -> Section:
+    """``section`` with its brackets and ``partial``."""
     reader.expect(b"[", "expected a section")
     numbers, dot = _read_numbers(reader)
     word = reader.match(_SECTION_WORD, "expected a section")[0].upper()
@@ -137,6 +162,20 @@ def _read_section(reader: Reader, peek: bool) -> Section:
     if length is not None:
         label += b"<%d>" % offset
     return Section(label, numbers, _WHAT[word], fields, word.endswith(b"NOT"), offset, length, peek)
+
+
+def _read_binary(reader: Reader, name: bytes) -> Binary:
+    reader.expect(b"[", "expected a section")
+    numbers, dot = _read_numbers(reader)
+    if dot:
+        raise Malformed("unknown section")
+    reader.expect(b"]", "section does not end")
+    spec = b"[" + b".".join([b"%d" % number for number in numbers]) + b"]"
+    if name == b"BINARY.SIZE":
+        return Binary(name + spec, numbers, size=True, peek=True)
+    offset, length = _read_partial(reader)
+    label = b"BINARY" + spec + (b"" if length is None else b"<%d>" % offset)
+    return Binary(label, numbers, offset, length, peek=name == b"BINARY.PEEK")
 
 
 def _read_numbers(reader: Reader) -> tuple[tuple[int, ...], bool]:

@@ -7,13 +7,11 @@ A function reads from behind the command's name; whoever calls it checks that no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from launcelot.mailstore.interface import StoreMode
-from launcelot.message.dates import parse_internal
 from launcelot.protocols.imap4.grammar.fetch import Item, read_items
 from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
-from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Announced, Malformed, Reader, announced
+from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Malformed, Reader
 from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
 from launcelot.protocols.imap4.grammar.sets import STAR, Partial, Range, read_partial, read_set
 
@@ -130,37 +128,12 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
-    """A message in APPEND: what goes with it, and the literal that brings it, not yet read."""
-
-    flags: tuple[str, ...]
-    internal_date: datetime | None
-    literal: Announced
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Where messages go, and the first of them."""
-
-    mailbox: str
-    message: Arriving
-
-
-@dataclass(frozen=True, slots=True)
 class Messages:
     """A set of messages: UIDs when ``uid``, else sequence numbers; when ``saved``, those of ``$`` (RFC 5182)."""
 
     uid: bool
     ranges: tuple[Range, ...]
     saved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """One message, and the one that comes in its place.  RFC 8508."""
-
-    messages: Messages
-    append: Append
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,56 +366,17 @@ def read_status_items(reader: Reader) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(items))
 
 
-def read_append(reader: Reader) -> Append:
-    """
-    ``append`` up to the literal that holds the first message.
-
-    :raises WantsLiteral: the mailbox is itself a literal that has not been read.
-    """
-    mailbox = read_named(reader).mailbox
-    return Append(mailbox, read_arriving(reader))
-
-
-def read_arriving(reader: Reader) -> Arriving:
-    """``append-message`` up to its literal, from the space before it.  RFC 3502."""
-    reader.space()
-    flags: tuple[str, ...] = ()
-    if reader.peek() == b"(":
-        flags = reader.flag_list()
-        reader.space()
-    date = None
-    if reader.peek() == b'"':
-        date = parse_internal(reader.date_time().encode("ascii"))
-        reader.space()
-    message = announced(reader.rest)
-    if message is None or message.binary or not reader.rest.startswith(b"{") or reader.rest.count(b"{") > 1:
-        raise Malformed("expected the message as a literal")
-    return Arriving(flags, date, message)
-
-
-def _read_messages(reader: Reader, uid: bool) -> Messages:
+def read_messages(reader: Reader, uid: bool) -> Messages:
+    """``sequence-set``, or ``$`` of RFC 5182."""
     reader.space()
     if reader.accept(b"$"):
         return Messages(uid, (), saved=True)
     return Messages(uid, read_set(reader))
 
 
-def read_replace(reader: Reader, uid: bool = False) -> Replace:
-    """``replace`` up to the literal that holds the message.  RFC 8508 section 5."""
-    messages = _read_messages(reader, uid)
-    if len(messages.ranges) != 1 or messages.ranges[0][0] != messages.ranges[0][1]:
-        raise Malformed("expected one message")
-    return Replace(messages, read_append(reader))
-
-
-def read_uid_replace(reader: Reader) -> Replace:
-    """``UID REPLACE``."""
-    return read_replace(reader, uid=True)
-
-
 def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
     """``fetch``."""
-    messages = _read_messages(reader, uid)
+    messages = read_messages(reader, uid)
     reader.space()
     items = read_items(reader)
     if not reader.accept(b" "):
@@ -472,7 +406,7 @@ def read_fetch(reader: Reader, uid: bool = False) -> Fetch:
 
 def read_store(reader: Reader, uid: bool = False) -> Store:
     """``store``; flags with or without parentheses."""
-    messages = _read_messages(reader, uid)
+    messages = read_messages(reader, uid)
     reader.space()
     since = None
     if reader.accept(b"("):
@@ -499,13 +433,13 @@ def read_store(reader: Reader, uid: bool = False) -> Store:
 
 def read_copy(reader: Reader, uid: bool = False) -> Copy:
     """``copy`` and ``move``."""
-    messages = _read_messages(reader, uid)
+    messages = read_messages(reader, uid)
     return Copy(messages, read_named(reader).mailbox)
 
 
 def read_uid_expunge(reader: Reader) -> Messages:
     """``UID EXPUNGE``.  RFC 4315 section 2.1."""
-    return _read_messages(reader, True)
+    return read_messages(reader, True)
 
 
 def read_return(reader: Reader) -> tuple[tuple[bytes, ...], Partial | None]:
