@@ -11,7 +11,15 @@ import shutil
 
 from twisted.trial.unittest import SkipTest
 
-PACKAGES = {"mbsync": "isync", "ncftpget": "ncftp", "ncftpput": "ncftp"}
+PACKAGES = {
+    "mbsync": "isync",
+    "ncftpget": "ncftp",
+    "ncftpput": "ncftp",
+    "dovecot": "dovecot-imapd",
+    "imap": "dovecot-imapd",
+    "offlineimap": "offlineimap3",
+    "getmail": "getmail6",
+}
 """Debian packages that are not called as their program."""
 
 
@@ -21,7 +29,7 @@ def program(name: str) -> str:
 
     :raises SkipTest: it is not installed, and peers are not required here.
     """
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/lib/dovecot")
     if path is not None:
         return path
     reason = f"{name} is not installed (Debian package {PACKAGES.get(name, name)})"
