@@ -55,6 +55,7 @@ SHOWN_BY = {
     b"QRESYNC": "test_coming_back",
     b"BINARY": "test_decoded_octets",
     b"CATENATE": "test_examples_of_the_standard",
+    b"PREVIEW": "test_what_would_take_long",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

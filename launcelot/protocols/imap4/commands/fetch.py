@@ -16,8 +16,9 @@ from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
+from launcelot.protocols.imap4.commands.previews import preview_of
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.fetch import Attribute, Binary, Item, Section
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Binary, Item, Preview, Section
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.requests import Fetch
 from launcelot.protocols.imap4.grammar.sets import Range, format_set, inside, resolve
@@ -122,7 +123,7 @@ class Rows:
         self._binaries = [item for item in items if isinstance(item, Binary)]
         self.unknown = False
         self._sees = not self._view.read_only and not all(section.peek for section in sections)
-        self._plain = not sections
+        self._plain = all(isinstance(item, Attribute) for item in items)
         self._needs_table = bool(self._binaries) or any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
         self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items
@@ -205,6 +206,10 @@ class Rows:
                     return False
             elif isinstance(item, Binary):
                 if table is None or not await self._send_binary(message, item, table):
+                    del self._waiting[mark:]
+                    return False
+            elif isinstance(item, Preview):
+                if not await self._send_preview(message, item):
                     del self._waiting[mark:]
                     return False
             else:
@@ -292,6 +297,16 @@ class Rows:
             return False
         if self._size >= PIECE:
             await self._hand_over()
+        return True
+
+    async def _send_preview(self, message: Message, item: Preview) -> bool:
+        """The same of a preview."""
+        try:
+            self._put(b"PREVIEW " + await preview_of(self._session, self._mailbox, message, item.lazy))
+        except Gone:
+            if self._begun:
+                raise CutOff from None
+            return False
         return True
 
     async def _read(self, uid: int, offset: int, length: int) -> bytes:

@@ -1,6 +1,6 @@
 """
 What FETCH can ask for.  RFC 3501 section 6.4.5 and section 9 ``fetch-att``; MODSEQ of RFC 7162, SAVEDATE of RFC 8514,
-EMAILID and THREADID of RFC 8474, BINARY of RFC 3516.
+EMAILID and THREADID of RFC 8474, BINARY of RFC 3516, PREVIEW of RFC 8970.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_NUMBERS = 100
 
 _NAME = re.compile(rb"[A-Z0-9.]+", re.IGNORECASE)
 _SECTION_WORD = re.compile(rb"[A-Z.]+|", re.IGNORECASE)
+_LAZY = re.compile(rb" \(LAZY(?: LAZY)*+\)", re.IGNORECASE)
 _NUMBERS = re.compile(rb"[1-9]\d{0,9}(?:\.[1-9]\d{0,9})*+\.?")
 _FIELD_NAME = re.compile(rb"[\x21-\x39\x3b-\x7e]+")
 
@@ -88,7 +89,18 @@ class Binary:
     peek: bool = False
 
 
-Item = Attribute | Section | Binary
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """
+    The first words of a message.  RFC 8970.
+
+    :ivar lazy: whether nothing is told where telling would take long.
+    """
+
+    lazy: bool = False
+
+
+Item = Attribute | Section | Binary | Preview
 
 _MACROS: dict[bytes, tuple[Item, ...]] = {
     b"FAST": (Attribute.FLAGS, Attribute.INTERNALDATE, Attribute.SIZE),
@@ -120,6 +132,8 @@ def read_items(reader: Reader) -> tuple[Item, ...]:
     """
     if reader.peek() == b"(":
         found = reader.list(lambda: _read_item(reader, _name(reader)), MAX_ITEMS)
+        if Preview() in found and Preview(lazy=True) in found:
+            found.remove(Preview(lazy=True))
         return tuple(dict.fromkeys(found))
     name = _name(reader)
     macro = _MACROS.get(name)
@@ -135,6 +149,10 @@ def _read_item(reader: Reader, name: bytes) -> Item:
         return read_section(reader, name == b"BODY.PEEK")
     if name in _BINARY and reader.peek() == b"[":
         return _read_binary(reader, name)
+    if name == b"PREVIEW":
+        lazy = _LAZY.match(reader.rest)
+        reader.position += 0 if lazy is None else lazy.end()
+        return Preview(lazy is not None)
     item = _ATTRIBUTES.get(name) or _OLD.get(name)
     if item is None:
         raise Malformed("unknown data item")
