@@ -265,7 +265,9 @@ def describe(listener: AnyListener, port: Any) -> Listening:
     address = port.getHost()
     tls = "none"
     if isinstance(listener, Listener):
-        tls = "implicit" if listener.factory.implicit_tls else "starttls" if listener.factory.offers_tls else "none"
+        factory = listener.factory
+        starts = factory.offers_tls and factory.site.has_tls
+        tls = "implicit" if factory.implicit_tls else "starttls" if starts else "none"
     host = getattr(address, "host", None) or os.fsdecode(getattr(address, "name", None) or "")
     return Listening(listener.name, host, int(getattr(address, "port", 0)), tls)
 

@@ -84,6 +84,27 @@ class World:
             outcome.raiseException()
         return outcome  # type: ignore[no-any-return]
 
+    def open(self) -> None:
+        """Open the files that services have asked for (``Site.database``), as the daemon does before anybody is let in."""
+        if self.site.databases is not None:
+            self.result(self.site.databases.open())
+
+    def close(self) -> None:
+        """Close them."""
+        if self.site.databases is not None:
+            self.result(self.site.databases.close())
+
+    def client_tls(self, hostname: str = "") -> Any:
+        """
+        What a client's TLS layer takes (``Link.start_tls``) that trusts our certificate.
+
+        :param hostname: who the certificate must be for; the Site itself unless given.
+        :raises LookupError: the Site has no certificate.
+        """
+        if self.tls is None:
+            raise LookupError("this Site has no certificate; memory_site(tls=True)")
+        return self.tls.client(hostname or self.site.hostname)
+
     def connect(self, factory: Any, source: str = "127.0.0.1") -> Link:
         """Connect a raw peer to a server's factory, in this world's network."""
         return connect(factory, self.clock, source, self.network)

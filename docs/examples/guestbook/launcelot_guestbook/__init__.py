@@ -1,0 +1,1 @@
+"""A guestbook: the accounts of a Launcelot daemon leave short notes and read each other's."""
