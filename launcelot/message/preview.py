@@ -25,9 +25,10 @@ ENOUGH = 4_000
 
 _UNREAD = frozenset({"script", "style", "title", "template", "svg", "math"})
 """Elements whose text nobody reads."""
-_INLINE = frozenset(
-    ["a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr"]
-)
+_INLINE = frozenset({
+    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s",
+    "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr",
+})  # fmt: skip
 """Elements that do not part words."""
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9:-]{0,40}+)")
 _QUOTED_REST = re.compile(r"""[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""")

@@ -25,7 +25,7 @@ class PreviewTests(SynchronousTestCase):
             (b"Subject: x\r\n\r\nHello  Joe,\r\n\r\nhow are you?\r\n", "Hello Joe, how are you?"),
             (b"\r\n> he said\r\n>> and she\r\nThat is right.\r\n-- \r\nAnn", "That is right."),
             (b"\r\n> only quoted\r\n", "> only quoted"),
-            (b"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9", "café"),
+            (b"Content-Type: text/plain; charset=l1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9", "café"),
             (b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n4oKsIDEwMA==", "€ 100"),
             (b"Content-Type: text/plain; charset=utf-8\r\n\r\nA\xe2\x80\x8bB\0\x07C\xef\xbb\xbf", "ABC"),
             (b"", ""),
