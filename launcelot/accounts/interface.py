@@ -26,6 +26,8 @@ class Account:
     :ivar address: the primary address.
     :ivar quota: octets of storage over mail and files; 0 for no limit.
     :ivar enabled: whether logging in and receiving are possible.
+    :ivar messages: how many messages its mail may hold; 0 for no limit.
+    :ivar administrator: whether it may set others' quotas, and who may do what with the mail of groups.
     """
 
     id: AccountId
@@ -33,6 +35,8 @@ class Account:
     address: Address
     quota: int = 0
     enabled: bool = True
+    messages: int = 0
+    administrator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +152,20 @@ class Directory(Protocol):
         :raises Invalid: the password is empty or over 1,024 octets.
         """
 
-    async def change(self, name: str, *, quota: int | None = None, enabled: bool | None = None) -> Account:
+    async def change(
+        self,
+        name: str,
+        *,
+        quota: int | None = None,
+        messages: int | None = None,
+        enabled: bool | None = None,
+        administrator: bool | None = None,
+    ) -> Account:
         """
-        Change an account's quota or whether it is enabled; None leaves a thing as it is; durable when it returns.
+        Change an account's limits and what it may do; None leaves a thing as it is; durable when it returns.
 
         :raises NotFound: there is no such account.
-        :raises Invalid: the quota is negative.
+        :raises Invalid: a limit is negative.
         """
 
     async def aliases(self) -> Sequence[Alias]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
@@ -206,17 +206,24 @@ class LocalDirectory:
 
         return await self._change(work)
 
-    async def change(self, name: str, *, quota: int | None = None, enabled: bool | None = None) -> Account:
+    async def change(
+        self,
+        name: str,
+        *,
+        quota: int | None = None,
+        messages: int | None = None,
+        enabled: bool | None = None,
+        administrator: bool | None = None,
+    ) -> Account:
         """See :meth:`launcelot.accounts.interface.Directory.change`."""
         check_quota(quota or 0)
+        check_quota(messages or 0)
+        given = {"quota": quota, "messages": messages, "enabled": enabled, "administrator": administrator}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
         def work(tables: Tables) -> Account:
             record = required(tables, name)
-            account = replace(
-                record.account,
-                quota=record.account.quota if quota is None else quota,
-                enabled=record.account.enabled if enabled is None else enabled,
-            )
+            account = replace(record.account, **changes)
             tables.put_account(replace(record, account=account))
             return account
 

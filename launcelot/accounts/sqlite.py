@@ -74,10 +74,15 @@ def add_scram(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO secret (value) VALUES (?)", (secrets.token_bytes(32),))
 
 
-MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram)
+LIMITS = """
+ALTER TABLE accounts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0 CHECK (messages >= 0);
+ALTER TABLE accounts ADD COLUMN administrator INTEGER NOT NULL DEFAULT 0 CHECK (administrator IN (0, 1));
+"""
+
+MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS))
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
-ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram FROM accounts"
+ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator FROM accounts"
 
 
 class SqliteTables:
@@ -129,10 +134,12 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.Tables`."""
         account = record.account
         self._connection.execute(
-            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created, scram)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key,"
-            " local = excluded.local, domain = excluded.domain, quota = excluded.quota, enabled = excluded.enabled,"
-            " hash = excluded.hash, scram = excluded.scram",
+            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created, scram, messages, administrator)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+            " key = excluded.key, local = excluded.local, domain = excluded.domain, quota = excluded.quota,"
+            " enabled = excluded.enabled,"
+            " hash = excluded.hash, scram = excluded.scram, messages = excluded.messages,"
+            " administrator = excluded.administrator",
             (
                 account.id,
                 account.name,
@@ -144,6 +151,8 @@ class SqliteTables:
                 record.hash,
                 self._now,
                 record.scram,
+                account.messages,
+                int(account.administrator),
             ),
         )
 
@@ -311,7 +320,8 @@ def cached(cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
         return value
 
 
-def record_of(row: tuple[str, str, str, str, int, int, str, str]) -> Record:
+def record_of(row: tuple[str, str, str, str, int, int, str, str, int, int]) -> Record:
     """An account from its row of :data:`ACCOUNT`."""
-    id, name, local, domain, quota, enabled, encoded, scram = row
-    return Record(Account(AccountId(id), name, Address(local, domain), quota, bool(enabled)), encoded, scram)
+    id, name, local, domain, quota, enabled, encoded, scram, messages, administrator = row
+    account = Account(AccountId(id), name, Address(local, domain), quota, bool(enabled), messages, bool(administrator))
+    return Record(account, encoded, scram)

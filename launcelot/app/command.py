@@ -123,6 +123,15 @@ def _add_people(commands: Commands[Parser]) -> None:
     )
     add.add_argument("--generate", action="store_true", help="make a password and show it")
     _common(verbs.add_parser("list", help="list accounts"), "launcelot.app.people:list_accounts")
+    change = verbs.add_parser("change", help="change an account's limits and what it may do")
+    _common(change, "launcelot.app.people:change_account")
+    change.add_argument("name", metavar="NAME")
+    change.add_argument("--quota", metavar="OCTETS", type=int, help="largest mail and files together; 0 for no limit")
+    change.add_argument("--messages", metavar="COUNT", type=int, help="most messages; 0 for no limit")
+    change.add_argument("--enabled", choices=("yes", "no"), help="whether logging in and receiving are possible")
+    change.add_argument(
+        "--administrator", choices=("yes", "no"), help="whether it may set others' quotas and rights on the mail of groups"
+    )
     passwd = verbs.add_parser("passwd", help="change a password; it is read from standard input")
     _common(passwd, "launcelot.app.people:change_password")
     passwd.add_argument("name", metavar="NAME")

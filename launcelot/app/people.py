@@ -127,9 +127,42 @@ def list_accounts(given: Namespace, streams: Streams) -> int:
         streams.say_json({"accounts": [described(account) for account in accounts]})
     else:
         for account in accounts:
-            quota = f"  {account.quota} octets" if account.quota else ""
-            streams.say(f"{account.name}  <{account.address}>{quota}{'' if account.enabled else '  disabled'}")
+            streams.say(line_of(account))
     return OK
+
+
+def change_account(given: Namespace, streams: Streams) -> int:
+    """Change an account's limits and what it may do."""
+    with opened(given, make=False) as base:
+        account = run_now(named(base.directory, given.name))
+        changed = run_now(
+            base.directory.change(
+                account.name,
+                quota=given.quota,
+                messages=given.messages,
+                enabled=decided(given.enabled),
+                administrator=decided(given.administrator),
+            )
+        )
+    tell(given, streams, described(changed), line_of(changed))
+    return OK
+
+
+def decided(word: str | None) -> bool | None:
+    """Yes, no, or nothing said."""
+    return None if word is None else word == "yes"
+
+
+def line_of(account: Account) -> str:
+    """An account for people."""
+    words = [account.name, f"<{account.address}>"]
+    if account.quota:
+        words.append(f"{account.quota} octets")
+    if account.messages:
+        words.append(f"{account.messages} messages")
+    if account.administrator:
+        words.append("administrator")
+    return "  ".join(words if account.enabled else [*words, "disabled"])
 
 
 def change_password(given: Namespace, streams: Streams) -> int:
@@ -198,6 +231,8 @@ def described(account: Account) -> dict[str, Any]:
         "address": str(account.address),
         "quota": account.quota,
         "enabled": account.enabled,
+        "messages": account.messages,
+        "administrator": account.administrator,
     }
 
 

@@ -20,6 +20,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from launcelot.core.errors import OverQuota
 from launcelot.core.ids import AccountId
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.ordering import Criterion
@@ -167,6 +168,27 @@ class Copied:
     target: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class Limits:
+    """
+    What an account's mail may take; 0 for no limit.
+
+    Whoever holds it may change it, which counts from the next message on.
+    """
+
+    octets: int = 0
+    messages: int = 0
+
+    def check(self, octets: int, messages: int) -> None:
+        """
+        Refuse what there would be.
+
+        :raises OverQuota: that is over a limit.
+        """
+        if 0 < self.octets < octets or 0 < self.messages < messages:
+            raise OverQuota
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What an account's mail takes."""
@@ -188,6 +210,9 @@ class Mailbox(Protocol):
 
         :raises Gone: (as every method below) it has been deleted.
         """
+
+    async def deleted_size(self) -> int:
+        """Octets of the messages flagged ``\\Deleted``: what EXPUNGE would free.  RFC 9208 section 4.1.4."""
 
     async def uids(self) -> Sequence[int]:
         """Every message's UID, ascending: what SELECT asks of a mailbox."""
@@ -367,6 +392,9 @@ class AccountMail(Protocol):
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""
 
+    def limit(self, quota: int, messages: int = 0) -> None:
+        """Change the limits for whatever has been opened from this object; as :meth:`MailStore.mail` has them."""
+
     async def usage(self) -> Usage:
         """What the account's mail takes; constant time."""
 
@@ -382,11 +410,12 @@ class AccountMail(Protocol):
 class MailStore(Protocol):
     """The mail of all accounts."""
 
-    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+    async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """
         An account's mail, made with an INBOX and the store's :data:`Furnishing` at first use.
 
         :param quota: octets it may hold; 0 for no limit.
+        :param messages: how many it may hold; 0 for no limit.
         """
 
     async def remove(self, account: AccountId) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from launcelot.core.errors import Gone, InUse, NotFound, OverQuota
+from launcelot.core.errors import Gone, InUse, NotFound
 from launcelot.core.ids import AccountId
 from launcelot.mailstore import tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import sort_out
-from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Furnishing, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Furnishing, Limits, Mailbox, MailboxInfo, Usage
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
 from launcelot.mailstore.names import canonical, known, order
@@ -52,18 +52,18 @@ class MemoryMailStore:
         self._furnishing = tuple(furnishing)
         self._accounts: dict[AccountId, Holdings] = {}
 
-    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+    async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """An account's mail, made with an INBOX at first use."""
         holdings = self._accounts.get(account)
         if holdings is None:
             holdings = self._accounts[account] = Holdings()
-            mail = MemoryAccountMail(holdings, quota, self._now, self._ids)
+            mail = MemoryAccountMail(holdings, Limits(quota, messages), self._now, self._ids)
             mail.add_shelf(INBOX, "")
             for name, special_use in self._furnishing:
                 await mail.create(name, special_use)
                 await mail.subscribe(name)
             return mail
-        return MemoryAccountMail(holdings, quota, self._now, self._ids)
+        return MemoryAccountMail(holdings, Limits(quota, messages), self._now, self._ids)
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's mail."""
@@ -82,12 +82,12 @@ class MemoryAccountMail:
     """
     One account's mail.
 
-    :param quota: octets it may hold; 0 for no limit.
+    :param limits: on what it may hold.
     """
 
-    def __init__(self, holdings: Holdings, quota: int, now: Callable[[], datetime], ids: Callable[[], str]) -> None:
+    def __init__(self, holdings: Holdings, limits: Limits, now: Callable[[], datetime], ids: Callable[[], str]) -> None:
         self._kept = holdings
-        self._quota = quota
+        self._limits = limits
         self.now = now
         self.new_id = ids
         self.watchers = holdings.watchers
@@ -116,10 +116,9 @@ class MemoryAccountMail:
         """All mailboxes' names by number."""
         return {shelf.number: shelf.name for shelf in self._holdings.shelves.values()}
 
-    def make_room(self, octets: int) -> None:
-        """Refuse what the quota does not allow."""
-        if self._quota and self._octets() + octets > self._quota:
-            raise OverQuota
+    def make_room(self, octets: int, messages: int) -> None:
+        """Refuse what the limits do not allow."""
+        self._limits.check(self._octets() + octets, self._messages() + messages)
 
     def add_shelf(self, name: str, special_use: str) -> Shelf:
         """Make an empty mailbox with a UIDVALIDITY no other has had."""
@@ -132,6 +131,9 @@ class MemoryAccountMail:
 
     def _octets(self) -> int:
         return sum(shelf.size for shelf in self._kept.shelves.values())
+
+    def _messages(self) -> int:
+        return sum(len(shelf.entries) for shelf in self._kept.shelves.values())
 
     # -- mailboxes -----------------------------------------------------------------------------------------------
 
@@ -232,10 +234,14 @@ class MemoryAccountMail:
         """Drop keys that will not come again."""
         self._holdings.deliveries.difference_update(deliveries)
 
+    def limit(self, quota: int, messages: int = 0) -> None:
+        """Change the limits for whatever has been opened from this object."""
+        self._limits.octets, self._limits.messages = quota, messages
+
     async def usage(self) -> Usage:
         """What the account's mail takes."""
-        shelves = self._holdings.shelves.values()
-        return Usage(self._octets(), sum(len(shelf.entries) for shelf in shelves))
+        self._holdings  # noqa: B018 - raises Gone
+        return Usage(self._octets(), self._messages())
 
     def lock(self) -> Callable[[], None]:
         """Take the maildrop for one POP3 session."""

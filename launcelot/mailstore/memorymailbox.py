@@ -214,9 +214,9 @@ class Account(Protocol):
         :raises NotFound: there is none.
         """
 
-    def make_room(self, octets: int) -> None:
+    def make_room(self, octets: int, messages: int) -> None:
         """
-        Refuse what the quota does not allow.
+        Refuse what the limits do not allow.
 
         :raises OverQuota: the account is full.
         """
@@ -244,6 +244,10 @@ class MemoryMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return self._shelf.status()
+
+    async def deleted_size(self) -> int:
+        """Octets of the messages flagged ``\\Deleted``."""
+        return sum(entry.body.analysis.size for entry in self._shelf.entries.values() if entry.mask & DELETED)
 
     async def uids(self) -> Sequence[int]:
         """Every message's UID, ascending."""
@@ -302,7 +306,7 @@ class MemoryMailbox:
         """Add messages, all or none."""
         given = [sort_out(draft.flags) for draft in drafts]
         shelf = self._shelf
-        self._account.make_room(sum(draft.size for draft in drafts))
+        self._account.make_room(sum(draft.size for draft in drafts), len(drafts))
         shelf.keywords.admit(union(given), shelf.masks)
         appended = [
             add_message(self._account, shelf, draft.body(), flags, draft.internal_date)
@@ -320,7 +324,7 @@ class MemoryMailbox:
         old = shelf.entries.get(uid)
         if old is None:
             raise Gone("the message has been removed")
-        self._account.make_room(len(body) - old.body.analysis.size)
+        self._account.make_room(len(body) - old.body.analysis.size, 0)
         to.keywords.admit(given, to.masks)
         shelf.take([uid])
         appended = add_message(self._account, to, body, given, draft.internal_date)
@@ -368,7 +372,7 @@ class MemoryMailbox:
         shelf = self._shelf
         entries = shelf.present(uids)
         to = self._account.shelf(target)
-        self._account.make_room(sum(entry.body.analysis.size for entry in entries))
+        self._account.make_room(sum(entry.body.analysis.size for entry in entries), len(entries))
         copied = copy_entries(shelf, entries, to, self._account.now())
         if entries:
             self._account.watchers.notify([to.number])
@@ -406,7 +410,7 @@ class MemoryMailbox:
 
 def add_message(account: Account, shelf: Shelf, body: Buffer, flags: Flags, internal_date: datetime | None) -> Appended:
     """Put a new message on a shelf; its watchers are still to be told."""
-    account.make_room(len(body))
+    account.make_room(len(body), 1)
     mask = shelf.keywords.admit(flags, shelf.masks)
     now = whole(account.now())
     kept = body_from(body, "M" + account.new_id())

@@ -9,7 +9,7 @@ from launcelot.core.errors import NotFound
 from launcelot.mailstore import sqlrows, tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import Flags, sort_out
-from launcelot.mailstore.interface import INBOX, Appended, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.interface import INBOX, Appended, Limits, Mailbox, MailboxInfo, Usage
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.sqlannotations import SqliteAnnotations
 from launcelot.mailstore.sqlfile import AccountFile
@@ -26,12 +26,12 @@ class SqliteAccountMail:
     """
     One account's mail; see :class:`launcelot.mailstore.interface.AccountMail`.
 
-    :param quota: octets it may hold; 0 for no limit.
+    :param limits: on what it may hold.
     """
 
-    def __init__(self, file: AccountFile, quota: int) -> None:
+    def __init__(self, file: AccountFile, limits: Limits) -> None:
         self._file = file
-        self._quota = quota
+        self._limits = limits
 
     # -- mailboxes -----------------------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ class SqliteAccountMail:
         if found is None:
             raise NotFound("no such mailbox")
         number, info = await self._file.read(lambda connection: sqlrows.mailbox_named(connection, found))
-        return SqliteMailbox(self._file, self._quota, number, info)
+        return SqliteMailbox(self._file, self._limits, number, info)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         """Make a mailbox and those missing above it."""
@@ -94,12 +94,16 @@ class SqliteAccountMail:
         given = sort_out(flags)
         analysis = await self._file.analysis(body)
         return await self._file.write(
-            lambda writing: deliver(writing, body, analysis, delivery, mailbox, given), self._quota
+            lambda writing: deliver(writing, body, analysis, delivery, mailbox, given), self._limits
         )
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""
         await self._file.write(lambda writing: writing.forget_deliveries(deliveries))
+
+    def limit(self, quota: int, messages: int = 0) -> None:
+        """Change the limits for whatever has been opened from this object."""
+        self._limits.octets, self._limits.messages = quota, messages
 
     async def usage(self) -> Usage:
         """What the account's mail takes."""

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
-from launcelot.mailstore.interface import INBOX, Draft, Furnishing
+from launcelot.mailstore.interface import INBOX, Draft, Furnishing, Limits
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
@@ -183,7 +183,7 @@ class AccountFile:
 
     def _furnish(self, connection: sqlite3.Connection) -> None:
         if _is_new(connection):
-            writing = Writing(connection, 0, self._now, self._ids)
+            writing = Writing(connection, None, self._now, self._ids)
             writing.add_mailbox(INBOX, "")
             for name, special_use in self._furnishing:
                 writing.subscribe(writing.create(name, special_use), True)
@@ -242,10 +242,10 @@ class AccountFile:
 
     # -- using it ------------------------------------------------------------------------------------------------
 
-    async def write(self, job: Callable[[Writing], T], quota: int = 0) -> T:
+    async def write(self, job: Callable[[Writing], T], limits: Limits | None = None) -> T:
         """Run a change and tell the watchers of every mailbox it touched; what it returns is on disk."""
         self.wants_tending()
-        return await self._write(job, quota)
+        return await self._write(job, limits)
 
     def wants_tending(self) -> None:
         """Have the file tended when it is quiet."""
@@ -260,11 +260,11 @@ class AccountFile:
         await self._write(lambda writing: piece(writing.connection))
         return True
 
-    async def _write(self, job: Callable[[Writing], T], quota: int = 0) -> T:
+    async def _write(self, job: Callable[[Writing], T], limits: Limits | None = None) -> T:
         database = await self.opened()
 
         def run(connection: sqlite3.Connection) -> tuple[T, list[int]]:
-            writing = Writing(connection, quota, self._now, self._ids)
+            writing = Writing(connection, limits, self._now, self._ids)
             return job(writing), sorted(writing.touched)
 
         self._busy += 1

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
-from launcelot.mailstore.interface import AccountMail, Furnishing
+from launcelot.mailstore.interface import AccountMail, Furnishing, Limits
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.mailstore.tending import Tending
@@ -80,7 +80,7 @@ class SqliteMailStore:
         self._closed = False
         self._open: OrderedDict[AccountFile, None] = OrderedDict()
 
-    async def mail(self, account: AccountId, quota: int = 0) -> AccountMail:
+    async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """
         An account's mail, made with an INBOX at first use.
 
@@ -92,7 +92,7 @@ class SqliteMailStore:
             await shielded(self._removals[account])
         file = self._file(account)
         await file.opened()
-        return SqliteAccountMail(file, quota)
+        return SqliteAccountMail(file, Limits(quota, messages))
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's mail; sessions that have it open find it gone."""

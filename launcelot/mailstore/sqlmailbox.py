@@ -20,6 +20,7 @@ from launcelot.mailstore.interface import (
     Changes,
     Copied,
     Draft,
+    Limits,
     MailboxInfo,
     MailboxStatus,
     Message,
@@ -52,9 +53,9 @@ class SqliteMailbox:
     :param number: its row, kept through a rename.
     """
 
-    def __init__(self, file: AccountFile, quota: int, number: int, info: MailboxInfo) -> None:
+    def __init__(self, file: AccountFile, limits: Limits, number: int, info: MailboxInfo) -> None:
         self._file = file
-        self._quota = quota
+        self._limits = limits
         self._number = number
         self._info = info
 
@@ -68,6 +69,12 @@ class SqliteMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return await self._file.read(lambda connection: sqlrows.status_of(connection, self._number))
+
+    async def deleted_size(self) -> int:
+        """Octets of the messages flagged ``\\Deleted``."""
+        deleted = (await self.status()).deleted
+        read = self._file.read if deleted <= SHORT_COLUMN else self._file.read_aside
+        return await read(lambda connection: sqlrows.deleted_size_of(connection, self._number))
 
     async def uids(self) -> Sequence[int]:
         """Every message's UID, ascending."""
@@ -169,7 +176,7 @@ class SqliteMailbox:
         given = sort_out(flags)
         analysis = await self._file.analysis(body)
         return await self._file.write(
-            lambda writing: writing.add(self._number, body, analysis, given, internal_date), self._quota
+            lambda writing: writing.add(self._number, body, analysis, given, internal_date), self._limits
         )
 
     async def append_all(self, drafts: Sequence[Draft]) -> Sequence[Appended]:
@@ -183,7 +190,7 @@ class SqliteMailbox:
                 for draft, analysis, flags in zip(drafts, analyses, given, strict=True)
             ]
 
-        return await self._file.write(job, self._quota) if drafts else ()
+        return await self._file.write(job, self._limits) if drafts else ()
 
     async def replace(self, uid: int, body: Buffer, target: str, draft: Draft) -> Appended:
         """Add a message to a mailbox and remove one here."""
@@ -198,7 +205,7 @@ class SqliteMailbox:
             writing.take(self._number, rows)
             return writing.add(to, body, analysis, given, draft.internal_date)
 
-        return await self._file.write(job, self._quota)
+        return await self._file.write(job, self._limits)
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
@@ -221,7 +228,7 @@ class SqliteMailbox:
         def job(writing: Writing) -> Copied:
             return writing.copy(self._number, uids, writing.target(self._number, target))
 
-        return await self._file.write(job, self._quota)
+        return await self._file.write(job, self._limits)
 
     async def move(self, uids: Sequence[int], target: str) -> Copied:
         """Copy and remove in one."""

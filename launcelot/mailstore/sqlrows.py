@@ -198,6 +198,13 @@ def messages_in(connection: sqlite3.Connection, mailbox: int) -> int:
     return status_of(connection, mailbox).messages
 
 
+def deleted_size_of(connection: sqlite3.Connection, mailbox: int) -> int:
+    """Octets of all messages flagged ``\\Deleted``."""
+    numbers_of(connection, mailbox)
+    octets: int = connection.execute(_DELETED_SIZE, (mailbox,)).fetchone()[0]
+    return octets
+
+
 def rows_since(connection: sqlite3.Connection, mailbox: int, since: int, limit: int) -> int:
     """How many rows :func:`changes_of` would look at; it is not counted beyond ``limit`` for each kind."""
     if numbers_of(connection, mailbox).modseq <= since:
@@ -326,6 +333,9 @@ _CHANGED = """
     WHERE mailbox = ? AND modseq > ? ORDER BY uid
 """
 _VANISHED = "SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ? ORDER BY uid"
+_DELETED_SIZE = """
+    SELECT coalesce(sum(size), 0) FROM messages INDEXED BY messages_deleted WHERE mailbox = ? AND flags & 4 <> 0
+"""
 _CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _FACTS = """

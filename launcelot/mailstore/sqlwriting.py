@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from launcelot.core.errors import OverQuota
 from launcelot.mailstore import sqlrows, textindex, tree
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
-from launcelot.mailstore.interface import INBOX, Appended, Copied, MessageState, StoreMode
+from launcelot.mailstore.interface import INBOX, Appended, Copied, Limits, MessageState, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
 from launcelot.message.analysis import Analysis, analyse
@@ -47,16 +46,16 @@ class Writing:
     """
     One job's hands on the file.
 
-    :param quota: octets the account may hold; 0 for no limit.
+    :param limits: on what the account may hold; None for none.
     :param now: the wall clock; called in the writer's thread, like ``ids``.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, quota: int, now: Callable[[], datetime], ids: Callable[[], str]
+        self, connection: sqlite3.Connection, limits: Limits | None, now: Callable[[], datetime], ids: Callable[[], str]
     ) -> None:
         self.connection = connection
         self.touched: set[int] = set()
-        self._quota = quota
+        self._limits = limits
         self._now = now
         self._ids = ids
 
@@ -96,7 +95,7 @@ class Writing:
         if analysis is None:
             analysis = analyse(body)
         numbers = sqlrows.numbers_of(self.connection, mailbox)
-        self.make_room(analysis.size)
+        self.make_room(analysis.size, 1)
         mask = self._admit(mailbox, flags)
         moment = whole(internal_date or self._now())
         email_id = "M" + self._ids()
@@ -112,7 +111,7 @@ class Writing:
         """Put copies into a mailbox, which may be the same one; they share the content."""
         rows = self.rows(mailbox, uids)
         numbers = sqlrows.numbers_of(self.connection, target)
-        self.make_room(sum(row.size for row in rows))
+        self.make_room(sum(row.size for row in rows), len(rows))
         copied = self._transfer(mailbox, rows, numbers)
         self.connection.executemany(
             "UPDATE contents SET uses = uses + 1 WHERE number = ?", [(row.content,) for row in rows]
@@ -159,16 +158,15 @@ class Writing:
             states[row.uid] = MessageState(row.uid, modseq, keywords.flags(new))
         return list(states.values()), alone
 
-    def make_room(self, octets: int) -> None:
+    def make_room(self, octets: int, messages: int) -> None:
         """
-        Refuse what the quota does not allow.
+        Refuse what the limits do not allow.
 
         :raises OverQuota: the account is full.
         """
-        if self._quota:
-            used: int = self.connection.execute("SELECT octets FROM account").fetchone()[0]
-            if used + octets > self._quota:
-                raise OverQuota
+        if self._limits is not None:
+            used = sqlrows.usage_of(self.connection)
+            self._limits.check(used.octets + octets, used.messages + messages)
 
     def _add_content(self, body: Buffer, analysis: Analysis, email_id: str) -> int:
         sent = analysis.sent

@@ -45,7 +45,7 @@ class Inbox(Protocol):
 class Inboxes(Protocol):
     """What is used of ``mailstore.MailStore``."""
 
-    async def mail(self, account: AccountId, quota: int = 0) -> Inbox:
+    async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> Inbox:
         """An account's mail."""
 
 
@@ -59,6 +59,10 @@ class Resident(Protocol):
     @property
     def quota(self) -> int:
         """Octets."""
+
+    @property
+    def messages(self) -> int:
+        """How many messages it may hold."""
 
 
 class Resolved(Protocol):
@@ -80,7 +84,7 @@ class MailboxDelivery:
     """
     A :class:`~launcelot.spool.interface.Delivery` into a mail store.
 
-    :param residents: asked for the account's present quota; a recipient it no longer knows is refused for good, so that
+    :param residents: asked for the account's present limits; a recipient it no longer knows is refused for good, so that
         mail for an account that was removed does not make its mailbox anew.
     """
 
@@ -91,7 +95,8 @@ class MailboxDelivery:
 
     async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
         """Deliver into the inbox; see :meth:`launcelot.spool.interface.Delivery.__call__`."""
-        inbox = await self._mail.mail(recipient.account, await self._quota(recipient))
+        resident = await self._resident(recipient)
+        inbox = await self._mail.mail(resident.id, resident.quota, resident.messages)
         trace = trace_fields(envelope.sender, recipient.address)
         if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
             await inbox.deliver(trace + body[:], key)
@@ -108,10 +113,10 @@ class MailboxDelivery:
         inbox = await self._mail.mail(account)
         await inbox.forget_deliveries(keys)
 
-    async def _quota(self, recipient: SpoolRecipient) -> int:
+    async def _resident(self, recipient: SpoolRecipient) -> Resident:
         for found in await self._residents.resolve(recipient.address):
             if found.account.id == recipient.account:
-                return found.account.quota
+                return found.account
         raise NotFound("the address leads to another account now")
 
 

@@ -227,6 +227,12 @@ class AccountContract(DirectoryContract):
         self.assertEqual(self.now(self.directory.account("ann")), changed)
         self.assertEqual(self.now(self.directory.change("ann", quota=0, enabled=True)).quota, 0)
         self.refused(self.directory.change("ann", quota=-1), Invalid)
+        self.refused(self.directory.change("ann", messages=-1), Invalid)
+        changed = self.now(self.directory.change("ann", messages=5, administrator=True))
+        self.assertEqual((changed.quota, changed.enabled, changed.messages, changed.administrator), (0, True, 5, True))
+        self.assertFalse(self.now(self.directory.change("ann", administrator=False)).administrator)
+        self.assertEqual(self.now(self.directory.account("ann")), self.now(self.directory.accounts())[0])
+        self.assertEqual(self.now(self.directory.account("ann")).messages, 5)
         self.refused(self.directory.change("bob", quota=1), NotFound)
 
 

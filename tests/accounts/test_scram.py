@@ -38,7 +38,8 @@ class ScramFileTests(SqliteMixin):
         self.ann = self.now(directory.add("ann", contract.at("ann"), "pw"))
         self.now(directory.close())
         with sqlite3.connect(self.path) as connection:
-            connection.execute("ALTER TABLE accounts DROP COLUMN scram")
+            for column in ("scram", "messages", "administrator"):
+                connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
             connection.execute("DROP TABLE secret")
             connection.execute("PRAGMA user_version=1")
         connection.close()

@@ -155,7 +155,14 @@ class AccountTests(CommandCase):
     def test_add_list_remove(self) -> None:
         """The round of an account, for programs."""
         self.assertEqual(0, self.on_data("account", "add", "brandon", "--json", "--quota", "1000", said="secret\n"))
-        brandon = {"user": "brandon", "address": "brandon@localhost", "quota": 1000, "enabled": True}
+        brandon = {
+            "user": "brandon",
+            "address": "brandon@localhost",
+            "quota": 1000,
+            "enabled": True,
+            "messages": 0,
+            "administrator": False,
+        }
         self.assertEqual(brandon, self.answer())
         self.assertTrue(self.passes("brandon", "secret"))
         self.assertEqual(0, self.on_data("account", "list", "--json"))
@@ -164,6 +171,18 @@ class AccountTests(CommandCase):
         self.assertEqual(brandon, self.answer())
         self.assertEqual(0, self.on_data("account", "list", "--json"))
         self.assertEqual({"accounts": []}, self.answer())
+
+    def test_change(self) -> None:
+        """Limits and what an account may do; what is not named stays."""
+        self.assertEqual(0, self.on_data("account", "add", "ann", "--quota", "5", said="x"))
+        self.assertEqual(0, self.on_data("account", "change", "ann", "--messages", "7", "--administrator", "yes"))
+        self.assertEqual("ann  <ann@localhost>  5 octets  7 messages  administrator\n", self.output)
+        self.assertEqual(0, self.on_data("account", "change", "ann", "--quota", "0", "--enabled", "no", "--json"))
+        changed = self.answer()
+        self.assertEqual((0, 7, False, True), tuple(changed[key] for key in ("quota", "messages", "enabled", "administrator")))
+        self.assertEqual(1, self.on_data("account", "change", "ann", "--messages", "-1"))
+        self.assertEqual(1, self.on_data("account", "change", "bob", "--messages", "1"))
+        self.assertEqual(64, self.on_data("account", "change", "ann", "--enabled", "maybe"))
 
     def test_words_for_people(self) -> None:
         """The same without --json."""

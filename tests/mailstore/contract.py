@@ -11,7 +11,7 @@ from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, StoreMode
 from launcelot.mailstore.query import Contains, Field
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
-from tests.mailstore.kit import Contract, all_messages, check_counters, claim, flags_of, message, uids_of
+from tests.mailstore.kit import ANN, Contract, all_messages, check_counters, claim, flags_of, message, uids_of
 
 
 class MessageContract(Contract):
@@ -375,6 +375,31 @@ class MessageContract(Contract):
         self.assertEqual((await inbox.status()).recent_from, 3)
         self.assertEqual(await inbox.claim_recent(), 3)
         self.assertEqual((await inbox.status()).recent_from, 4)
+
+    @claim
+    async def test_messages_are_limited(self) -> None:
+        """Append, deliver, copy and several at once stop at the limit; a changed limit counts for what is open."""
+        mail = await self.store.mail(ANN, 0, 2)
+        inbox = await mail.mailbox("INBOX")
+        await inbox.append(b"1", ())
+        await self.refused(OverQuota, inbox.append_all([Draft(lambda: b"2", 1), Draft(lambda: b"3", 1)]))
+        await inbox.append(b"2", ("\\Deleted",))
+        await self.refused(OverQuota, inbox.append(b"3", ()))
+        await self.refused(OverQuota, mail.deliver(b"3", "key"))
+        await self.refused(OverQuota, inbox.copy([1], "INBOX"))
+        await inbox.replace(1, b"4", "INBOX", Draft(lambda: b"4", 1))
+        await inbox.move([3], "INBOX")
+        self.assertEqual((await mail.usage()).messages, 2)
+        mail.limit(3, 3)
+        await inbox.append(b"5", ())
+        await self.refused(OverQuota, inbox.append(b"6", ()))
+        mail.limit(3, 0)
+        await self.refused(OverQuota, inbox.append(b"6", ()))
+        mail.limit(0)
+        await inbox.append(b"66", ("\\Deleted",))
+        self.assertEqual(await inbox.deleted_size(), 3)
+        await inbox.expunge()
+        self.assertEqual(await inbox.deleted_size(), 0)
 
     @claim
     async def test_quota_refuses_and_changes_nothing(self) -> None:

@@ -110,4 +110,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"THREAD=REFERENCES", "RFC 5256 section 3"),
     Capability(b"METADATA", "RFC 5464 section 4"),
     Capability(b"LIST-METADATA", "RFC 9590 section 3"),
+    Capability(b"QUOTA", "RFC 9208 section 4"),
+    Capability(b"QUOTASET", "RFC 9208 section 4.1.3"),
+    Capability(b"QUOTA=RES-STORAGE", "RFC 9208 section 5.1"),
+    Capability(b"QUOTA=RES-MESSAGE", "RFC 9208 section 5.2"),
 )

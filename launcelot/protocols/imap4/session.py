@@ -251,6 +251,23 @@ class Session:
             raise Unlawful("nobody has logged in")
         return self._account
 
+    async def present(self) -> Account:
+        """
+        The account as it is now, with limits that may have been changed since it logged in; they count from here on.
+
+        :raises Gone: it has been removed or disabled.
+        """
+        try:
+            account = await self.site.accounts.account(self.account.name)
+        except NotFound:
+            raise Gone("the account has been removed") from None
+        if account.id != self.account.id or not account.enabled:
+            raise Gone("the account has been removed")
+        if account != self._account:
+            self._account = account
+            self.mail.limit(account.quota, account.messages)
+        return account
+
     @property
     def mail(self) -> AccountMail:
         """The account's mail."""

@@ -80,8 +80,8 @@ async def add_recipients(
 
 async def has_room(session: Session, one: Recipient, size: int) -> bool:
     """Whether a message of the declared size fits into an account."""
-    quota = one.account.quota
-    if not quota:
+    quota, messages = one.account.quota, one.account.messages
+    if not quota and not messages:
         return True
-    usage = await (await session.site.mail.mail(one.account.id, quota)).usage()
-    return usage.octets + max(size, 1) <= quota
+    usage = await (await session.site.mail.mail(one.account.id, quota, messages)).usage()
+    return not (0 < quota < usage.octets + max(size, 1) or 0 < messages <= usage.messages)

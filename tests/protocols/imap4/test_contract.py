@@ -64,6 +64,10 @@ SHOWN_BY = {
     b"THREAD=ORDEREDSUBJECT": "test_thread_by_subject",
     b"THREAD=REFERENCES": "test_thread_by_references",
     b"METADATA": "test_set_and_get",
+    b"QUOTA": "test_what_is_used",
+    b"QUOTASET": "test_administrators_set_quotas",
+    b"QUOTA=RES-STORAGE": "test_full_of_octets",
+    b"QUOTA=RES-MESSAGE": "test_full_of_messages",
     b"LIST-METADATA": "test_listed_with_their_annotations",
 }
 

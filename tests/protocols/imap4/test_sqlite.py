@@ -11,6 +11,7 @@ from tests.protocols.imap4 import (
     test_mailboxes,
     test_messages,
     test_metadata,
+    test_quota,
     test_sessions,
     test_sorting,
 )
@@ -115,5 +116,11 @@ class MetadataTests(test_metadata.MetadataTests):
 
 class NewsTests(test_metadata.NewsTests):
     """What others change of annotations."""
+
+    in_files = True
+
+
+class QuotaTests(test_quota.QuotaTests):
+    """Quotas."""
 
     in_files = True

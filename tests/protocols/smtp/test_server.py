@@ -201,6 +201,10 @@ class RecipientTests(SmtpCase):
         self.assertEqual(self.codes(link, talk % 1001), [250, 250, 452, 250])
         self.world.result(self.fill(cora.id))
         self.assertEqual(self.ask(link, talk % 200)[-2], b"452 4.2.2 Mailbox is full")
+        self.world.result(self.world.site.accounts.change("cora", quota=0, messages=1))
+        self.assertEqual(self.ask(link, talk % 1)[-2], b"452 4.2.2 Mailbox is full")
+        self.world.result(self.world.site.accounts.change("cora", messages=2))
+        self.assertEqual(self.codes(link, talk % 1), [250, 250, 250, 250])
 
     async def fill(self, account) -> None:  # type: ignore[no-untyped-def]
         """Put 900 octets into an account."""

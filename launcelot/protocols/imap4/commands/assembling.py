@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuota, Refusal, TooLarge
+from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, Refusal, TooLarge
 from launcelot.core.wire import BareNewline
 from launcelot.mailstore.interface import Mailbox, Message
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.fetch import MAX_HEADER, locate
+from launcelot.protocols.imap4.commands.quota import check_room
 from launcelot.protocols.imap4.grammar.appending import Arriving, Form, read_announcement, read_arriving, read_utf8
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
 from launcelot.protocols.imap4.grammar.urls import MAX_URL, MessageUrl, parse_url, printable
@@ -239,9 +240,8 @@ class Assembly:
             raise TooLarge("message is too large")
         if len(self._arrived) >= MAX_MESSAGES or staged + size > MAX_TOTAL * largest + self._freed:
             raise LimitReached("too many messages in one command")
-        quota = session.account.quota
-        if quota and (await session.mail.usage()).octets + staged - self._freed + size > quota:
-            raise OverQuota
+        messages = len(self._arrived) + 1 - bool(self._freed)
+        await check_room(session, staged - self._freed + size, messages)
         return mailbox
 
     async def _literal(self, literal: Announced) -> None:

@@ -81,7 +81,7 @@ async def log_in(session: Session, proved: sasl.Proved) -> Reply:
     if not proved.may_act:
         return no("nobody may act for somebody else", b"AUTHORIZATIONFAILED")
     account = proved.account
-    session.log_in(account, await session.site.mail.mail(account.id, account.quota))
+    session.log_in(account, await session.site.mail.mail(account.id, account.quota, account.messages))
     return ok("Logged in", b"CAPABILITY " + session.capabilities())
 
 

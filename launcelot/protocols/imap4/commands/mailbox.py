@@ -170,6 +170,8 @@ async def status_of(session: Session, name: str, items: Sequence[bytes]) -> byte
         elif item == b"HIGHESTMODSEQ":
             session.enable(Extension.CONDSTORE)
             told.append(b"HIGHESTMODSEQ %d" % now.highest_modseq)
+        elif item == b"DELETED-STORAGE":
+            told.append(b"DELETED-STORAGE %d" % await mailbox.deleted_size())
         elif item == b"APPENDLIMIT":
             told.append(b"APPENDLIMIT %d" % session.settings.max_append_size)
         else:
@@ -181,6 +183,7 @@ _STATUS: dict[bytes, Callable[[MailboxStatus], bytes]] = {
     b"MESSAGES": lambda now: b"%d" % now.messages,
     b"UIDNEXT": lambda now: b"%d" % now.uid_next,
     b"UIDVALIDITY": lambda now: b"%d" % now.uid_validity,
+    b"DELETED": lambda now: b"%d" % now.deleted,
     b"UNSEEN": lambda now: b"%d" % now.unseen,
     b"SIZE": lambda now: b"%d" % now.size,
     b"MAILBOXID": lambda now: b"(%b)" % now.id.encode("ascii"),

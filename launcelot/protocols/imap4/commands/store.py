@@ -59,6 +59,7 @@ async def copy(session: Session, request: Copy) -> Reply:
     uids = find(view, request.messages)
     if not request.messages.uid and not view.gone.isdisjoint(uids):
         return EXPUNGED
+    await session.present()
     try:
         copied = await view.mailbox.copy(uids, request.target)
     except NotFound as refusal:

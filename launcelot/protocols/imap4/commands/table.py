@@ -14,6 +14,7 @@ from launcelot.protocols.imap4.commands import (
     login,
     mailbox,
     metadata,
+    quota,
     search,
     sort,
     store,
@@ -22,6 +23,7 @@ from launcelot.protocols.imap4.grammar import requests
 from launcelot.protocols.imap4.grammar.appending import read_append, read_replace, read_uid_replace
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
+from launcelot.protocols.imap4.grammar.quota import read_get_quota, read_set_quota
 from launcelot.protocols.imap4.grammar.reader import Reader
 from launcelot.protocols.imap4.grammar.sort import read_sort, read_thread, read_uid_sort, read_uid_thread
 from launcelot.protocols.imap4.session import Reply, Session, State
@@ -212,6 +214,16 @@ _ROWS = (
         "Set annotations.",
         oversize=metadata.TOO_LARGE,
     ),
+    Command(b"GETQUOTA", AFTER, read_get_quota, quota.get_quota, "RFC 9208 section 4.1.1", "What is used of a quota."),
+    Command(
+        b"GETQUOTAROOT",
+        AFTER,
+        requests.read_named,
+        quota.get_quota_root,
+        "RFC 9208 section 4.1.2",
+        "Which quota a mailbox counts for.",
+    ),
+    Command(b"SETQUOTA", AFTER, read_set_quota, quota.set_quota, "RFC 9208 section 4.1.3", "Set the limits of a quota."),
 )
 
 COMMANDS: Mapping[bytes, Command] = {row.name: row for row in _ROWS}

@@ -33,8 +33,10 @@ STATUS_ITEMS = (
     b"APPENDLIMIT",
     b"MAILBOXID",
     b"HIGHESTMODSEQ",
+    b"DELETED",
+    b"DELETED-STORAGE",
 )
-"""RFC 3501 section 6.3.10, RFC 8438, RFC 7889, RFC 8474, RFC 7162."""
+"""RFC 3501 section 6.3.10, RFC 8438, RFC 7889, RFC 8474, RFC 7162, RFC 9208."""
 
 
 @dataclass(frozen=True, slots=True)
