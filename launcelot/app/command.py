@@ -13,6 +13,7 @@ from typing import NoReturn, Protocol
 
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
+from launcelot.app.settings import worker_count
 from launcelot.app.streams import Streams
 
 
@@ -83,6 +84,9 @@ def _add_running(commands: Commands[Parser]) -> None:
     )
     demo.add_argument(
         "--profile", choices=("book",), default="", help="book: the book's small machines, too, at the ports it suggests"
+    )
+    demo.add_argument(
+        "--workers", "-w", type=worker_count, default=1, metavar="NUMBER", help="processes that serve (default: 1)"
     )
     demo.add_argument("--data", "-d", metavar="DIR", help="use this folder and keep it; accounts and mail in it stay")
     demo.add_argument(

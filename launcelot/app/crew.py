@@ -14,7 +14,7 @@ anything may have changed, for it may have died between the change and the word.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -40,6 +40,9 @@ LONGEST_PAUSE = 30.0
 
 TRIES = 3
 """Starts of one worker that may fail, when none has been ready yet, before the daemon gives up."""
+
+IN_TIME = 0.85
+"""Of the time for stopping, what workers are given before they are killed."""
 
 BEATS = 6
 """Signs of life asked for within a worker's patience."""
@@ -364,13 +367,17 @@ class Crew:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    async def ask_all(self, question: Message, limit: float = ANSWER_LIMIT) -> dict[int, Message]:
+    async def ask_all(
+        self, question: Message, limit: float = ANSWER_LIMIT, numbers: Collection[int] | None = None
+    ) -> dict[int, Message]:
         """
         What each worker that serves answers, by its number; those that do not answer are left out.
 
         :param limit: seconds.
+        :param numbers: whom to ask; None for everybody.
         """
-        asked = {one.number: one.bus.ask(question, limit) for one in self.serving}
+        chosen = [one for one in self.serving if numbers is None or one.number in numbers]
+        asked = {one.number: one.bus.ask(question, limit) for one in chosen}
         answered = await outcomes(list(asked.values()))
         return {
             number: outcome.result
@@ -406,7 +413,7 @@ class Crew:
                     post.waiting.cancel()
             for worker in self.workers:
                 worker.state = State.STOPPING
-                worker.bus.tell("stop")
+                worker.bus.tell("stop", limit=limit * IN_TIME)
             self._cut = self.clock.callLater(limit, self._kill_all)
         self._perhaps_stopped()
         return done

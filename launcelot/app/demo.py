@@ -30,7 +30,7 @@ from launcelot.app.daemon import Daemon
 from launcelot.app.errors import CANNOT_CREATE, Ending
 from launcelot.app.folder import cannot_write
 from launcelot.app.roof import take_reactor
-from launcelot.app.run import serve
+from launcelot.app.run import daemon_for, serve
 from launcelot.app.seeds import DOMAIN, FILES, MESSAGES, PEOPLE, Seed
 from launcelot.app.settings import CONFIG_VERSION
 from launcelot.app.streams import Streams
@@ -60,10 +60,10 @@ def main(given: Namespace, streams: Streams) -> int:
         with logging_to(streams.errors if given.json else folder / "log"):
             reactor = take_reactor()
             stop_on_hangup(reactor)
-            configuration = demo_configuration(folder, given.ports, given.profile)
+            configuration = demo_configuration(folder, given.ports, given.profile).with_workers(given.workers)
 
             def build(failed: Callable[[Ending], None]) -> Daemon:
-                return Daemon(
+                return daemon_for(configuration)(
                     reactor,
                     configuration,
                     failed,

@@ -94,6 +94,11 @@ class DataFolder:
         self._lock = descriptor
 
     @property
+    def descriptor(self) -> int | None:
+        """What holds the lock, for processes that are to keep it as long as they live; None where nobody does."""
+        return self._lock
+
+    @property
     def locked(self) -> bool:
         """Whether this object holds the lock."""
         return self._lock is not None

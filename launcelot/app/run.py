@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TextIO
 
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
@@ -36,7 +37,7 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
     """The daemon of some options, with its first account and its table."""
     configuration = options.configuration or options.configured()
     newcomer = Newcomer(configuration)
-    daemon = Daemon(
+    daemon = daemon_for(configuration, options.auth)(
         reactor,
         configuration,
         failed,
@@ -49,6 +50,19 @@ def build_daemon(reactor: Any, options: DaemonOptions, failed: Callable[[Ending]
     )
     reload_on_hangup(reactor, daemon)
     return daemon
+
+
+def daemon_for(configuration: Configuration, auth: Sequence[str] = ()) -> Callable[..., Daemon]:
+    """
+    The kind of daemon that a configuration asks for: one process, or a master with workers.
+
+    :param auth: checkers as ``--auth`` names them, which workers make for themselves.
+    """
+    if configuration.daemon.workers == 1:
+        return Daemon
+    from launcelot.app.master import Master
+
+    return partial(Master, auth=auth)
 
 
 def reload_on_hangup(reactor: Any, daemon: Daemon) -> None:

@@ -14,6 +14,8 @@ from launcelot.core.settings import setting
 CONFIG_VERSION = 1
 """The version of the configuration file's form; raised when a key changes its meaning."""
 
+MOST_WORKERS = 64
+
 
 @dataclass(frozen=True)
 class DaemonSettings:
@@ -42,7 +44,7 @@ class DaemonSettings:
         "Processes that serve; one for each processor makes use of them all. They share ports, limits and data.",
         unit="processes",
         minimum=1,
-        maximum=64,
+        maximum=MOST_WORKERS,
     )
     worker_patience: float = setting(
         30.0,
@@ -123,6 +125,18 @@ class ServiceSwitch:
     """What the table of every service has besides its own settings."""
 
     enabled: bool = setting(True, "Whether the service runs.")
+
+
+def worker_count(text: str) -> int:
+    """
+    How many workers an option asks for.
+
+    :raises ValueError: it is no number of workers.
+    """
+    count = int(text)
+    if not 1 <= count <= MOST_WORKERS:
+        raise ValueError(f"must be 1 to {MOST_WORKERS}")
+    return count
 
 
 def default_data(environment: dict[str, str] | None = None) -> Path:

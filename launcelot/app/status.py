@@ -33,6 +33,11 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     for one in answer["listeners"]:
         where = place(one["host"], one["port"])
         yield f"  {one['name']:<14} {where:<24} {one['tls']}"
+    for worker in answer.get("workers", ()):
+        yield (
+            f"  worker {worker['number']}: process {worker['pid']}, {worker['state']}, up {duration(worker['uptime'])},"
+            f" connections {worker['connections']}, replaced {worker['restarts']} times"
+        )
     total = sum(open_now.values())
     busy = ", ".join(f"{name} {number}" for name, number in open_now.items() if number)
     yield f"connections: {total}{f' ({busy})' if busy else ''}; mail waiting: {answer['spool']}"

@@ -21,6 +21,7 @@ from launcelot.app.configuration import Configuration, configuration_for, endpoi
 from launcelot.app.errors import CONFIGURATION, Ending
 from launcelot.app.guests import BadGuest, entry_of
 from launcelot.app.roof import Leaving, say, take_reactor
+from launcelot.app.settings import worker_count
 from launcelot.hosting.inherited import environment_at_start, inherited
 
 LONG = """\
@@ -47,6 +48,7 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
     optParameters = [
         ["config", "c", None, "configuration file (default: launcelot.toml in the data folder if there is one)"],
         ["data", "d", None, "data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)"],
+        ["workers", "w", None, "processes that serve (default: 1)", worker_count],
     ]
 
     def __init__(self) -> None:
@@ -54,6 +56,13 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         self.endpoints: dict[tuple[str, str], list[str]] = {}
         self.configuration: Configuration | None = None
         self.sockets = inherited(environment_at_start(), os.getpid())
+        self.auth: list[str] = []
+
+    def opt_auth(self, description: str) -> None:
+        """Specify an authentication method for the server."""
+        take: Callable[[DaemonOptions, str], None] = AuthOptionMixin.opt_auth
+        take(self, description)
+        self.auth.append(description)
 
     def addChecker(self, checker: Any) -> None:
         """Take a checker of ``--auth``, with names and passwords in octets."""
@@ -98,6 +107,8 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
         configuration = configuration_for(self["config"], self["data"])
         if self.services:
             configuration = configuration.only(self.services)
+        if self["workers"]:
+            configuration = configuration.with_workers(self["workers"])
         return activated(configuration.listening(self.endpoints), self.sockets)
 
 

@@ -39,6 +39,7 @@ class Inherited:
     :ivar name: ``FileDescriptorName=`` of its unit, which is the unit's name where it has none.
     :ivar port: 0 for Unix sockets.
     :ivar connected: whether it is a connection, as inetd hands over, and does not listen.
+    :ivar shared: whether other processes serve it, too.
     """
 
     descriptor: int
@@ -47,6 +48,7 @@ class Inherited:
     kind: int
     port: int = 0
     connected: bool = False
+    shared: bool = False
 
     @property
     def is_datagram(self) -> bool:
@@ -125,9 +127,11 @@ def adopt(reactor: Any, given: Inherited, factory: Factory) -> Any:
     if given.connected:
         return OneConnection(reactor, given, factory)
     if given.family == socket.AF_UNIX:
-        port = InheritedUnixPort._fromListeningDescriptor(reactor, given.descriptor, factory)  # type: ignore[no-untyped-call]
+        path: Any = SharedUnixPort if given.shared else InheritedUnixPort
+        port = path._fromListeningDescriptor(reactor, given.descriptor, factory)
     else:
-        port = EagerPort._fromListeningDescriptor(reactor, given.descriptor, given.family, factory)  # type: ignore[no-untyped-call]
+        kind: Any = SharedPort if given.shared else EagerPort
+        port = kind._fromListeningDescriptor(reactor, given.descriptor, given.family, factory)
     port.startListening()
     return port
 
@@ -161,6 +165,31 @@ class InheritedUnixPort(unix.Port):
     def connectionLost(self, reason: Any) -> None:
         """Close, and leave the path."""
         tcp.Port.connectionLost(self, reason)
+
+
+class OneAtATime:
+    """
+    A port that takes one peer in each event, so that those who come together are spread over the processes that share it.
+
+    Twisted's ports take as many as they can, and more the next time.
+    """
+
+    @property
+    def numberAccepts(self) -> int:
+        """How many peers are taken."""
+        return 1
+
+    @numberAccepts.setter
+    def numberAccepts(self, wanted: int) -> None:
+        """What Twisted would like."""
+
+
+class SharedPort(OneAtATime, EagerPort):
+    """A port for TCP that others serve, too."""
+
+
+class SharedUnixPort(OneAtATime, InheritedUnixPort):
+    """A Unix socket that others serve, too."""
 
 
 class OneConnection:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.app.bus import Message
-from launcelot.app.crew import BEATS, LAST_WORDS, LINGER, LONGEST_PAUSE, STEADY, TRIES, Crew, State, Worker
+from launcelot.app.crew import BEATS, IN_TIME, LAST_WORDS, LINGER, LONGEST_PAUSE, STEADY, TRIES, Crew, State, Worker
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
 from launcelot.core.errors import TryLater
 
@@ -156,7 +156,7 @@ class StartingTests(CrewCase):
         """Those that are there are told, and waited for; nobody else is started."""
         self.crew.open()
         stopped = self.crew.stop(5.0)
-        self.assertEqual([[{"tell": "stop"}]] * 2, [process.heard() for process in self.processes])
+        self.assertEqual([[{"tell": "stop", "limit": 5.0 * IN_TIME}]] * 2, [process.heard() for process in self.processes])
         for process in self.processes:
             process.end()
         self.successResultOf(stopped)
@@ -351,7 +351,7 @@ class StoppingTests(CrewCase):
         """Nobody is replaced."""
         first, second = self.opened()
         stopped = self.crew.stop(5.0)
-        self.assertEqual([[{"tell": "stop"}]] * 2, [first.heard(), second.heard()])
+        self.assertEqual([[{"tell": "stop", "limit": 5.0 * IN_TIME}]] * 2, [first.heard(), second.heard()])
         first.end()
         self.assertNoResult(stopped)
         second.end()
