@@ -74,6 +74,7 @@ class WorkerDaemon(Daemon):
         **options: Any,
     ) -> None:
         self._within = math.inf
+        self._finishing = False
         self._left: dict[str, Callable[[], None]] = {}
         super().__init__(reactor, configuration, failed, announce=lambda daemon: self.bus.tell("ready"), **options)
         self.bus = master(self)
@@ -108,12 +109,17 @@ class WorkerDaemon(Daemon):
 
     def finish(self, limit: float) -> None:
         """Stop, within so many seconds."""
-        self._within = limit
+        self._within = min(limit, self._within)
         if self._alarm.running:
             self._alarm.stop()
         signal.alarm(math.ceil(self.stop_limit + ORPHANED))
-        if self._reactor.running and not self._stopping:
+        if not (self._finishing or self._stopping):
+            self._finishing = True
             self._reactor.stop()
+
+    def terminated(self, number: int, frame: object) -> None:
+        """SIGTERM, which may come to all of us, and twice."""
+        self._reactor.callFromThread(self.finish, math.inf)
 
     # -- what the master says ------------------------------------------------------------------------------------
 
@@ -231,6 +237,8 @@ class Worker:
         }
         bus = Bus(self._reactor, hear, daemon.answer, lambda: daemon.finish(ORPHANED))
         self._reactor.callWhenRunning(self._reactor.adoptStreamConnection, BUS, socket.AF_UNIX, OneBus(bus))
+        # Twisted's own way with this signal, which is in force when the reactor runs, stops a reactor that stops already.
+        self._reactor.callWhenRunning(signal.signal, signal.SIGTERM, daemon.terminated)
         return bus
 
 
