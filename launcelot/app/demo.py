@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import globalLogBeginner
 
 from launcelot.accounts.interface import Account
 from launcelot.app.catalogue import SERVICES, Place
@@ -29,6 +29,7 @@ from launcelot.app.configuration import Configuration, defaults
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import CANNOT_CREATE, Ending
 from launcelot.app.folder import cannot_write
+from launcelot.app.loglines import Lines
 from launcelot.app.roof import take_reactor
 from launcelot.app.run import daemon_for, serve
 from launcelot.app.seeds import DOMAIN, FILES, MESSAGES, PEOPLE, Seed
@@ -133,7 +134,7 @@ def mark(folder: Path) -> None:
 def logging_to(target: Any) -> Iterator[None]:
     """Have the log written to a stream or a file."""
     stream = open(target, "a", encoding="utf-8") if isinstance(target, Path) else target  # noqa: SIM115
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(stream)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([Lines(stream)], redirectStandardIO=False)
     try:
         yield
     finally:

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from twisted.internet.task import LoopingCall
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import globalLogBeginner
 
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration, configuration_for
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import USAGE, Ending
 from launcelot.app.folder import cannot_write
+from launcelot.app.loglines import Lines
 from launcelot.app.roof import take_reactor
 from launcelot.app.run import serve
 from launcelot.app.streams import Streams
@@ -69,7 +70,7 @@ def main(given: Namespace, streams: Streams) -> int:
     if peer is None:
         raise Ending("standard input is no socket; inetd starts this, see launcelot inetd --help", USAGE)
     service, configuration = configured(given.service, configuration_for(given.config, given.data))
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(streams.errors)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([Lines(streams.errors)], redirectStandardIO=False)
     reactor = take_reactor()
 
     def build(failed: Callable[[Ending], None]) -> Daemon:

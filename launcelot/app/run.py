@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TextIO
 
-from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner
 from twisted.python import usage
 
 from launcelot.accounts.interface import Account
@@ -21,6 +21,7 @@ from launcelot.accounts.names import canonical
 from launcelot.app.configuration import Configuration
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import OK, USAGE, Ending
+from launcelot.app.loglines import Lines
 from launcelot.app.passwords import generated_password
 from launcelot.app.roof import is_detached, say, take_reactor
 from launcelot.app.streams import Streams
@@ -162,7 +163,7 @@ def main(given: Namespace, streams: Streams) -> int:
         parse(given.arguments)
     except usage.UsageError as error:
         raise Ending(f"run: {error}; see launcelot run --help", USAGE) from error
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([Lines(sys.stderr)], redirectStandardIO=False)
     reactor = take_reactor()
     return serve(reactor, lambda failed: build_daemon(reactor, options, failed))
 

@@ -19,9 +19,13 @@ RANDOM_BITS = 52
 ID_LENGTH = (TIME_BITS + RANDOM_BITS) // 5
 
 
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+
+
 def encode(number: int, length: int) -> str:
-    """The low ``5 * length`` bits of ``number`` as base-32 text."""
-    return "".join(ALPHABET[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5))
+    """The low ``5 * length`` bits of ``number`` as base-32 text; two characters at a time, as every session needs an id."""
+    text = "".join([_PAIRS[number >> shift & 1023] for shift in range(10 * ((length - 1) // 2), -1, -10)])
+    return text[len(text) - length :]
 
 
 def new_id(seconds: float, random_bits: Callable[[int], int]) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Hashable
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4_096)  # The same peers come again, and reading an address costs as much as counting it.
 def source_of(host: str) -> str:
     """The unit in which sources are limited: an IPv4 address, an IPv6 /64, or the name as it is (Unix sockets)."""
     try:

@@ -28,6 +28,16 @@ LOGGED_OCTETS = 64
 class PromptServer(ServerStream):
     """One peer; see the module's text."""
 
+    def at_once(self, data: bytes) -> bytes | None:
+        """
+        The short way: the reply, where all of ``data`` is whole requests whose replies are at hand.
+
+        None leaves it to :meth:`take`.
+
+        :param data: what one read event brought, while nothing else is unread.
+        """
+        return None
+
     def take(self, data: bytes) -> tuple[int, Awaitable[bytes] | None]:
         """
         Answer what is whole in ``data``, with :meth:`reply`.
@@ -49,9 +59,25 @@ class PromptServer(ServerStream):
         """Wait for the first request."""
         self._expect()
 
+    def respond(self, data: bytes) -> bytes:
+        """Answer at once and return the octets, or keep it for later; see :class:`~launcelot.hosting.transport.EagerServer`."""
+        self.received += len(data)
+        if not self._input and self._serving is None and not self._choked and self._end is None and not self._stopping:
+            reply = self.at_once(data)
+            if reply:
+                self.sent += len(reply)
+                self.deadline = self.clock.seconds() + self._idle
+                return reply
+        self._keep(data)
+        return b""
+
     def dataReceived(self, data: bytes) -> None:
         """Answer, or keep it for later."""
-        self.received += len(data)
+        reply = self.respond(data)
+        if reply:
+            self.wire_transport.write(reply)
+
+    def _keep(self, data: bytes) -> None:
         if self._end is not None:
             self._discard(len(data))
             return

@@ -24,10 +24,13 @@ from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from launcelot.hosting.transport import EagerServer
+from launcelot.hosting.transport import Eager
 
 MOST_EVENTS = 256
 """Events taken from the kernel at once; between two takings timed calls and calls from threads have their turn."""
+
+INPUT = select.EPOLLIN
+"""Of all events the one that is handed on without ceremony."""
 
 _log = Logger(namespace="launcelot.reactor")
 
@@ -61,10 +64,10 @@ class EagerReactor(EPollReactor):
 
         :param timeout: seconds to wait, or None for as long as it takes.
         """
-        selectables = self._selectables
+        look_up = self._selectables.get
         for descriptor, event in self._poller.poll(-1 if timeout is None else timeout, MOST_EVENTS):
-            selectable = selectables.get(descriptor)
-            if event == select.EPOLLIN and isinstance(selectable, EagerServer):
+            selectable = look_up(descriptor)
+            if event == INPUT and isinstance(selectable, Eager):
                 try:
                     why = selectable.doRead()
                 except BaseException as error:  # noqa: BLE001 - the edge, where Twisted's reactor has it too
@@ -78,7 +81,7 @@ class EagerReactor(EPollReactor):
 
     doIteration = doPoll
 
-    def _end(self, selectable: EagerServer, why: BaseException) -> None:
+    def _end(self, selectable: Eager, why: BaseException) -> None:
         self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]
 
 

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 log = Logger(namespace="launcelot.session")
 
+SESSION_LINE = (
+    "{service} session {session} from {source} user={user!r} tls={tls} commands={commands} in={received}"
+    " out={sent} seconds={seconds:.3f} {outcome}"
+)
+"""What the log says of a session at its end."""
+
 LEAVE_LIMIT = 60.0
 """Seconds a session may go on, storing what is under way, after its connection has gone; past them it is told once more."""
 
@@ -55,19 +61,19 @@ class ServerStream(Stream):
 
     user = ""
     commands = 0
+    outcome = "closed"
+    session_id = ""
+    source = ""
     admitted_as = ""
     """The source this connection is counted under."""
+    _began = 0.0
+    _leaving: IDelayedCall | None = None
 
     def __init__(self, factory: ServerFactory) -> None:
         super().__init__(factory.site.clock, factory.site.deadlines)
         self.factory: ServerFactory = factory
         self.site = factory.site
-        self.outcome = "closed"
-        self.session_id = ""
-        self.source = ""
         self._serving: Driven | Deferred[None] | None = None
-        self._leaving: IDelayedCall | None = None
-        self._began = 0.0
 
     async def serve(self) -> None:
         """Read commands and write replies until the session is over; written by the protocol."""
@@ -78,7 +84,8 @@ class ServerStream(Stream):
         super().connectionMade()
         self._began = self.clock.seconds()
         self.session_id = self.site.new_id()
-        self.source = source_host(self.peer)
+        if not self.source:
+            self.source = source_host(self.peer)
         if self.factory.implicit_tls:
             self.start_tls(self.site.server_tls())
         self.begin()
@@ -180,8 +187,7 @@ class ServerStream(Stream):
             self.outcome = parting
         self.factory.ended(self)
         log.info(
-            "{service} session {session} from {source} user={user!r} tls={tls} commands={commands} in={received}"
-            " out={sent} seconds={seconds:.3f} {outcome}",
+            SESSION_LINE,
             service=self.factory.name,
             session=self.session_id,
             source=self.source,
@@ -241,7 +247,8 @@ class ServerFactory(Factory):
         """A session for the peer, a short refusal, or nothing while stopping."""
         if self._stopping:
             return None
-        source = source_of(source_host(addr)) if addr is not None else "unix"
+        host = source_host(addr) if addr is not None else ""
+        source = source_of(host or "unix")
         if not self._count.admit(source):
             self.site.counters.add(f"{self.name}.connections.refused")
             return _Refused(b"" if self.implicit_tls else self.refusal)
@@ -253,7 +260,7 @@ class ServerFactory(Factory):
             self.site.counters.add(f"{self.name}.errors.internal")
             log.failure("internal error in {service} admitting {source}", service=self.name, source=source)
             return None
-        stream.admitted_as = source
+        stream.source, stream.admitted_as = host, source
         self.sessions.add(stream)
         return stream
 

@@ -78,40 +78,43 @@ class Stream(Source, Protocol):
     :param deadlines: the shared timer.
     """
 
+    # Up to thirty names of an instance CPython keeps in one compact array; past that each instance gets a dictionary of its own,
+    # three times as large and slower to look into.  So what is set for some connections only begins here, with the class.
     secure = False
     received = 0
     sent = 0
     deadline = math.inf
     looked_at = math.inf
 
+    _position = 0
+    _queued = 0
+    _writer: Deferred[None] | None = None
+    _line_limit = 0
+    _lines = 0
+    _turn_began = 0.0
+    _lost = False
+    _held = False
+    _lingering = 0
+    _left = math.inf
+    _read_ended = False
+    _closing = False
+    _total = math.inf
+    _rate = 0
+    _rate_seconds = math.inf
+    _window_left = 0
+    _window_end = math.inf
+    _work = math.inf
+    _waits_for = ""
+
     def __init__(self, clock: IReactorTime, deadlines: Deadlines) -> None:
         self.clock = clock
         self._deadlines = deadlines
         self._input = b""
-        self._position = 0
         self._output: list[bytes] = []
-        self._queued = 0
-        self._writer: Deferred[None] | None = None
-        self._line_limit = 0
-        self._lines = 0
-        self._turn_began = 0.0
         self._end: WireEnd | None = None
-        self._lost = False
         self._choked = False
-        self._held = False
-        self._lingering = 0
-        self._left = math.inf
-        self._read_ended = False
-        self._closing = False
         self._stopping = False
         self._idle = math.inf
-        self._total = math.inf
-        self._rate = 0
-        self._rate_seconds = math.inf
-        self._window_left = 0
-        self._window_end = math.inf
-        self._work = math.inf
-        self._waits_for = ""
 
     # -- what Twisted calls --------------------------------------------------------------------------------------
 

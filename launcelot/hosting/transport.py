@@ -14,11 +14,13 @@ import fcntl
 import socket
 import sys
 import termios
+from functools import cached_property
 from typing import Any
 
 from twisted.internet import main, tcp
-from twisted.internet.interfaces import IProtocolFactory, IReactorTCP
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.address import IPv6Address
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTCP
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 BACKLOG = 511
@@ -32,19 +34,106 @@ So a session that writes for long is paused by its peer's machine or after this 
 """
 
 
-class EagerServer(tcp.Server):
+READ_OCTETS = 65_536
+"""Octets taken in one read event."""
+
+MORE_ACCEPTS = 20
+"""By how many more peers are let in at once after as many as might came."""
+
+
+_log = Logger(namespace="launcelot.transport")
+_DONE = Failure(main.CONNECTION_DONE)
+_LOST = Failure(main.CONNECTION_LOST)
+
+
+class Eager:
+    """A descriptor whose read events :class:`~launcelot.hosting.reactor.EagerReactor` hands on without ceremony."""
+
+    def doRead(self) -> Any:
+        """Handle one; None, or why the connection is over."""
+        raise NotImplementedError
+
+
+class EagerServer(Eager, tcp.Server):
     """
     A server connection that sends at the end of the read event, and at once what is written between events.
 
     What the kernel does not take is kept, and the reactor is asked for a write event: outside of a read event,
     octets are buffered only while the connection is registered for writing.
+
+    A protocol may have a method ``respond(data)``, which is then called in place of ``dataReceived`` and returns octets to be
+    sent now, or none; where it returns any, it has neither written nor closed nor aborted.  That saves keeping them.
     """
 
+    # Closing sends the end by itself: no child of ours inherits descriptors.
+    _shouldShutdown = False
+
     _reading = False
+    _heard = False
     _wants_write = False
     _registered = False
     _refused = False
     _at_once = AT_ONCE
+    """Octets that may still be sent without waiting."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: IProtocol,
+        client: tuple[Any, ...],
+        server: tcp.Port,
+        sessionno: int,
+        reactor: Any,
+    ) -> None:
+        # All that tcp.Server's does, in one call, but for two strings that are made when somebody wants them.
+        sock.setblocking(False)
+        self.socket = sock
+        self.fileno = sock.fileno
+        self.protocol = protocol
+        self.reactor = reactor
+        self.client = client
+        self.hostname = client[0]
+        self.server = server
+        self.sessionno = sessionno
+        self._tempDataBuffer = []
+        self._tempDataLen = 0
+        self._reading = self._wants_write = self._registered = False
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.startReading()
+        self.connected = 1
+
+    @cached_property
+    def logstr(self) -> str:  # type: ignore[override]
+        """What Twisted logs of us goes under."""
+        return f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
+
+    @cached_property
+    def repstr(self) -> str:  # type: ignore[override]
+        """What we look like."""
+        return f"<{type(self).__name__} #{self.sessionno} from {self.hostname}>"
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Set it, unless it was inherited from the port's socket."""
+        if not (enabled and isinstance(self.server, EagerPort)):
+            tcp.Server.setTcpNoDelay(self, enabled)
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Set it, unless it was inherited from the port's socket."""
+        if not (enabled and isinstance(self.server, EagerPort)):
+            tcp.Server.setTcpKeepAlive(self, enabled)
+
+    def startReading(self) -> None:
+        """Hear of input, unless we do."""
+        if not self._heard:
+            self._heard = True
+            self.reactor.addReader(self)
+
+    def stopReading(self) -> None:
+        """Hear of input no more."""
+        if self._heard:
+            self._heard = False
+            self.reactor.removeReader(self)
 
     def startWriting(self) -> None:
         """Remember the wish inside a read event; ask the reactor outside of one."""
@@ -52,14 +141,14 @@ class EagerServer(tcp.Server):
             self._wants_write = True
         elif not self._registered:
             self._registered = True
-            tcp.Server.startWriting(self)
+            self.reactor.addWriter(self)
 
     def stopWriting(self) -> None:
         """Forget the wish, and withdraw from the reactor if we are there."""
         self._wants_write = False
         if self._registered:
             self._registered = False
-            tcp.Server.stopWriting(self)
+            self.reactor.removeWriter(self)
 
     def write(self, data: bytes) -> None:
         """Keep octets for the end of the read event; outside of one send what the kernel takes and keep the rest."""
@@ -81,7 +170,7 @@ class EagerServer(tcp.Server):
     def doRead(self) -> Any:
         """Handle one read event, then send what it made us write."""
         try:
-            data = self.socket.recv(self.bufferSize)
+            data = self.socket.recv(READ_OCTETS)
         except BlockingIOError:
             return None
         except OSError:
@@ -89,12 +178,22 @@ class EagerServer(tcp.Server):
         if not data:
             return main.CONNECTION_LOST if self._refused else main.CONNECTION_DONE
         self._at_once = AT_ONCE
+        respond = getattr(self.protocol, "respond", None)
         self._reading = True
         try:
-            self.protocol.dataReceived(data)
+            if respond is None:
+                self.protocol.dataReceived(data)
+                answer = None
+            else:
+                answer = respond(data)
         finally:
             self._reading = False
-        if self._wants_write:
+        if answer:
+            if self._registered:
+                self.write(answer)
+            elif self._keep_rest(answer):
+                self._send_later()
+        elif self._wants_write:
             self._end_event()
         return None
 
@@ -118,18 +217,28 @@ class EagerServer(tcp.Server):
         self._wants_write = False
         if self._registered or self._aborting:
             return
-        if self.disconnecting or self._writeDisconnecting or self._tempDataLen > AT_ONCE or self.producerPaused or self._pulls():
+        if self.producerPaused or self._tempDataLen > AT_ONCE or self._pulls():
             self._write_event()
+            return
+        if self.disconnecting or self._writeDisconnecting:
+            if self._tempDataLen or not self.disconnecting:
+                self._write_event()
+            else:
+                self.connectionLost(_DONE)
             return
         pieces = self._tempDataBuffer
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._tempDataLen = 0
         if self._keep_rest(data):
-            if self._refused:
-                self.connectionLost(Failure(main.CONNECTION_LOST))
-            else:
-                self.startWriting()
+            self._send_later()
+
+    def _send_later(self) -> None:
+        """What a read event could not send has to wait, or nobody is there to send it to."""
+        if self._refused:
+            self.connectionLost(_LOST)
+        else:
+            self.startWriting()
 
     def _write_event(self) -> None:
         """Do at a read event's end what Twisted does in a write event."""
@@ -159,12 +268,18 @@ class EagerServer(tcp.Server):
 
 def unsent(transport: Any) -> int:
     """Octets written that the peer's machine has not acknowledged, in our buffers and the kernel's; 0 where nobody can tell."""
-    while isinstance(transport, TLSMemoryBIOProtocol):
-        transport = transport.transport
+    transport = lowest(transport)
     if not isinstance(transport, tcp.Connection) or not transport.connected:
         return 0
     ours = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
     return ours + int.from_bytes(fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def lowest(transport: Any) -> Any:
+    """The transport below all layers of TLS and compression."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
 
 
 def notice_dead_peer(transport: Any, seconds: int) -> None:
@@ -186,10 +301,54 @@ def notice_dead_peer(transport: Any, seconds: int) -> None:
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
 
 
-class EagerPort(tcp.Port):
-    """A listening port whose connections are :class:`EagerServer`."""
+class EagerPort(Eager, tcp.Port):
+    """
+    A listening port whose connections are :class:`EagerServer`.
+
+    Options that every connection is to have are set once, on the listening socket; accepted ones inherit them.  tcp(7).
+    """
 
     transport = EagerServer
+
+    def startListening(self) -> None:
+        """Bind, and listen."""
+        tcp.Port.startListening(self)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def doRead(self) -> None:
+        """
+        Let in who waits, up to as many as came last time and some more.
+
+        What goes wrong but for nobody being there is left to Twisted, which closes and counts.
+        """
+        accepted = 0
+        try:
+            while accepted < self.numberAccepts:
+                peer, address = self.socket.accept()
+                accepted += 1
+                self._let_in(peer, address)
+        except BlockingIOError:
+            pass
+        except OSError:
+            tcp.Port.doRead(self)
+            return
+        self.numberAccepts = accepted + MORE_ACCEPTS if accepted == self.numberAccepts else max(1, accepted)
+
+    def _let_in(self, peer: socket.socket, address: tuple[Any, ...]) -> None:
+        if len(address) == 4 and address[3]:
+            # A link-local address counts with its interface.
+            address = (socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], *address[1:])
+        factory: Any = self.factory
+        try:
+            protocol = factory.buildProtocol(self._addressType("TCP", *address))
+            if protocol is None:
+                peer.close()
+                return
+            self.sessionno += 1
+            protocol.makeConnection(self.transport(peer, protocol, address, self, self.sessionno, self.reactor))
+        except Exception:  # noqa: BLE001 - the edge, where Twisted's port has it too: a bug of one session is not the port's
+            _log.failure("no session could be made for {source!r}", source=address[0])
 
 
 def listen_tcp(

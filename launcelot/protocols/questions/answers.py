@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from launcelot.protocols.questions.grammar import FULL_STOP, QUESTION_MARK, sentence
+from launcelot.protocols.questions.grammar import BATCH, FULL_STOP, QUESTION_MARK, sentence
 
 UNKNOWN = b"Error: unknown aphorism."
 
@@ -30,6 +30,36 @@ class Answering(Protocol):
         """
 
 
+class Known:
+    """
+    Answers at hand, found by looking into a dictionary: no call for each question, and nothing that can fail.
+
+    :param table: whole questions and answers.
+    :ivar one: the answer to exactly one whole question; None for all else.
+    """
+
+    __slots__ = ("_by_words", "one")
+
+    def __init__(self, table: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+        self.one = dict(table).get
+        # Splitting takes the marks off; putting them on again would cost more than all the rest.
+        self._by_words = {question.removesuffix(QUESTION_MARK): answer for question, answer in table.items()}.get
+
+    def all(self, data: bytes) -> list[bytes] | None:
+        """The answers to whole questions glued to each other; None if one is not known, not whole, or they are many."""
+        *questions, rest = data.split(QUESTION_MARK, BATCH)
+        answers = [answer for answer in map(self._by_words, questions) if answer is not None]
+        return None if rest or len(answers) < len(questions) else answers
+
+
+@runtime_checkable
+class Knowing(Answering, Protocol):
+    """Whoever answers most questions from a table."""
+
+    def known(self) -> Known:
+        """What is at hand now; asked anew for each read event, and the rest of :meth:`answer`."""
+
+
 class Answers:
     """
     Answers from a table.
@@ -39,14 +69,19 @@ class Answers:
     :raises NotASentence: a question or an answer in the table could not be told apart on the wire.
     """
 
-    __slots__ = ("_table", "_unknown")
+    __slots__ = ("_known", "_table", "_unknown")
 
     def __init__(self, table: Mapping[bytes, bytes] | None = None, unknown: bytes = UNKNOWN) -> None:
         chosen = BOOK if table is None else table
         self._table = {
             sentence(question, QUESTION_MARK): sentence(answer, FULL_STOP) for question, answer in chosen.items()
         }
+        self._known = Known(self._table)
         self._unknown = sentence(unknown, FULL_STOP)
+
+    def known(self) -> Known:
+        """All of the table."""
+        return self._known
 
     def answer(self, question: bytes) -> bytes:
         """The answer, or that there is none."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.core.settings import BadSetting
-from launcelot.protocols.questions.answers import BOOK, UNKNOWN, Answering
+from launcelot.protocols.questions.answers import BOOK, UNKNOWN, Answering, Known
 from launcelot.protocols.questions.grammar import (
     FULL_STOP,
     MAX_ANSWER,
@@ -71,7 +71,7 @@ class Tables:
     :raises BadTable: a file cannot be used.
     """
 
-    __slots__ = ("_answers", "_built_in", "_complain", "_files", "_look_at", "_otherwise", "_seconds", "_unknown")
+    __slots__ = ("_built_in", "_complain", "_files", "_known", "_look_at", "_otherwise", "_seconds", "_unknown")
 
     def __init__(
         self,
@@ -91,12 +91,16 @@ class Tables:
 
     def answer(self, question: bytes) -> bytes | Awaitable[bytes]:
         """The answer of a table; else that of whoever else is asked; else that there is none."""
-        if self._files and self._seconds() >= self._look_at:
-            self._look()
-        answer = self._answers.get(question)
+        answer = self.known().one(question)
         if answer is not None:
             return answer
         return self._unknown if self._otherwise is None else self._otherwise.answer(question)
+
+    def known(self) -> Known:
+        """What the tables say now."""
+        if self._files and self._seconds() >= self._look_at:
+            self._look()
+        return self._known
 
     def _look(self) -> None:
         self._look_at = self._seconds() + LOOK_INTERVAL
@@ -112,11 +116,12 @@ class Tables:
             self._merge()
 
     def _merge(self) -> None:
-        self._answers = dict(self._built_in)
+        answers = dict(self._built_in)
         self._unknown = UNKNOWN
         for file in self._files:
-            self._answers.update(file.table.answers)
+            answers.update(file.table.answers)
             self._unknown = file.table.unknown or self._unknown
+        self._known = Known(answers)
 
 
 class TableFile:
