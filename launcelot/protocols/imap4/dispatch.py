@@ -22,7 +22,7 @@ from launcelot.protocols.imap4.receiving import (
     read_literal,
     refused,
 )
-from launcelot.protocols.imap4.session import Bye, Reply, Session, State, bad, no, reply_for
+from launcelot.protocols.imap4.session import Bye, Extension, Reply, Session, State, bad, no, reply_for
 
 UNTAGGED = b"*"
 NO_CRLF: Reply = bad("line does not end in CRLF")
@@ -127,6 +127,8 @@ class Incoming:
     def __init__(self, session: Session, line: bytes) -> None:
         self._session = session
         self._reader = Reader(line)
+        self._reader.utf8 = session.utf8
+        self._reader.names_charset = Extension.UTF8 not in session.enabled
         self.open = announced(line)
         self._size = len(line)
         self._literals = 0

@@ -61,6 +61,7 @@ class Extension(Enum):
     CONDSTORE = b"CONDSTORE"
     QRESYNC = b"QRESYNC"
     METADATA = b"METADATA"
+    UTF8 = b"UTF8=ACCEPT"
 
 
 WITH_MODSEQ = frozenset({Extension.CONDSTORE, Extension.QRESYNC})
@@ -327,6 +328,15 @@ class Session:
         return Extension.CONDSTORE in self.enabled
 
     @property
+    def utf8(self) -> bool:
+        """Whether names and strings are UTF-8 both ways, without modified UTF-7.  RFC 6855 section 3."""
+        return Extension.UTF8 in self.enabled
+
+    def name_of(self, mailbox: str) -> bytes:
+        """A mailbox's name as this client reads it."""
+        return responses.mailbox(mailbox, self.utf8)
+
+    @property
     def tells_vanished(self) -> bool:
         """Whether VANISHED with UIDs is told in the place of EXPUNGE."""
         return Extension.QRESYNC in self.enabled
@@ -452,7 +462,7 @@ class Session:
         if self.news is not None:
             for mailbox, entries in (await self.news.take()).items():
                 names = b" ".join(responses.astring(entry.encode("ascii")) for entry in dict.fromkeys(entries))
-                self.untagged(b"METADATA %b %b" % (responses.mailbox(mailbox), names))
+                self.untagged(b"METADATA %b %b" % (self.name_of(mailbox), names))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 

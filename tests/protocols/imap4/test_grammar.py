@@ -174,10 +174,10 @@ class MailboxNameTests(SynchronousTestCase):
         self.assertEqual(mailboxnames.decode(b"a&-b"), "a&b")
 
     def test_names_that_hide_what_they_are(self) -> None:
-        """Shifted ASCII, open shifts, wrong padding, surrogates alone, base64's slash and 8-bit octets are refused."""
+        """Shifted ASCII, open shifts, wrong padding, surrogates alone, base64's slash and what is no UTF-8 are refused."""
         for raw in (
             b"&AC8-", b"&AC4ALg-", b"&AGE-", b"&", b"a&", b"&U,BTFw", b"&U-", b"&U,BTF-", b"&2AA-", b"&U/BTFw-",
-            b"&U,BTFw-&ZeVnLIqe-", b"&ACYt-", b"\xc3\xa9", b"&A-", b"&AA-", b"&AAA-", b"&AOQ=-", b"a\x00b", b"a\rb",
+            b"&U,BTFw-&ZeVnLIqe-", b"&ACYt-", b"\xe9", b"&A-", b"&AA-", b"&AAA-", b"&AOQ=-", b"a\x00b", b"a\rb",
         ):  # fmt: skip
             self.assertRaises(Malformed, mailboxnames.decode, raw)
 
@@ -194,12 +194,12 @@ class MailboxNameTests(SynchronousTestCase):
 
     @given(st.binary(max_size=12))
     def test_one_spelling_only(self, raw: bytes) -> None:
-        """Whatever is accepted is what encoding writes."""
+        """Whatever is accepted is what encoding writes, or UTF-8 that could be nothing else."""
         try:
             name = mailboxnames.decode(raw)
         except Malformed:
             return
-        self.assertEqual(mailboxnames.encode(name), raw)
+        self.assertIn(raw, (mailboxnames.encode(name), name.encode("utf-8")))
 
 
 class FetchItemTests(SynchronousTestCase):

@@ -241,7 +241,7 @@ class LoginTests(ImapCase):
     def test_names_and_passwords_that_cannot_be(self) -> None:
         """Over-long, empty and undecodable ones fail like wrong ones."""
         link = self.connect()
-        for said in (b"LOGIN ann " + b"x" * (MAX_SECRET + 1), b'LOGIN ann ""', b'LOGIN "" pw', b'LOGIN ann "\xff"'):
+        for said in (b"LOGIN ann " + b"x" * (MAX_SECRET + 1), b'LOGIN ann ""', b'LOGIN "" pw', b"LOGIN ann {1+}\r\n\xff"):
             self.assertEqual(self.ask(link, said, b"NO"), [b"NO [AUTHENTICATIONFAILED] authentication failed"])
 
     def test_many_wrong_passwords(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from launcelot.core.errors import Refusal
 from launcelot.mailstore.interface import Appended, Draft, Mailbox
+from launcelot.message.headers import find_header_end
 from launcelot.message.recode import Unencodable, plan, recoded
 from launcelot.protocols.imap4.commands.assembling import Arrived, Assembly, Rejected
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
@@ -17,11 +18,14 @@ from launcelot.protocols.imap4.commands.store import removed
 from launcelot.protocols.imap4.grammar.appending import Append, Replace
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.sets import format_set
-from launcelot.protocols.imap4.receiving import refused
+from launcelot.protocols.imap4.receiving import PIECE, refused
 from launcelot.protocols.imap4.session import Reply, Session, bad, no, ok, reply_for
 from launcelot.workers.staging import Buffer, Staged
 
 UNKNOWN_ENCODING: Reply = no("a NUL stands where no transfer encoding can help", b"UNKNOWN-CTE")
+
+
+EIGHT_BIT: Reply = no("headers with octets above 127 need ENABLE UTF8=ACCEPT", b"CANNOT")
 
 
 class Stages:
@@ -36,9 +40,12 @@ class Stages:
         """
         Messages as they are to be added; those with NULs become ones that every protocol can carry.
 
-        :raises Rejected: that is impossible.  RFC 3516 section 4.4.
+        :raises Rejected: that is impossible (RFC 3516 section 4.4), or a header is not for this client (RFC 6855 section 4).
         """
         whole = self.first.view()
+        if not self._session.utf8:
+            for one in arrived:
+                await self._check_header(whole, one)
         drafts: list[Draft] = []
         for one in arrived:
             body, size = piece(whole, one.start, one.end), one.end - one.start
@@ -47,6 +54,14 @@ class Stages:
                 body, size = other.view, other.size
             drafts.append(Draft(body, size, one.flags, one.internal_date))
         return drafts
+
+    async def _check_header(self, whole: Buffer, one: Arrived) -> None:
+        if one.end - one.start <= PIECE:
+            plain = has_plain_header(whole, one.start, one.end)
+        else:
+            plain = await self._session.site.staging.aside(lambda: has_plain_header(whole, one.start, one.end))
+        if not plain:
+            raise Rejected(EIGHT_BIT)
 
     async def _without_nuls(self, body: Buffer) -> Staged:
         try:
@@ -102,6 +117,12 @@ async def add(mailbox: Mailbox, drafts: Sequence[Draft]) -> Sequence[Appended]:
 def piece(view: Buffer, start: int, end: int) -> Callable[[], Buffer]:
     """Gives some octets of what has been staged; all of them without a copy."""
     return lambda: view if end - start == len(view) else view[start:end]
+
+
+def has_plain_header(buffer: Buffer, start: int, end: int) -> bool:
+    """Whether the header of the message between two offsets has no octet above 127."""
+    end = find_header_end(buffer, start, end)
+    return all(buffer[at : min(at + PIECE, end)].isascii() for at in range(start, end, PIECE))
 
 
 async def replace(session: Session, request: Replace) -> Reply:

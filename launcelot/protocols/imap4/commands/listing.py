@@ -10,7 +10,6 @@ from launcelot.mailstore.interface import MailboxInfo
 from launcelot.mailstore.names import Pattern, order, parents
 from launcelot.protocols.imap4.commands.mailbox import status_of
 from launcelot.protocols.imap4.commands.metadata import look_up
-from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.listing import BASE, List, ListExtended, Return, Select
 from launcelot.protocols.imap4.session import Reply, Session, ok
 
@@ -62,7 +61,7 @@ def attributes_of(info: MailboxInfo) -> bytes:
 async def tell(session: Session, word: bytes, rows: Iterable[tuple[bytes, str]]) -> None:
     """Write one response a name, with turns between."""
     for count, (attributes, name) in enumerate(rows, 1):
-        session.untagged(b'%b (%b) "/" %b' % (word, attributes, responses.mailbox(name)))
+        session.untagged(b'%b (%b) "/" %b' % (word, attributes, session.name_of(name)))
         await rest_after(session, count)
 
 
@@ -142,7 +141,7 @@ async def list_extended(session: Session, request: ListExtended) -> Reply:
                 if status is None:
                     words.append(rb"\Noselect")
             extended = child_info if name in above else b""
-            session.untagged(b'LIST (%b) "/" %b%b' % (b" ".join(words), responses.mailbox(name), extended))
+            session.untagged(b'LIST (%b) "/" %b%b' % (b" ".join(words), session.name_of(name), extended))
             if status is not None:
                 session.untagged(status)
             if chosen and request.metadata and listing.exists(name):

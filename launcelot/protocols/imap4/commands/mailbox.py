@@ -11,7 +11,6 @@ from launcelot.mailstore.interface import SEPARATOR, MailboxStatus, MessageState
 from launcelot.mailstore.query import Uids
 from launcelot.protocols.imap4.commands.fetch import tell_earlier
 from launcelot.protocols.imap4.commands.messages import write_flags
-from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed
 from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Resync, Select, Status
 from launcelot.protocols.imap4.grammar.sets import inside, resolve
@@ -176,7 +175,7 @@ async def status_of(session: Session, name: str, items: Sequence[bytes]) -> byte
             told.append(b"APPENDLIMIT %d" % session.settings.max_append_size)
         else:
             told.append(b"%b %b" % (item, _STATUS[item](now)))
-    return b"STATUS %b (%b)" % (responses.mailbox(name), b" ".join(told))
+    return b"STATUS %b (%b)" % (session.name_of(name), b" ".join(told))
 
 
 _STATUS: dict[bytes, Callable[[MailboxStatus], bytes]] = {

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from launcelot.core.errors import NotPermitted
 from launcelot.mailstore.annotations import MAX_VALUE, WHOLE_ACCOUNT, TooManyAnnotations, ValueTooLarge
-from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.metadata import Depth, GetMetadata, SetMetadata, entry_value
 from launcelot.protocols.imap4.session import Reply, Session, no, ok
 
@@ -71,7 +70,7 @@ async def tell_values(session: Session, mailbox: str, values: Mapping[str, bytes
         waiting.append(entry_value(entry, value))
         size += len(waiting[-1])
         if size >= PIECE or count == len(values):
-            session.untagged(b"METADATA %b (%b)" % (responses.mailbox(mailbox), b" ".join(waiting)))
+            session.untagged(b"METADATA %b (%b)" % (session.name_of(mailbox), b" ".join(waiting)))
             waiting.clear()
             size = 0
             await session.wire.drain()

@@ -1,8 +1,9 @@
 """
-Mailbox names in modified UTF-7, strictly.  RFC 3501 section 5.1.3.
+Mailbox names in modified UTF-7, strictly, and in UTF-8.  RFC 3501 section 5.1.3, RFC 6855 section 3.
 
 Decoding accepts only what encoding would have written, so one name has one spelling: shifted ASCII (``&AGE-``, ``&AC8-``),
-open shifts, padding bits, lone surrogates and octets above 127 are refused.
+open shifts, padding bits and lone surrogates are refused.  A name with octets above 127 can only be UTF-8 and is taken for it;
+once a client has enabled UTF-8, all names are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ MAX_NAME = 8_000
 
 _SHIFT = re.compile(r"&([^-]*)-|&[^-]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_IN_UTF8 = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _TO_SHIFT = re.compile(r"&|[^\x20-\x7e]+")
 
 
@@ -47,10 +49,9 @@ def decode(raw: bytes) -> str:
     """
     if len(raw) > MAX_NAME:
         raise Malformed("mailbox name is too long")
-    try:
-        text = raw.decode("ascii")
-    except UnicodeDecodeError:
-        raise Malformed("mailbox name is not in modified UTF-7") from None
+    if not raw.isascii():
+        return decode_utf8(raw)
+    text = raw.decode("ascii")
     if not text.isprintable():
         raise Malformed("mailbox name has a control character")
     if "&" not in text:
@@ -60,6 +61,23 @@ def decode(raw: bytes) -> str:
         raise Malformed("mailbox name has a control character")
     if encode(name) != raw:
         raise Malformed("mailbox name is not in canonical modified UTF-7")
+    return name
+
+
+def decode_utf8(raw: bytes) -> str:
+    """
+    A name or a pattern that stands for itself.
+
+    :raises Malformed: it is not UTF-8, or has a control or a line separator.
+    """
+    if len(raw) > MAX_NAME:
+        raise Malformed("mailbox name is too long")
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("mailbox name is not UTF-8") from None
+    if _NOT_IN_UTF8.search(name):
+        raise Malformed("mailbox name has a control character")
     return name
 
 
@@ -78,9 +96,11 @@ def _unshifted(found: re.Match[str]) -> str:
 
 def read_mailbox(reader: Reader) -> str:
     """``mailbox``: the next argument as a name."""
-    return decode(reader.astring())
+    raw = reader.astring()
+    return decode_utf8(raw) if reader.utf8 else decode(raw)
 
 
 def read_pattern(reader: Reader) -> str:
     """``list-mailbox``: the next argument as a LIST pattern; a shift never hides a wildcard."""
-    return decode(reader.list_mailbox())
+    raw = reader.list_mailbox()
+    return decode_utf8(raw) if reader.utf8 else decode(raw)

@@ -32,7 +32,7 @@ _ASTRING_ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 _LIST_ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){\"\\]+")
 """``list-char``: wildcards may stand in it."""
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]++|\\["\\])*+)"')
-"""Octets above 127 are let through (RFC 9051 section 9); who uses the string decodes it."""
+"""Octets above 127 are let through (RFC 9051 section 9) where they are UTF-8; who uses the string decodes it."""
 _ESCAPE = re.compile(rb'\\(["\\])')
 _NUMBER = re.compile(rb"\d{1,20}")
 _FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\\]]+")
@@ -86,16 +86,29 @@ def announced(line: bytes) -> Announced | None:
     return Announced(min(size, _HUGE), not found[3], bool(found[1]))
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether octets are UTF-8 as RFC 3629 has it."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class Reader:
     """
     Walks over one command.
 
     :param text: the first line without its CRLF.
+    :ivar utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 6855 section 3.
+    :ivar names_charset: whether a SEARCH may name a charset.
     """
 
-    __slots__ = ("_pieces", "_text", "depth", "literals", "position")
+    __slots__ = ("_pieces", "_text", "depth", "literals", "names_charset", "position", "utf8")
     refuses_nul: ClassVar[bool] = True
     """Whether a literal with a NUL is an error, as RFC 3501 section 9 ``CHAR8`` says."""
+    checks_utf8: ClassVar[bool] = True
+    """Whether octets above 127 in a quoted string must be UTF-8.  RFC 6855 section 3."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -103,6 +116,8 @@ class Reader:
         self.literals: list[bytes] = []
         self.position = 0
         self.depth = 0
+        self.utf8 = False
+        self.names_charset = True
 
     def add(self, literal: bytes, line: bytes) -> None:
         """Take the next literal and the line behind it."""
@@ -116,6 +131,8 @@ class Reader:
         other.literals = self.literals.copy()
         other.position = self.position
         other.depth = self.depth
+        other.utf8 = self.utf8
+        other.names_charset = self.names_charset
         return other
 
     # -- small steps -----------------------------------------------------------------------------------------------
@@ -216,6 +233,8 @@ class Reader:
         first = self.peek()
         if first == b'"':
             inside = self.match(_QUOTED, "malformed quoted string")[1]
+            if self.checks_utf8 and not inside.isascii() and not is_utf8(inside):
+                raise Malformed("quoted string is not UTF-8")
             return _ESCAPE.sub(rb"\1", inside) if b"\\" in inside else inside
         if first == b"{":
             return self._literal()

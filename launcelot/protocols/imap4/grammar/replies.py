@@ -71,6 +71,7 @@ class ResponseReader(Reader):
 
     __slots__ = ()
     refuses_nul = False
+    checks_utf8 = False
 
     def value(self) -> Any:
         """

@@ -473,6 +473,8 @@ def read_search(reader: Reader, uid: bool = False) -> Search:
     options, partial = read_return(reader)
     charset = CHARSETS[1]
     if reader.rest[:8].upper() == b"CHARSET ":
+        if not reader.names_charset:
+            raise Malformed("no charset can be named after ENABLE UTF8=ACCEPT")
         reader.position += 8
         charset = reader.astring().upper()
         reader.space()

@@ -47,9 +47,18 @@ def astring(data: bytes) -> bytes:
     return string(data)
 
 
-def mailbox(name: str) -> bytes:
-    """``mailbox``: in modified UTF-7 and quoted, which every client reads."""
-    return string(mailboxnames.encode(name))
+def mailbox(name: str, utf8: bool = False) -> bytes:
+    """
+    ``mailbox``, quoted: in modified UTF-7, which every client reads, or in UTF-8.
+
+    :param utf8: whether the client has said that it reads that.  RFC 6855 section 3.
+    """
+    if not utf8:
+        return string(mailboxnames.encode(name))
+    raw = name.encode("utf-8")
+    if len(raw) > MAX_QUOTED:
+        return string(raw)
+    return b'"' + _TO_ESCAPE.sub(rb"\\\1", raw) + b'"'
 
 
 @lru_cache(maxsize=512)
