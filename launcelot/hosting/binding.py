@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from launcelot.hosting.deflate import Deflated
+
 EXPORTER: Final = "tls-exporter"
 END_POINT: Final = "tls-server-end-point"
 
@@ -33,6 +35,8 @@ def channel_binding(transport: Any, kind: str, server: bool = True) -> bytes | N
     :param transport: a protocol's; anything without TLS has none.
     :param server: whether we are the server, whose certificate it is.
     """
+    while isinstance(transport, Deflated):
+        transport = transport.transport
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     connection = transport.getHandle()

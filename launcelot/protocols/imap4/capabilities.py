@@ -22,6 +22,7 @@ class Circumstances:
     :ivar authenticated: whether somebody has logged in.
     :ivar append_limit: octets of the largest message in APPEND.
     :ivar mechanisms: of SASL, that would be accepted now.
+    :ivar compressed: whether both directions are compressed.
     """
 
     tls_offered: bool
@@ -29,6 +30,7 @@ class Circumstances:
     authenticated: bool
     append_limit: int
     mechanisms: tuple[bytes, ...] = ()
+    compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"STARTTLS", "RFC 3501 section 6.2.1", lambda now: now.tls_offered),
     Capability(b"LOGINDISABLED", "RFC 3501 section 6.2.3", lambda now: before_login(now) and not now.passwords),
     *(Capability(b"AUTH=" + name, SASL.get(name, "RFC 3501 section 6.2.2"), can_use(name)) for name in EVERY),
+    Capability(b"COMPRESS=DEFLATE", "RFC 4978 section 3", lambda now: now.authenticated and not now.compressed),
+    Capability(b"UNAUTHENTICATE", "RFC 8437 section 3", lambda now: now.authenticated),
     Capability(b"IDLE", "RFC 2177 section 3"),
     Capability(b"NAMESPACE", "RFC 2342 section 5"),
     Capability(b"CHILDREN", "RFC 3348 section 3"),

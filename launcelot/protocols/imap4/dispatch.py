@@ -45,7 +45,6 @@ class Refuse(Exception):
 
 async def greet(session: Session) -> None:
     """The first line and the limits before login.  RFC 3501 section 7.1.1."""
-    session.wire.limit_total(session.settings.login_timeout)
     session.inform("Launcelot is ready", b"CAPABILITY " + session.capabilities())
 
 

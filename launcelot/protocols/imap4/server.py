@@ -7,18 +7,20 @@ wherever a line can still be sent.
 
 from __future__ import annotations
 
+import math
 import socket
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import DeadlinePassed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
+from launcelot.hosting.deflate import Deflated, start_deflate
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.site import Site
+from launcelot.hosting.transport import lowest
 from launcelot.protocols.imap4.dispatch import greet, step
 from launcelot.protocols.imap4.session import Bye, CutOff, Session, State
 from launcelot.protocols.imap4.settings import Settings
@@ -40,15 +42,18 @@ class ImapServer(ServerStream):
         self._read: bytes | Failure | None = None
         self._event: Deferred[None] | None = None
         self._noticed = False
+        self._layer: Deflated | None = None
 
     async def serve(self) -> None:
         """Greet, then answer commands until the session is over."""
-        session = Session(self, self.site, self._settings, is_loopback(self.source))
+        session = self._new_session()
         try:
             await greet(session)
             while session.state is not State.LOGOUT:
                 await step(session)
                 self.commands += 1
+                if session.renounced:
+                    session = self._new_session()
             self.outcome = "logout"
         except Bye as bye:
             self._goodbye(bye.text)
@@ -63,6 +68,13 @@ class ImapServer(ServerStream):
             self.outcome = "message vanished while it was sent"
         finally:
             session.end()
+
+    def _new_session(self) -> Session:
+        """Nobody has logged in yet, or nobody has any more."""
+        self.user = ""
+        self.limit_total(self._settings.login_timeout)
+        self.limit_idle(math.inf)
+        return Session(self, self.site, self._settings, is_loopback(self.source))
 
     def _goodbye(self, outcome: str, words: bytes = b"") -> None:
         self.outcome = outcome
@@ -82,16 +94,29 @@ class ImapServer(ServerStream):
         """Speak TLS from the next octet on."""
         self.start_tls(self.site.server_tls())
 
+    @property
+    def compressed(self) -> bool:
+        """Whether DEFLATE is in use."""
+        return self._layer is not None
+
+    def begin_compression(self) -> None:
+        """Compress from the next octet on, both ways."""
+        self._layer = start_deflate(self, self.clock)
+
+    def end_compression(self) -> None:
+        """Compress no more, if it was; what is written has left compressed."""
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            self.flush()
+            layer.stop()
+
     def channel_binding(self, kind: str) -> bytes | None:
         """See :mod:`launcelot.hosting.binding`."""
         return channel_binding(self.transport, kind)
 
     def acknowledge(self) -> None:
         """Send the TCP acknowledgement now, where the connection is a socket and the system can."""
-        transport = self.wire_transport
-        while isinstance(transport, TLSMemoryBIOProtocol):
-            transport = transport.transport
-        handle = getattr(transport, "getHandle", None)
+        handle = getattr(lowest(self.wire_transport), "getHandle", None)
         connection = handle() if handle is not None else None
         if TCP_QUICKACK is None or not isinstance(connection, socket.socket):
             return

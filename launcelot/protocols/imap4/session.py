@@ -176,6 +176,16 @@ class Connection(Wire, Protocol):
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on, as the server."""
 
+    @property
+    def compressed(self) -> bool:
+        """Whether DEFLATE is in use."""
+
+    def begin_compression(self) -> None:
+        """Compress from the next octet on, both ways."""
+
+    def end_compression(self) -> None:
+        """Compress no more, if it was."""
+
     def channel_binding(self, kind: str) -> bytes | None:
         """See :mod:`launcelot.hosting.binding`."""
 
@@ -202,6 +212,7 @@ class Session:
     One peer.
 
     :param loopback: whether the peer is on this machine.
+    :ivar renounced: whether it has ended and another one takes its place.
     :ivar bad_commands: how many commands in a row were answered BAD.
     :ivar enabled: what the client has switched on; QRESYNC comes with CONDSTORE.
     :ivar news: of annotations, once the client has asked for it.
@@ -214,6 +225,7 @@ class Session:
         self.settings = settings
         self.loopback = loopback
         self.state = State.NOT_AUTHENTICATED
+        self.renounced = False
         self.bad_commands = 0
         self.enabled: frozenset[Extension] = frozenset()
         self.own: dict[int, int] = {}
@@ -311,6 +323,11 @@ class Session:
             view.close()
             self.move_to(State.AUTHENTICATED)
 
+    def renounce(self) -> None:
+        """Let go of everything, so that a new session can begin on the connection.  RFC 8437."""
+        self.end()
+        self.renounced = True
+
     def end(self) -> None:
         """Let go of everything; the session is over."""
         view, self._view = self._view, None
@@ -372,6 +389,7 @@ class Session:
                 authenticated,
                 self.settings.max_append_size,
                 sasl.offered(self.site.logins, self.passwords, self.wire.secure),
+                self.wire.compressed,
             )
         )
 

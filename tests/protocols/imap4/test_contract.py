@@ -32,6 +32,8 @@ SHOWN_BY = {
     b"AUTH=SCRAM-SHA-256": "test_capabilities_tell",
     b"AUTH=PLAIN": "test_plain_with_and_without_initial_response",
     b"AUTH=LOGIN": "test_login_mechanism",
+    b"COMPRESS=DEFLATE": "test_compress",
+    b"UNAUTHENTICATE": "test_unauthenticate",
     b"IDLE": "test_idle_pushes",
     b"NAMESPACE": "test_namespace",
     b"CHILDREN": "test_create_list_delete",

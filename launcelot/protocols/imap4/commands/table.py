@@ -8,6 +8,7 @@ from typing import Any
 
 from launcelot.protocols.imap4.commands import (
     append,
+    connection,
     fetch,
     general,
     listing,
@@ -73,6 +74,17 @@ _ROWS = (
         "What the server can do.",
     ),
     Command(b"NOOP", ANY, requests.read_nothing, general.noop, "RFC 3501 section 6.1.2", "Hear of changes.", asks=True),
+    Command(
+        b"COMPRESS", AFTER, connection.read_compress, connection.compress, "RFC 4978 section 3", "Compress both directions."
+    ),
+    Command(
+        b"UNAUTHENTICATE",
+        AFTER,
+        requests.read_nothing,
+        connection.unauthenticate,
+        "RFC 8437 section 3",
+        "Be nobody again, for another login.",
+    ),
     Command(b"LOGOUT", ANY, requests.read_nothing, general.logout, "RFC 3501 section 6.1.3", "End the session."),
     Command(b"ID", ANY, requests.read_id, general.identify, "RFC 2971 section 3.1", "Say who one is."),
     Command(b"STARTTLS", BEFORE, requests.read_nothing, login.starttls, "RFC 3501 section 6.2.1", "Speak TLS."),
