@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
+from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
 from launcelot.app.settings import worker_count
@@ -44,6 +45,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_running(commands)
     _add_people(commands)
+    add_care(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)
     version = commands.add_parser("version", help="show the version")

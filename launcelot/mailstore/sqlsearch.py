@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from sqlite3 import Connection
+from sqlite3 import Connection, DatabaseError
 from typing import Any
+
+from twisted.logger import Logger
 
 from launcelot.mailstore import search
 from launcelot.mailstore.dates import moment_of, seconds_of
@@ -39,6 +41,8 @@ from launcelot.mailstore.query import (
 )
 from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
 from launcelot.mailstore.textindex import exists, narrowed, proof_of
+
+log = Logger(namespace="launcelot.mailstore")
 
 SLICE = 100
 """Messages whose text is looked at in one go of a reader thread."""
@@ -67,17 +71,26 @@ class Plan:
 
 def begin(connection: Connection, mailbox: int, query: Query) -> Plan:
     """
-    Ask the columns and the text index.
+    Ask the columns and the text index, or the columns alone where the index cannot be read.
 
     :raises Gone: the mailbox has been deleted.
     """
     numbers_of(connection, mailbox)
+    if exists(connection):
+        try:
+            return _begin(connection, mailbox, query, True)
+        except DatabaseError as error:
+            log.error("the text index cannot be read, launcelot fsck --reindex mends it: {error}", error=str(error))
+    return _begin(connection, mailbox, query, False)
+
+
+def _begin(connection: Connection, mailbox: int, query: Query, indexed: bool) -> Plan:
     keywords = keywords_of(connection, mailbox)
     parts = query.queries if isinstance(query, And) else (query,)
     said: list[Condition] = []
     rest: list[Query] = []
     terms = 0
-    sayer = (lambda inner: condition_of(inner, keywords)) if exists(connection) else None
+    sayer = (lambda inner: condition_of(inner, keywords)) if indexed else None
     for part in parts:
         terms += _terms(part)
         sayable = terms <= MAX_TERMS and _levels(part) <= MAX_LEVELS

@@ -42,6 +42,33 @@ class Row:
         return (self.content, self.size, self.internal, self.internal_zone, self.internal_day)
 
 
+def content_values(analysis: Analysis) -> tuple[object, ...]:
+    """What ``contents`` holds of an analysis: :data:`CONTENT_COLUMNS`."""
+    sent = analysis.sent
+    return (
+        analysis.size,
+        analysis.header_size,
+        seconds_of(whole(sent)) if sent else None,
+        zone_of(sent) if sent else None,
+        sent.date().toordinal() if sent else None,
+        analysis.envelope,
+        analysis.body,
+        analysis.body_structure,
+        analysis.parts,
+        text(analysis.subject.casefold()),
+        text(analysis.base_subject),
+        text(analysis.from_key),
+        text(analysis.to_key),
+        text(analysis.cc_key),
+        text(analysis.bcc_key),
+        text(analysis.sort_from),
+        text(analysis.sort_to),
+        text(analysis.sort_cc),
+        None if analysis.message_id is None else text(analysis.message_id),
+        text("\n".join(analysis.references)),
+    )
+
+
 class Writing:
     """
     One job's hands on the file.
@@ -169,34 +196,8 @@ class Writing:
             self._limits.check(used.octets + octets, used.messages + messages)
 
     def _add_content(self, body: Buffer, analysis: Analysis, email_id: str) -> int:
-        sent = analysis.sent
-        cursor = self.connection.execute(
-            _ADD_CONTENT,
-            (
-                email_id,
-                analysis.size,
-                analysis.header_size,
-                seconds_of(whole(sent)) if sent else None,
-                zone_of(sent) if sent else None,
-                sent.date().toordinal() if sent else None,
-                analysis.envelope,
-                analysis.body,
-                analysis.body_structure,
-                analysis.parts,
-                text(analysis.subject.casefold()),
-                text(analysis.base_subject),
-                text(analysis.from_key),
-                text(analysis.to_key),
-                text(analysis.cc_key),
-                text(analysis.bcc_key),
-                text(analysis.sort_from),
-                text(analysis.sort_to),
-                text(analysis.sort_cc),
-                None if analysis.message_id is None else text(analysis.message_id),
-                text("\n".join(analysis.references)),
-                checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK)),
-            ),
-        )
+        checksum = checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK))
+        cursor = self.connection.execute(_ADD_CONTENT, (email_id, *content_values(analysis), checksum))
         content = cursor.lastrowid or 0
         for number, start in enumerate(range(0, len(body), CHUNK)):
             self.connection.execute(
@@ -422,10 +423,13 @@ _ROWS = """
     SELECT uid, modseq, flags, keywords, content, size, internal, internal_zone, internal_day
     FROM messages WHERE mailbox = ?"""
 
-_ADD_CONTENT = """
-    INSERT INTO contents (
-        uses, email_id, size, header_size, sent, sent_zone, sent_day, envelope, body, body_structure, parts,
-        subject, base_subject, from_key, to_key, cc_key, bcc_key, sort_from, sort_to, sort_cc, message_id, references_to,
-        checksum
-    ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+CONTENT_COLUMNS = (
+    "size", "header_size", "sent", "sent_zone", "sent_day", "envelope", "body", "body_structure", "parts", "subject",
+    "base_subject", "from_key", "to_key", "cc_key", "bcc_key", "sort_from", "sort_to", "sort_cc", "message_id", "references_to",
+)  # fmt: skip
+"""What the octets of a message say, as :func:`content_values` gives it."""
+
+_ADD_CONTENT = f"""
+    INSERT INTO contents (uses, email_id, {", ".join(CONTENT_COLUMNS)}, checksum)
+    VALUES (1, ?, {", ".join("?" * len(CONTENT_COLUMNS))}, ?)
 """

@@ -1,6 +1,6 @@
 """
-What is done with mail files in quiet moments: their text index is carried on, or made anew when most of it has gone, and the
-expunge log is cut where it is longest.
+What is done with mail files in quiet moments: their text index is carried on, or made anew when most of it has gone, the
+expunge log is cut where it is longest, and space of removed mail is given back to the system.
 
 Everything here may as well be done later or never; it is done in pieces of some ten milliseconds outside the reactor thread,
 one file at a time, and a file that somebody changes meanwhile is left alone until it is quiet again.
@@ -29,6 +29,9 @@ PATIENCE = 30.0
 """Seconds after which it is tended although changes go on; the pieces take turns with them."""
 LOG_KEPT = 50_000
 """Removed messages of a mailbox that are remembered at least, and twice as many at most; each takes some ten octets."""
+
+UNUSED_PAGES = 512
+"""Unused pages that are always borne with, and how many are given back in one piece; past that, a quarter of the file."""
 
 Piece = Callable[[sqlite3.Connection], object]
 
@@ -105,7 +108,23 @@ def next_piece(connection: sqlite3.Connection) -> Piece | None:
     for mailbox, floor in long_logs(connection):
         return lambda writing: cut_log(writing, mailbox, floor)
     some = textindex.gather(connection)
-    return None if some is None else lambda writing: textindex.add(writing, some)
+    if some is not None:
+        return lambda writing: textindex.add(writing, some)
+    return give_back if unused_pages(connection) else None
+
+
+def unused_pages(connection: sqlite3.Connection) -> bool:
+    """Whether much of the file is of no use, and can be given back bit by bit."""
+    unused: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    incremental = connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
+    return incremental and unused > UNUSED_PAGES and unused > pages // 4
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Give some pages back to the system; the module executes this statement for one at a time."""
+    for _ in range(UNUSED_PAGES):
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def long_logs(connection: sqlite3.Connection, kept: int = LOG_KEPT) -> list[tuple[int, int]]:

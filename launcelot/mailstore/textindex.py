@@ -42,6 +42,8 @@ SLICE_OCTETS = 1 << 20
 """Octets of contents past which a slice takes no more."""
 MAX_TRIGRAMS = 24
 """Trigrams of one needle that are asked for; more would only say the same again."""
+SAMPLES = 300
+"""Contents that :func:`has_all` looks at, about."""
 LARGEST_WASTE = 1_000
 """Rows of contents that have gone which are always borne with; past that, half of the index."""
 
@@ -197,6 +199,28 @@ def add(connection: sqlite3.Connection, some: Slice) -> bool:
     connection.executemany("INSERT INTO unindexed VALUES (?)", [(number,) for number in some.long])
     connection.execute("UPDATE upkeep SET indexed_to = ?, indexed = indexed + ?", (some.upto, len(some.texts)))
     return True
+
+
+def has_all(connection: sqlite3.Connection) -> bool:
+    """Whether contents from everywhere are in the index as they should be, as far as some strings of each tell."""
+    rows = connection.execute(
+        "SELECT number, size FROM contents WHERE number <= (SELECT indexed_to FROM upkeep)"
+        " AND number NOT IN (SELECT content FROM unindexed) ORDER BY number"
+    ).fetchall()
+    for number, size in rows[:: max(len(rows) // SAMPLES, 1)]:
+        found = _folded(connection, number, size)
+        if found is None:
+            continue
+        words = [("texts", number, f'"{one}"') for one in _samples(indexable(found.below).replace('"', ""), 3)]
+        words += [("words", 2 * number + 1, f'"{one}"') for one in _WORD.findall(indexable(found.body))[:3]]
+        for table, rowid, match in words:
+            if not connection.execute(f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?", (match, rowid)).fetchone():
+                return False
+    return True
+
+
+def _samples(folded: str, length: int) -> list[str]:
+    return [folded[start : start + length] for start in (0, len(folded) // 2) if start + length <= len(folded)]
 
 
 def forget(connection: sqlite3.Connection, contents: Iterable[int]) -> None:

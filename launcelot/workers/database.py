@@ -137,6 +137,9 @@ class Database:
                 sync_directory(self.path.parent)
             connection = connect(self.path)
             try:
+                if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+                    # Must be said before the first table is made; a file's owner may give space back bit by bit then.
+                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 keep_log(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=0")

@@ -341,8 +341,38 @@ class LogTests(IndexTestCase):
         self.assertEqual(result_now(self, inbox.changes(0)).vanished, tuple(range(1, 9)))
 
 
+class SpaceTests(IndexTestCase):
+    """Space of removed mail."""
+
+    def test_space_is_given_back_in_quiet_moments(self) -> None:
+        """Bit by bit, once it is a quarter of the file and more than two MiB."""
+        result_now(self, self.fill(*[b"x" * 1_000_000] * 4, b"last"))
+        path = self.folder / ANN / "mail.db"
+
+        async def remove() -> None:
+            await (await self.fill()).remove([1, 2, 3, 4])
+
+        result_now(self, remove())
+        pages = self.rows("PRAGMA page_count")[0][0]
+        self.assertGreater(pages, 1_000)
+        self.clock.pump([tending.QUIET] * 3)
+        result_now(self, self.store.close())
+        self.assertLess(self.rows("PRAGMA page_count")[0][0], tending.UNUSED_PAGES + 64)
+        self.assertLess(path.stat().st_size, pages * 4096 // 2)
+
+
 class DamageTests(IndexTestCase):
     """A body that cannot be read."""
+
+    def test_an_index_that_cannot_be_read_is_not_asked(self) -> None:
+        """Everything is looked at then, and the log says what mends it."""
+        result_now(self, self.fill(*IndexTests.BODIES[:10]))
+        self.clock.pump([tending.QUIET] * 3)
+        connection = sqlite3.connect(self.folder / ANN / "mail.db")
+        with connection:
+            connection.execute("DELETE FROM texts_config")
+        connection.close()
+        self.assertEqual(self.looked_at(Contains(Field.BODY, "needle004")), ([5], 10))
 
     def test_missing_octets_do_not_stop_the_index(self) -> None:
         """That message is not in it; reading it is refused for a while, and nothing breaks."""
