@@ -8,7 +8,7 @@ argon2id hashes, and hashing runs in a bounded place off the reactor thread.  Un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +73,48 @@ class Recipient:
     account: Account
     address: Address
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    A named set of accounts.
+
+    :ivar id: under which stores keep its mail; never an account's, never used again.
+    :ivar members: their log-in names, in order.
+    :ivar quota: octets of its mail; 0 for no limit; likewise ``messages``.
+    """
+
+    id: AccountId
+    name: str
+    members: tuple[str, ...] = ()
+    quota: int = 0
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    Who an account is, now.
+
+    :ivar groups: those it is a member of, by id.
+    """
+
+    account: Account
+    groups: frozenset[AccountId]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    Mail of ``owner`` may have something for ``identity``.
+
+    :ivar version: grows whenever it is made again.
+    """
+
+    owner: AccountId
+    identity: str
+    version: int
 
 
 class Directory(Protocol):
@@ -167,6 +209,75 @@ class Directory(Protocol):
         :raises NotFound: there is no such account.
         :raises Invalid: a limit is negative.
         """
+
+    async def standing(self, id: AccountId) -> Standing:
+        """
+        Who an account is now, and the groups it is a member of.
+
+        :raises NotFound: it has been removed or disabled.
+        """
+
+    async def holder(self, id: AccountId) -> Account | Group:
+        """
+        Whose id this is.
+
+        :raises NotFound: nobody's any more.
+        """
+
+    async def group(self, name: str) -> Group:
+        """
+        Look a group up by name.
+
+        :raises NotFound: there is none.
+        """
+
+    async def groups(self) -> Sequence[Group]:
+        """All groups, by name."""
+
+    async def add_group(self, name: str, quota: int = 0, messages: int = 0) -> Group:
+        """
+        Make a group without members; durable when it returns, like all below.
+
+        :raises Exists: an account or a group has the name.
+        :raises Invalid: the name is not canonical or is reserved, or a limit is negative.
+        """
+
+    async def change_group(self, name: str, *, quota: int | None = None, messages: int | None = None) -> Group:
+        """
+        Change a group's limits; None leaves a thing as it is.
+
+        :raises NotFound: there is no such group.
+        :raises Invalid: a limit is negative.
+        """
+
+    async def change_members(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Group:
+        """
+        Take accounts into a group and out of it, by log-in name; who is there, or is not, stays so.
+
+        :raises NotFound: there is no such group, or no such account.
+        :raises LimitReached: it would have too many members.
+        """
+
+    async def remove_group(self, name: str) -> Group:
+        """
+        Remove a group; its mail stays in the store until that is told.
+
+        :raises NotFound: there is no such group.
+        """
+
+    async def offer(self, owner: AccountId, identity: str) -> None:
+        """
+        Remember that an owner's mail may have something for somebody; see :mod:`launcelot.accounts.groups`.
+
+        :param identity: ``anyone``, ``account:`` or ``group:`` and an id.
+        :raises NotFound: there is no such owner.
+        """
+
+    async def offers(self, identities: Collection[str]) -> Sequence[Offer]:
+        """What has been offered to any of these."""
+
+    async def withdraw(self, offer: Offer) -> None:
+        """Forget an offer that has nothing behind it, unless it has been made again since it was asked for."""
 
     async def aliases(self) -> Sequence[Alias]:
         """All aliases, by address."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
+from launcelot.accounts.groups import LocalGroups, check_name
 from launcelot.accounts.interface import Account, Alias, Recipient, Verifier
 from launcelot.accounts.names import canonical
 from launcelot.accounts.passwords import Hasher, Secrets
@@ -32,7 +33,7 @@ MAX_DRAWS = 100
 """How often an id is drawn that has been used before; with 52 random bits in each millisecond, twice is a wonder."""
 
 
-class LocalDirectory:
+class LocalDirectory(LocalGroups):
     """
     A directory on tables of this machine.
 
@@ -293,9 +294,9 @@ def check_free(view: View, name: str, address: Address) -> None:
     Whether a new account may have a name and an address.
 
     :raises Exists: one of them is taken.
+    :raises Invalid: the name is reserved.
     """
-    if view.account_named(name) is not None:
-        raise Exists("the name is taken")
+    check_name(view, name)
     if holds_address(view, address):
         raise Exists("the address is taken")
 

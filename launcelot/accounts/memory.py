@@ -7,12 +7,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from launcelot.accounts.interface import Account, Alias
+from launcelot.accounts.groups import group_of
+from launcelot.accounts.interface import Account, Alias, Group, Offer
 from launcelot.accounts.local import LocalDirectory
 from launcelot.accounts.passwords import Hasher
-from launcelot.accounts.tables import Record, Tables, View, base_of
+from launcelot.accounts.tables import GroupRow, Record, Tables, View, base_of
 from launcelot.core.ids import AccountId, new_id
 
 T = TypeVar("T")
@@ -32,6 +34,8 @@ class MemoryTables:
         self.by_key: dict[str, Record] = {}
         self.aliases: dict[str, Alias] = {}
         self.used: set[AccountId] = set()
+        self.groups: dict[AccountId, GroupRow] = {}
+        self.offers: dict[tuple[AccountId, str], int] = {}
         self._secret = secrets.token_bytes(32)
 
     def secret(self) -> bytes:
@@ -64,6 +68,52 @@ class MemoryTables:
         """See :class:`launcelot.accounts.tables.Tables`."""
         account = self.by_id.pop(id).account
         del self.by_name[account.name], self.by_key[account.address.key]
+        for row in self.groups.values():
+            self.groups[row.id] = replace(row, members=row.members - {id})
+        self._drop_offers(id, f"account:{id}")
+
+    def account_with(self, id: AccountId) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.by_id.get(id)
+
+    def group_named(self, name: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return next((row for row in self.groups.values() if row.name == name), None)
+
+    def group_with(self, id: AccountId) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.groups.get(id)
+
+    def groups_of(self, id: AccountId) -> frozenset[AccountId]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return frozenset(row.id for row in self.groups.values() if id in row.members)
+
+    def put_group(self, row: GroupRow) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self.used.add(row.id)
+        self.groups[row.id] = row
+
+    def drop_group(self, id: AccountId) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        del self.groups[id]
+        self._drop_offers(id, f"group:{id}")
+
+    def offers_to(self, identity: str) -> tuple[Offer, ...]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        found = sorted((owner, version) for (owner, to), version in self.offers.items() if to == identity)
+        return tuple(Offer(owner, identity, version) for owner, version in found)
+
+    def put_offer(self, owner: AccountId, identity: str) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self.offers[(owner, identity)] = self.offers.get((owner, identity), 0) + 1
+
+    def drop_offer(self, offer: Offer) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        if self.offers.get((offer.owner, offer.identity)) == offer.version:
+            del self.offers[(offer.owner, offer.identity)]
+
+    def _drop_offers(self, id: AccountId, identity: str) -> None:
+        self.offers = {key: version for key, version in self.offers.items() if key[0] != id and key[1] != identity}
 
     def put_alias(self, alias: Alias) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
@@ -98,6 +148,10 @@ class MemoryDirectory(LocalDirectory):
     async def accounts(self) -> Sequence[Account]:
         """See :meth:`launcelot.accounts.interface.Directory.accounts`."""
         return sorted((record.account for record in self._tables.by_id.values()), key=lambda one: one.name)
+
+    async def groups(self) -> Sequence[Group]:
+        """See :meth:`launcelot.accounts.interface.Directory.groups`."""
+        return sorted((group_of(self._tables, row) for row in self._tables.groups.values()), key=lambda one: one.name)
 
     async def aliases(self) -> Sequence[Alias]:
         """See :meth:`launcelot.accounts.interface.Directory.aliases`."""

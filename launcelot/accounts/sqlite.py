@@ -18,11 +18,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from launcelot.accounts.interface import Account, Alias
+from launcelot.accounts.groups import group_of
+from launcelot.accounts.interface import Account, Alias, Group, Offer
 from launcelot.accounts.local import LocalDirectory
 from launcelot.accounts.memory import random_id
 from launcelot.accounts.passwords import Hasher
-from launcelot.accounts.tables import Record, Tables, View, base_of
+from launcelot.accounts.tables import GroupRow, Record, Tables, View, base_of
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address
 from launcelot.workers.database import Database, Migration, script
@@ -79,9 +80,32 @@ ALTER TABLE accounts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0 CHECK (messa
 ALTER TABLE accounts ADD COLUMN administrator INTEGER NOT NULL DEFAULT 0 CHECK (administrator IN (0, 1));
 """
 
-MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS))
+GROUPS = """
+CREATE TABLE groups (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    quota INTEGER NOT NULL CHECK (quota >= 0),
+    messages INTEGER NOT NULL CHECK (messages >= 0)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE members (
+    grouping TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    PRIMARY KEY (grouping, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_account ON members (account);
+CREATE TABLE offers (
+    identity TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (identity, owner)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX offers_by_owner ON offers (owner);
+"""
+
+MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS), script(GROUPS))
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
+GROUP = "SELECT id, name, quota, messages FROM groups"
 ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator FROM accounts"
 
 
@@ -126,7 +150,9 @@ class SqliteTables:
     def is_used(self, id: AccountId) -> bool:
         """See :class:`launcelot.accounts.tables.Tables`."""
         found = self._connection.execute(
-            "SELECT 1 FROM accounts WHERE id = ?1 UNION ALL SELECT 1 FROM former_accounts WHERE id = ?1", (id,)
+            "SELECT 1 FROM accounts WHERE id = ?1 UNION ALL SELECT 1 FROM former_accounts WHERE id = ?1"
+            " UNION ALL SELECT 1 FROM groups WHERE id = ?1",
+            (id,),
         ).fetchone()
         return found is not None
 
@@ -159,7 +185,74 @@ class SqliteTables:
     def drop_account(self, id: AccountId) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
         self._connection.execute("DELETE FROM accounts WHERE id = ?", (id,))
+        self._forget(id, f"account:{id}")
+
+    def _forget(self, id: AccountId, identity: str) -> None:
+        self._connection.execute("DELETE FROM offers WHERE owner = ? OR identity = ?", (id, identity))
         self._connection.execute("INSERT INTO former_accounts (id, removed) VALUES (?, ?)", (id, self._now))
+
+    def account_with(self, id: AccountId) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._one(f"{ACCOUNT} WHERE id = ?", id)
+
+    def group_named(self, name: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._group(f"{GROUP} WHERE name = ?", name)
+
+    def group_with(self, id: AccountId) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._group(f"{GROUP} WHERE id = ?", id)
+
+    def _group(self, statement: str, value: str) -> GroupRow | None:
+        row = self._connection.execute(statement, (value,)).fetchone()
+        if row is None:
+            return None
+        id, name, quota, messages = row
+        members = self._connection.execute("SELECT account FROM members WHERE grouping = ?", (id,)).fetchall()
+        return GroupRow(AccountId(id), name, frozenset(AccountId(member) for (member,) in members), quota, messages)
+
+    def groups_of(self, id: AccountId) -> frozenset[AccountId]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        found = self._connection.execute("SELECT grouping FROM members WHERE account = ?", (id,)).fetchall()
+        return frozenset(AccountId(group) for (group,) in found)
+
+    def put_group(self, row: GroupRow) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute(
+            "INSERT INTO groups (id, name, quota, messages) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " name = excluded.name, quota = excluded.quota, messages = excluded.messages",
+            (row.id, row.name, row.quota, row.messages),
+        )
+        self._connection.execute("DELETE FROM members WHERE grouping = ?", (row.id,))
+        self._connection.executemany(
+            "INSERT INTO members (grouping, account) VALUES (?, ?)", [(row.id, member) for member in row.members]
+        )
+
+    def drop_group(self, id: AccountId) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute("DELETE FROM groups WHERE id = ?", (id,))
+        self._forget(id, f"group:{id}")
+
+    def offers_to(self, identity: str) -> tuple[Offer, ...]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        found = self._connection.execute(
+            "SELECT owner, version FROM offers WHERE identity = ? ORDER BY owner", (identity,)
+        ).fetchall()
+        return tuple(Offer(AccountId(owner), identity, version) for owner, version in found)
+
+    def put_offer(self, owner: AccountId, identity: str) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute(
+            "INSERT INTO offers (identity, owner, version) VALUES (?, ?, 1)"
+            " ON CONFLICT (identity, owner) DO UPDATE SET version = version + 1",
+            (identity, owner),
+        )
+
+    def drop_offer(self, offer: Offer) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self._connection.execute(
+            "DELETE FROM offers WHERE identity = ? AND owner = ? AND version = ?", (offer.identity, offer.owner, offer.version)
+        )
 
     def put_alias(self, alias: Alias) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
@@ -202,6 +295,11 @@ class CachedView:
         self._named: dict[str, Record | None] = {}
         self._accounts: dict[str, Record | None] = {}
         self._aliases: dict[str, Alias | None] = {}
+        self._with: dict[str, Record | None] = {}
+        self._groups_named: dict[str, GroupRow | None] = {}
+        self._groups_with: dict[str, GroupRow | None] = {}
+        self._memberships: dict[str, frozenset[AccountId]] = {}
+        self._offers: dict[str, tuple[Offer, ...]] = {}
         self._secret = b""
 
     def ask(self, question: Callable[[View], T]) -> T:
@@ -210,8 +308,10 @@ class CachedView:
         try:
             version = self.connection.execute("PRAGMA data_version").fetchone()[0]
             if version != self._version:
-                for cache in (self._named, self._accounts, self._aliases):
+                for cache in (self._named, self._accounts, self._aliases, self._with):
                     cache.clear()
+                for others in (self._groups_named, self._groups_with, self._memberships, self._offers):
+                    others.clear()
                 self._version = version
             return question(self)
         finally:
@@ -234,6 +334,26 @@ class CachedView:
     def alias_at(self, key: str) -> Alias | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return cached(self._aliases, key, self._tables.alias_at)
+
+    def account_with(self, id: AccountId) -> Record | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._with, id, lambda key: self._tables.account_with(AccountId(key)))
+
+    def group_named(self, name: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._groups_named, name, self._tables.group_named)
+
+    def group_with(self, id: AccountId) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._groups_with, id, lambda key: self._tables.group_with(AccountId(key)))
+
+    def groups_of(self, id: AccountId) -> frozenset[AccountId]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._memberships, id, lambda key: self._tables.groups_of(AccountId(key)))
+
+    def offers_to(self, identity: str) -> tuple[Offer, ...]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._offers, identity, self._tables.offers_to)
 
 
 class SqliteDirectory(LocalDirectory):
@@ -287,6 +407,10 @@ class SqliteDirectory(LocalDirectory):
             ]
         )
 
+    async def groups(self) -> Sequence[Group]:
+        """See :meth:`launcelot.accounts.interface.Directory.groups`; read in a reader thread."""
+        return await self._database.read_aside(all_groups)
+
     async def aliases(self) -> Sequence[Alias]:
         """See :meth:`launcelot.accounts.interface.Directory.aliases`; read in a reader thread."""
         return await self._database.read_aside(all_aliases)
@@ -296,6 +420,13 @@ class SqliteDirectory(LocalDirectory):
         await self._database.close()
         await self._hasher.close()
         self._view = None
+
+
+def all_groups(connection: sqlite3.Connection) -> Sequence[Group]:
+    """Every group, by name, in one consistent state."""
+    tables = SqliteTables(connection, 0.0)
+    names = connection.execute("SELECT name FROM groups ORDER BY name").fetchall()
+    return [group_of(tables, row) for (name,) in names if (row := tables.group_named(name)) is not None]
 
 
 def all_aliases(connection: sqlite3.Connection) -> Sequence[Alias]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from launcelot.accounts.interface import Account, Alias
+from launcelot.accounts.interface import Account, Alias, Offer
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, split_detail
 
@@ -30,6 +30,17 @@ class Record:
     scram: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group with its members' ids; see :class:`launcelot.accounts.groups.Group`."""
+
+    id: AccountId
+    name: str
+    members: frozenset[AccountId]
+    quota: int = 0
+    messages: int = 0
+
+
 class View(Protocol):
     """One consistent state of the tables."""
 
@@ -45,18 +56,45 @@ class View(Protocol):
     def alias_at(self, key: str) -> Alias | None:
         """The alias for exactly this address."""
 
+    def account_with(self, id: AccountId) -> Record | None:
+        """The account with this id."""
+
+    def group_named(self, name: str) -> GroupRow | None:
+        """The group with this canonical name."""
+
+    def group_with(self, id: AccountId) -> GroupRow | None:
+        """The group with this id."""
+
+    def groups_of(self, id: AccountId) -> frozenset[AccountId]:
+        """The groups an account is a member of."""
+
+    def offers_to(self, identity: str) -> tuple[Offer, ...]:
+        """What has been offered to somebody, by owner."""
+
 
 class Tables(View, Protocol):
     """The tables within one change, which happens as a whole or not at all."""
 
     def is_used(self, id: AccountId) -> bool:
-        """Whether an account has this id or ever had it."""
+        """Whether an account or a group has this id or ever had it."""
 
     def put_account(self, record: Record) -> None:
         """Insert an account, or replace the one with its id."""
 
     def drop_account(self, id: AccountId) -> None:
-        """Remove an account; its id stays used."""
+        """Remove an account, its memberships and offers from and to it; its id stays used."""
+
+    def put_group(self, row: GroupRow) -> None:
+        """Insert a group, or replace the one with its id."""
+
+    def drop_group(self, id: AccountId) -> None:
+        """Remove a group, and offers from and to it; its id stays used."""
+
+    def put_offer(self, owner: AccountId, identity: str) -> None:
+        """Make an offer, or one that is there anew."""
+
+    def drop_offer(self, offer: Offer) -> None:
+        """Remove an offer unless it has been made anew."""
 
     def put_alias(self, alias: Alias) -> None:
         """Insert an alias, or replace the one for its address."""

@@ -46,6 +46,7 @@ def build_parser() -> Parser:
     _add_running(commands)
     _add_people(commands)
     add_care(commands, _common)
+    _add_groups(commands)
     _add_configuration(commands)
     _add_asking(commands)
     version = commands.add_parser("version", help="show the version")
@@ -155,6 +156,31 @@ def _add_people(commands: Commands[Parser]) -> None:
     remove = verbs.add_parser("remove", help="remove an alias")
     _common(remove, "launcelot.app.people:remove_alias")
     remove.add_argument("address", metavar="ADDRESS")
+
+
+def _add_groups(commands: Commands[Parser]) -> None:
+    group = commands.add_parser("group", help="add, list, change and remove groups of accounts, which may own mailboxes")
+    verbs = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = verbs.add_parser("add", help="make a group")
+    _common(add, "launcelot.app.groups:add_group")
+    add.add_argument("name", metavar="NAME", help="a name that no account has")
+    add.add_argument("members", metavar="ACCOUNT", nargs="*", help="its first members")
+    add.add_argument("--quota", metavar="OCTETS", type=int, default=0, help="largest mail; 0 for no limit")
+    add.add_argument("--messages", metavar="COUNT", type=int, default=0, help="most messages; 0 for no limit")
+    _common(verbs.add_parser("list", help="list groups"), "launcelot.app.groups:list_groups")
+    change = verbs.add_parser("change", help="change a group's limits")
+    _common(change, "launcelot.app.groups:change_group")
+    change.add_argument("name", metavar="NAME")
+    change.add_argument("--quota", metavar="OCTETS", type=int, help="largest mail; 0 for no limit")
+    change.add_argument("--messages", metavar="COUNT", type=int, help="most messages; 0 for no limit")
+    for verb, text in (("join", "take accounts into a group"), ("leave", "take accounts out of a group")):
+        parser = verbs.add_parser(verb, help=text)
+        _common(parser, f"launcelot.app.groups:{verb}_group")
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("members", metavar="ACCOUNT", nargs="+")
+    remove = verbs.add_parser("remove", help="remove a group with its mail")
+    _common(remove, "launcelot.app.groups:remove_group")
+    remove.add_argument("name", metavar="NAME")
 
 
 def _add_configuration(commands: Commands[Parser]) -> None:

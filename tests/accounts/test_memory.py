@@ -8,7 +8,7 @@ from launcelot.accounts.interface import Directory
 from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import CHEAPEST, Hasher
 from launcelot.workers.memory import InlineWorkers
-from tests.accounts import contract
+from tests.accounts import contract, groupcontract
 
 
 class MemoryMixin:
@@ -33,3 +33,7 @@ class MemoryResolutionTests(MemoryMixin, contract.ResolutionContract):
 
 class MemoryAliasTests(MemoryMixin, contract.AliasContract):
     """Aliases in memory."""
+
+
+class MemoryGroupTests(MemoryMixin, groupcontract.GroupContract):
+    """Groups."""

@@ -40,7 +40,8 @@ class ScramFileTests(SqliteMixin):
         with sqlite3.connect(self.path) as connection:
             for column in ("scram", "messages", "administrator"):
                 connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
-            connection.execute("DROP TABLE secret")
+            for table in ("secret", "members", "groups", "offers"):
+                connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version=1")
         connection.close()
 

@@ -24,7 +24,7 @@ from launcelot.message.address import parse_mailbox
 from launcelot.workers.database import Database, NewerSchema
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from launcelot.workers.threads import ThreadWorkers
-from tests.accounts import contract
+from tests.accounts import contract, groupcontract
 from tests.accounts.contract import DOMAINS, NASTY, at, count
 
 T = TypeVar("T")
@@ -418,3 +418,7 @@ class SqliteThreadTests(TestCase):
             self.assertEqual(len(await directory.aliases()), 1)
 
         return Deferred.fromCoroutine(scenario())
+
+
+class SqliteGroupTests(SqliteMixin, groupcontract.GroupContract):
+    """Groups."""

@@ -149,6 +149,43 @@ class GeneralTests(CommandCase):
             self.assertEqual(f"launcelot: {path}:3: daemon.x: unknown key 'x'\n", self.errors)
 
 
+class GroupTests(CommandCase):
+    """Groups of a stopped daemon."""
+
+    def test_round(self) -> None:
+        """Made, joined, changed, left, listed and removed, for programs."""
+        for name in ("ann", "bob"):
+            self.on_data("account", "add", name, said="x")
+        self.assertEqual(0, self.on_data("group", "add", "team", "ann", "--quota", "100", "--json"))
+        team = {"group": "team", "members": ["ann"], "quota": 100, "messages": 0}
+        self.assertEqual(team, self.answer())
+        self.assertEqual(0, self.on_data("group", "join", "team", "bob", "ann", "--json"))
+        self.assertEqual({**team, "members": ["ann", "bob"]}, self.answer())
+        self.assertEqual(0, self.on_data("group", "change", "team", "--messages", "5", "--json"))
+        self.assertEqual(5, self.answer()["messages"])
+        self.assertEqual(0, self.on_data("group", "leave", "team", "ann", "--json"))
+        left = {**team, "members": ["bob"], "messages": 5}
+        self.assertEqual(0, self.on_data("group", "list", "--json"))
+        self.assertEqual({"groups": [left]}, self.answer())
+        self.assertEqual(0, self.on_data("group", "remove", "team", "--json"))
+        self.assertEqual(left, self.answer())
+        self.assertEqual(0, self.on_data("group", "list", "--json"))
+        self.assertEqual({"groups": []}, self.answer())
+
+    def test_words_for_people(self) -> None:
+        """The same without --json, and refusals."""
+        self.on_data("account", "add", "ann", said="x")
+        self.assertEqual(0, self.on_data("group", "add", "team"))
+        self.assertEqual("added team: nobody\n", self.output)
+        self.assertEqual(0, self.on_data("group", "join", "team", "ann"))
+        self.assertEqual(0, self.on_data("group", "list"))
+        self.assertEqual("team: ann\n", self.output)
+        for refused in (("add", "ann"), ("add", "team"), ("join", "team", "bob"), ("join", "crew", "ann"), ("remove", "crew")):
+            self.assertEqual(1, self.on_data("group", *refused), refused)
+        self.assertEqual(0, self.on_data("group", "remove", "team"))
+        self.assertEqual("removed team with its mail\n", self.output)
+
+
 class AccountTests(CommandCase):
     """Accounts of a stopped daemon."""
 

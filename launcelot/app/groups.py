@@ -1,0 +1,83 @@
+"""``launcelot group``: groups of accounts, with the daemon running or not; see :mod:`launcelot.app.people`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from launcelot.accounts.interface import Group
+from launcelot.app.errors import OK
+from launcelot.app.people import forgetting, opened, tell
+from launcelot.app.stores import run_now
+from launcelot.app.streams import Streams
+
+
+def add_group(given: Namespace, streams: Streams) -> int:
+    """Make a group, with its first members."""
+    with opened(given, make=True) as base:
+        group = run_now(base.directory.add_group(given.name, given.quota, given.messages))
+        if given.members:
+            group = run_now(base.directory.change_members(group.name, given.members))
+    tell(given, streams, described(group), f"added {line_of(group)}")
+    return OK
+
+
+def list_groups(given: Namespace, streams: Streams) -> int:
+    """All groups with their members."""
+    with opened(given, make=False) as base:
+        groups = run_now(base.directory.groups())
+    if given.json:
+        streams.say_json({"groups": [described(group) for group in groups]})
+    else:
+        streams.say(*map(line_of, groups))
+    return OK
+
+
+def change_group(given: Namespace, streams: Streams) -> int:
+    """Change a group's limits."""
+    with opened(given, make=False) as base:
+        group = run_now(base.directory.change_group(given.name, quota=given.quota, messages=given.messages))
+    tell(given, streams, described(group), line_of(group))
+    return OK
+
+
+def join_group(given: Namespace, streams: Streams) -> int:
+    """Take accounts into a group."""
+    with opened(given, make=False) as base:
+        group = run_now(base.directory.change_members(given.name, add=given.members))
+    tell(given, streams, described(group), line_of(group))
+    return OK
+
+
+def leave_group(given: Namespace, streams: Streams) -> int:
+    """Take accounts out of a group."""
+    with opened(given, make=False) as base:
+        group = run_now(base.directory.change_members(given.name, remove=given.members))
+    tell(given, streams, described(group), line_of(group))
+    return OK
+
+
+def remove_group(given: Namespace, streams: Streams) -> int:
+    """Remove a group, then its mail."""
+    with opened(given, make=False) as base:
+        group = run_now(base.directory.group(given.name))
+        with forgetting(base.configuration) as forget:
+            removed = run_now(base.directory.remove_group(group.name))
+            forget(removed.id)
+    tell(given, streams, described(removed), f"removed {removed.name} with its mail")
+    return OK
+
+
+def described(group: Group) -> dict[str, Any]:
+    """A group for programs."""
+    return {"group": group.name, "members": list(group.members), "quota": group.quota, "messages": group.messages}
+
+
+def line_of(group: Group) -> str:
+    """A group for people."""
+    words = [f"{group.name}: {', '.join(group.members) or 'nobody'}"]
+    if group.quota:
+        words.append(f"{group.quota} octets")
+    if group.messages:
+        words.append(f"{group.messages} messages")
+    return "  ".join(words)

@@ -1,0 +1,120 @@
+"""What every directory does with groups and offers."""
+
+from __future__ import annotations
+
+from launcelot.accounts.interface import Group, Offer, Standing
+from launcelot.core.errors import Exists, Invalid, NotFound
+from launcelot.core.ids import AccountId
+from tests.accounts.contract import DirectoryContract
+
+
+class GroupContract(DirectoryContract):
+    """Groups of accounts."""
+
+    def setUp(self) -> None:
+        """Three accounts and a group."""
+        super().setUp()
+        self.ann, self.bob, self.cora = (self.add(name) for name in ("ann", "bob", "cora"))
+        self.team = self.now(self.directory.add_group("team", 100, 5))
+
+    def test_add_and_list(self) -> None:
+        """Groups are found by name in any spelling, and by id; their ids are nobody else's."""
+        self.assertEqual(self.team, Group(self.team.id, "team", (), 100, 5))
+        self.assertNotIn(self.team.id, {self.ann.id, self.bob.id, self.cora.id})
+        self.now(self.directory.add_group("crew"))
+        self.assertEqual([one.name for one in self.now(self.directory.groups())], ["crew", "team"])
+        self.assertEqual(self.now(self.directory.group("TEAM")), self.team)
+        self.assertEqual(self.now(self.directory.holder(self.team.id)), self.team)
+        self.assertEqual(self.now(self.directory.holder(self.ann.id)), self.ann)
+        self.refused(self.directory.group("nobody"), NotFound)
+        self.refused(self.directory.group("no such:"), NotFound)
+        self.refused(self.directory.holder(AccountId("x")), NotFound)
+
+    def test_names_are_of_one_kind(self) -> None:
+        """A group and an account never share one; some mean something else."""
+        self.refused(self.directory.add_group("team"), Exists)
+        self.refused(self.directory.add_group("ann"), Exists)
+        self.assertEqual(self.now(self.directory.account("ann")), self.ann)
+        self.refused(self.directory.add("team", self.ann.address, "pw"), Exists)
+        for name in ("anyone", "anonymous", "a b", "Team", ""):
+            self.refused(self.directory.add_group(name), Invalid)
+        self.refused(self.directory.add("anyone", self.ann.address, "pw"), Invalid)
+        self.refused(self.directory.add_group("x", -1), Invalid)
+
+    def test_members(self) -> None:
+        """Taken in and out by name, once each; an unknown name changes nothing."""
+        team = self.now(self.directory.change_members("team", ["cora", "Ann", "ann"]))
+        self.assertEqual(team.members, ("ann", "cora"))
+        self.refused(self.directory.change_members("team", ["bob", "nobody"]), NotFound)
+        self.refused(self.directory.change_members("team", ["bob"], ["a b"]), NotFound)
+        self.refused(self.directory.change_members("crew", ["bob"]), NotFound)
+        self.assertEqual(self.now(self.directory.group("team")).members, ("ann", "cora"))
+        self.assertEqual(self.now(self.directory.change_members("team", ["bob"], ["ann", "ann"])).members, ("bob", "cora"))
+
+    def test_standing(self) -> None:
+        """The account as it is now and its groups; removed and disabled accounts have none."""
+        crew = self.now(self.directory.add_group("crew"))
+        for name in ("team", "crew"):
+            self.now(self.directory.change_members(name, ["ann"]))
+        self.assertEqual(
+            self.now(self.directory.standing(self.ann.id)), Standing(self.ann, frozenset({self.team.id, crew.id}))
+        )
+        self.assertEqual(self.now(self.directory.standing(self.bob.id)).groups, frozenset())
+        self.now(self.directory.change_members("crew", remove=["ann"]))
+        self.assertEqual(self.now(self.directory.standing(self.ann.id)).groups, frozenset({self.team.id}))
+        self.now(self.directory.change("ann", enabled=False))
+        self.refused(self.directory.standing(self.ann.id), NotFound)
+        self.refused(self.directory.standing(self.team.id), NotFound)
+
+    def test_limits(self) -> None:
+        """Changed apart."""
+        self.assertEqual(self.now(self.directory.change_group("team", quota=7)).messages, 5)
+        team = self.now(self.directory.change_group("team", messages=0))
+        self.assertEqual((team.quota, team.messages), (7, 0))
+        self.assertEqual(self.now(self.directory.group("team")), team)
+        self.refused(self.directory.change_group("team", quota=-1), Invalid)
+        self.refused(self.directory.change_group("crew", quota=1), NotFound)
+
+    def test_removed_accounts_are_no_members(self) -> None:
+        """An account made again under the same name is not either."""
+        self.now(self.directory.change_members("team", ["ann", "bob"]))
+        self.now(self.directory.remove("ann"))
+        self.assertEqual(self.now(self.directory.group("team")).members, ("bob",))
+        again = self.add("ann")
+        self.assertEqual(self.now(self.directory.standing(again.id)).groups, frozenset())
+
+    def test_removed_groups(self) -> None:
+        """Nobody is a member; the name is free and the id is not."""
+        self.now(self.directory.change_members("team", ["ann"]))
+        self.assertEqual(self.now(self.directory.remove_group("team")).members, ("ann",))
+        self.assertEqual(self.now(self.directory.standing(self.ann.id)).groups, frozenset())
+        self.refused(self.directory.holder(self.team.id), NotFound)
+        self.refused(self.directory.remove_group("team"), NotFound)
+        self.assertNotEqual(self.now(self.directory.add_group("team")).id, self.team.id)
+
+    def test_offers(self) -> None:
+        """Found by whom they are made to; withdrawn only if they were not made again."""
+        to_bob, to_team = f"account:{self.bob.id}", f"group:{self.team.id}"
+        for owner, to in ((self.ann.id, to_bob), (self.cora.id, to_bob), (self.team.id, "anyone"), (self.ann.id, to_team)):
+            self.now(self.directory.offer(owner, to))
+        first = Offer(self.ann.id, to_bob, 1)
+        self.assertEqual(self.now(self.directory.offers([to_bob])), [first, Offer(self.cora.id, to_bob, 1)])
+        self.assertEqual(len(self.now(self.directory.offers([to_bob, to_team, "anyone"]))), 4)
+        self.now(self.directory.offer(self.ann.id, to_bob))
+        self.now(self.directory.withdraw(first))
+        (again, _) = self.now(self.directory.offers([to_bob]))
+        self.assertEqual(again.version, 2)
+        self.now(self.directory.withdraw(again))
+        self.assertEqual([one.owner for one in self.now(self.directory.offers([to_bob]))], [self.cora.id])
+        self.refused(self.directory.offer(AccountId("nobody"), to_bob), NotFound)
+
+    def test_offers_go_with_either_side(self) -> None:
+        """Who offered, and to whom."""
+        to_bob, to_team = f"account:{self.bob.id}", f"group:{self.team.id}"
+        for owner, to in ((self.ann.id, to_bob), (self.ann.id, to_team), (self.cora.id, to_bob), (self.team.id, to_bob)):
+            self.now(self.directory.offer(owner, to))
+        self.now(self.directory.remove("cora"))
+        self.now(self.directory.remove_group("team"))
+        self.assertEqual([one.owner for one in self.now(self.directory.offers([to_bob, to_team]))], [self.ann.id])
+        self.now(self.directory.remove("bob"))
+        self.assertEqual(self.now(self.directory.offers([to_bob])), [])
