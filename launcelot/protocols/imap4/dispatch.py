@@ -144,7 +144,7 @@ class Incoming:
         session.tag = reader.tag()
         command = self._command()
         if session.state not in command.states:
-            raise Refuse(bad("command is not valid in this state"))
+            raise Refuse(Reply(b"BAD", "command is not valid in this state", b"CLIENTBUG"))
         while self.open is not None:
             if command.streams:
                 try:

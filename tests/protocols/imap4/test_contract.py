@@ -150,9 +150,9 @@ class StateTests(ImapCase):
         """Before login only what may be; without a mailbox nothing that needs one."""
         for command in COMMANDS.values():
             if State.NOT_AUTHENTICATED not in command.states:
-                self.ask(self.connect(), command.name, b"BAD command is not valid in this state")
+                self.ask(self.connect(), command.name, b"BAD [CLIENTBUG] command is not valid in this state")
             if State.AUTHENTICATED not in command.states:
-                self.ask(self.log_in(), command.name, b"BAD command is not valid in this state")
+                self.ask(self.log_in(), command.name, b"BAD [CLIENTBUG] command is not valid in this state")
 
     def test_every_command_with_too_much(self) -> None:
         """A command with garbage behind its arguments, or without them, is BAD or harmless; never an error of ours."""

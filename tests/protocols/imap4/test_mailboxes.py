@@ -205,7 +205,7 @@ class MailboxTests(ImapCase):
         self.ask(link, b"SELECT a")
         other = self.log_in("a")
         self.ask(link, b"DELETE a")
-        self.ask(link, b"FETCH 1 FLAGS", b"BAD command is not valid in this state")
+        self.ask(link, b"FETCH 1 FLAGS", b"BAD [CLIENTBUG] command is not valid in this state")
         other.say(b"x NOOP\r\n")
         self.assertEqual(other.take(), b"* BYE the selected mailbox has been deleted\r\n")
         self.assertTrue(other.closed)

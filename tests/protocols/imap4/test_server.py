@@ -97,7 +97,7 @@ S: h OK NOOP completed
         """A command in the wrong state is BAD, before login, after it and without a mailbox."""
         link = self.connect()
         for command in (b"SELECT INBOX", b"FETCH 1 FLAGS", b"IDLE", b"NAMESPACE", b"APPEND INBOX {5}"):
-            self.assertEqual(self.ask(link, command, b"BAD"), [b"BAD command is not valid in this state"])
+            self.assertEqual(self.ask(link, command, b"BAD"), [b"BAD [CLIENTBUG] command is not valid in this state"])
         self.ask(link, b"LOGIN ann pw")
         for command in (
             b"LOGIN ann pw",
@@ -107,7 +107,7 @@ S: h OK NOOP completed
             b"CLOSE",
             b"UID EXPUNGE 1",
         ):
-            self.assertEqual(self.ask(link, command, b"BAD"), [b"BAD command is not valid in this state"])
+            self.assertEqual(self.ask(link, command, b"BAD"), [b"BAD [CLIENTBUG] command is not valid in this state"])
 
     def test_bare_newline(self) -> None:
         """A line that ends in LF alone is refused and the next one is read."""
