@@ -121,9 +121,8 @@ class Stream(Source, Protocol):
     def connectionMade(self) -> None:
         """Set the socket options every one of our protocols needs and begin to watch the send buffer."""
         transport = self.wire_transport
-        no_delay = getattr(transport, "setTcpNoDelay", None)
-        if no_delay is not None:
-            no_delay(True)
+        if not getattr(transport, "has_options", False) and hasattr(transport, "setTcpNoDelay"):
+            transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
         transport.registerProducer(self, True)
 

@@ -23,8 +23,12 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTCP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-BACKLOG = 511
-"""Connections the kernel keeps while we are busy; Twisted's 50 costs a second for 200 that come at once."""
+BACKLOG = 4_096
+"""
+Connections the kernel keeps while we are busy, as far as ``net.core.somaxconn`` allows.
+
+Who finds the queue full asks again a second later: Twisted's 50 costs that second for 200 that come at once.
+"""
 
 AT_ONCE = 65_536
 """
@@ -37,8 +41,8 @@ So a session that writes for long is paused by its peer's machine or after this 
 READ_OCTETS = 65_536
 """Octets taken in one read event."""
 
-MORE_ACCEPTS = 20
-"""By how many more peers are let in at once after as many as might came."""
+MOST_ACCEPTS = 1_024
+"""Peers let in during one event of a port; fewer at first, and twice as many whenever as many as might have come."""
 
 
 _log = Logger(namespace="launcelot.transport")
@@ -67,6 +71,9 @@ class EagerServer(Eager, tcp.Server):
 
     # Closing sends the end by itself: no child of ours inherits descriptors.
     _shouldShutdown = False
+
+    has_options = False
+    """Whether it came with no delay and keep-alive, inherited from its port."""
 
     _reading = False
     _heard = False
@@ -98,6 +105,7 @@ class EagerServer(Eager, tcp.Server):
         self._tempDataBuffer = []
         self._tempDataLen = 0
         self._reading = self._wants_write = self._registered = False
+        self.has_options = isinstance(server, EagerPort)
         if len(client) != 2:
             self._addressType = IPv6Address
         self.startReading()
@@ -112,16 +120,6 @@ class EagerServer(Eager, tcp.Server):
     def repstr(self) -> str:  # type: ignore[override]
         """What we look like."""
         return f"<{type(self).__name__} #{self.sessionno} from {self.hostname}>"
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Set it, unless it was inherited from the port's socket."""
-        if not (enabled and isinstance(self.server, EagerPort)):
-            tcp.Server.setTcpNoDelay(self, enabled)
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Set it, unless it was inherited from the port's socket."""
-        if not (enabled and isinstance(self.server, EagerPort)):
-            tcp.Server.setTcpKeepAlive(self, enabled)
 
     def startReading(self) -> None:
         """Hear of input, unless we do."""
@@ -318,7 +316,7 @@ class EagerPort(Eager, tcp.Port):
 
     def doRead(self) -> None:
         """
-        Let in who waits, up to as many as came last time and some more.
+        Let in who waits, up to twice as many as came last time.
 
         What goes wrong but for nobody being there is left to Twisted, which closes and counts.
         """
@@ -333,22 +331,28 @@ class EagerPort(Eager, tcp.Port):
         except OSError:
             tcp.Port.doRead(self)
             return
-        self.numberAccepts = accepted + MORE_ACCEPTS if accepted == self.numberAccepts else max(1, accepted)
+        self.numberAccepts = min(2 * accepted, MOST_ACCEPTS) if accepted == self.numberAccepts else max(1, accepted)
 
     def _let_in(self, peer: socket.socket, address: tuple[Any, ...]) -> None:
         if len(address) == 4 and address[3]:
             # A link-local address counts with its interface.
             address = (socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], *address[1:])
         factory: Any = self.factory
+        connection = None
         try:
             protocol = factory.buildProtocol(self._addressType("TCP", *address))
             if protocol is None:
                 peer.close()
                 return
             self.sessionno += 1
-            protocol.makeConnection(self.transport(peer, protocol, address, self, self.sessionno, self.reactor))
+            connection = self.transport(peer, protocol, address, self, self.sessionno, self.reactor)
+            protocol.makeConnection(connection)
         except Exception:  # noqa: BLE001 - the edge, where Twisted's port has it too: a bug of one session is not the port's
             _log.failure("no session could be made for {source!r}", source=address[0])
+            if connection is None:
+                peer.close()
+            else:
+                connection.abortConnection()  # type: ignore[no-untyped-call]
 
 
 def listen_tcp(

@@ -3,8 +3,8 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import REFUSALS
-from launcelot.protocols.questions.answers import KNIGHT, UNKNOWN, ZEN, Answers
-from launcelot.protocols.questions.grammar import FULL_STOP, NotASentence, sentence
+from launcelot.protocols.questions.answers import BOOK, KNIGHT, UNKNOWN, ZEN, Answers, Known
+from launcelot.protocols.questions.grammar import BATCH, FULL_STOP, QUESTION_MARK, NotASentence, sentence, sentences
 from launcelot.protocols.questions.session import INTERNAL, TOO_LONG, TOO_MANY, reply_for
 
 
@@ -45,6 +45,50 @@ class AnswersTests(SynchronousTestCase):
         answers = Answers(table)
         table[b"Who?"] = b"You."
         self.assertEqual(answers.answer(b"Who?"), b"Me.")
+
+
+class KnownTests(SynchronousTestCase):
+    """The two short ways into a table say what the long way says, or nothing."""
+
+    def test_one_question(self) -> None:
+        """Exactly one, and only if the table has it."""
+        known = Known(BOOK)
+        for question, answer in BOOK.items():
+            self.assertEqual(known.one(question), answer)
+            for other in (question[:-1], question + b"?", question * 2, b" " + question):
+                self.assertIsNone(known.one(other))
+
+    def test_many_questions(self) -> None:
+        """All of them whole and known: their answers, in order."""
+        questions = [*BOOK, *reversed([*BOOK])]
+        self.assertEqual(Known(BOOK).all(b"".join(questions)), [BOOK[question] for question in questions])
+
+    def test_one_that_is_not_known_leaves_all_to_the_long_way(self) -> None:
+        """Wherever it stands, and what is not whole as well."""
+        known = Known(BOOK)
+        first, second = b"What is your name?", b"What is your quest?"
+        for data in (b"eh?" + first, first + b"eh?" + second, first + b"eh?", first + b"eh", first + second[:-1], b"?", b"eh"):
+            self.assertIsNone(known.all(data), data)
+
+    def test_no_more_at_once_than_in_the_long_way(self) -> None:
+        """What short questions are answered with has the same bound."""
+        known = Known({b"a?": b"A."})
+        self.assertEqual(known.all(b"a?" * BATCH), [b"A."] * BATCH)
+        self.assertIsNone(known.all(b"a?" * (BATCH + 1)))
+
+    def test_an_empty_question_can_be_known(self) -> None:
+        """A mark alone is a question."""
+        known = Known({b"?": b"!."})
+        self.assertEqual((known.one(b"?"), known.all(b"???")), (b"!.", [b"!."] * 3))
+
+    def test_both_ways_agree(self) -> None:
+        """Whatever octets come: found sentence by sentence, and at once."""
+        known = Known(BOOK)
+        name = b"What is your name?"
+        for data in (name, name * 3, name[:5], name + name[:5], b"?" + name, name + b"\xff?"):
+            found = sentences(data, QUESTION_MARK, 4096)
+            whole = b"".join(found) == data and all(one in BOOK for one in found)
+            self.assertEqual(known.all(data), [BOOK[one] for one in found] if whole else None)
 
 
 class ReplyTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Refusal, TryLater
 from launcelot.core.limits import ConnectionCount
-from launcelot.protocols.questions.answers import UNKNOWN, Answering, Answers
+from launcelot.protocols.questions.answers import UNKNOWN, Answering, Answers, Known
 from launcelot.protocols.questions.server import QuestionsFactory
 from launcelot.protocols.questions.service import Settings
 from launcelot.testing.link import Link, every_split, random_cuts
@@ -420,3 +420,78 @@ class RefusalKinds(ServerCase):
         link = self.link(Refusing(Refusal()))
         link.say(b"now?")
         self.assertEqual(link.take(), b"Error: refused.")
+
+
+class ShortWayTests(ServerCase):
+    """Questions that are all known take a short way; nobody can tell."""
+
+    def say_both(self, *said: bytes, settings: Settings | None = None) -> None:
+        """The same pieces to who knows a table and to who answers from it one by one."""
+        taken: list[tuple[bytes, bool, int]] = []
+        for answers in (Answers(), OneByOne()):
+            factory = self.factory(answers)
+            factory.settings = settings or factory.settings
+            link = self.world.connect(factory)
+            session = next(iter(factory.sessions))
+            for piece in said:
+                link.say(piece)
+            taken.append((link.take(), link.closed, session.commands))
+        self.assertEqual(taken[0], taken[1])
+
+    def test_pieces_glued_and_cut(self) -> None:
+        """Whole, glued, cut, unknown between known ones, and too long."""
+        self.say_both(NAME)
+        self.say_both(NAME + QUEST, COLOR)
+        self.say_both(NAME[:4], NAME[4:], QUEST)
+        self.say_both(NAME + b"who?" + QUEST, NAME + b"wh", b"o?" + NAME)
+        self.say_both(NAME * 300)
+        self.say_both(NAME + b"x" * 5000, NAME)
+
+    def test_a_known_question_over_the_limit(self) -> None:
+        """The limit holds for questions of a table, too."""
+        longest = b"x" * 99 + b"?"
+        for answers in (Answers({longest: b"Long."}), OneByOne({longest: b"Long."})):
+            factory = self.factory(answers)
+            factory.settings = Settings(max_question=64)
+            link = self.world.connect(factory)
+            link.say(longest)
+            self.assertEqual(link.take(), b"Error: question too long.")
+
+    def test_the_short_way_moves_the_deadline(self) -> None:
+        """Who asks in time is not cut, who stops asking is."""
+        link = self.link()
+        for _ in range(4):
+            self.clock.advance(50)
+            link.say(NAME)
+        self.assertEqual((link.take(), link.closed), (KNIGHT * 4, False))
+        self.clock.advance(62)
+        self.assertTrue(link.closed)
+
+    def test_what_is_awaited_comes_first(self) -> None:
+        """A known question behind one whose answer must be waited for waits, too."""
+
+        class Both(Oracle):
+            def known(self) -> Known:
+                return Known({NAME: KNIGHT})
+
+            def answer(self, question: bytes) -> bytes | Awaitable[bytes]:
+                return KNIGHT if question == NAME else super().answer(question)
+
+        oracle = Both()
+        link = self.link(oracle)
+        link.say(b"later?")
+        link.say(NAME)
+        self.assertEqual(link.take(), b"")
+        oracle.due[0].callback(b"Later.")
+        self.assertEqual(link.take(), b"Later." + KNIGHT)
+
+
+class OneByOne:
+    """A table without a short way."""
+
+    def __init__(self, table: dict[bytes, bytes] | None = None) -> None:
+        self._answers = Answers(table)
+
+    def answer(self, question: bytes) -> bytes:
+        """From the table."""
+        return self._answers.answer(question)
