@@ -23,8 +23,10 @@ from typing import Protocol
 from launcelot.core.errors import OverQuota
 from launcelot.core.ids import AccountId
 from launcelot.mailstore.annotations import Annotations
+from launcelot.mailstore.grants import Grants
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
+from launcelot.mailstore.rights import Rights
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
 
@@ -204,6 +206,10 @@ class Mailbox(Protocol):
     def info(self) -> MailboxInfo:
         """Its id and its name when it was opened."""
 
+    @property
+    def rights(self) -> Rights:
+        """What may be done with it, as far as known now; all with one's own.  RFC 4314."""
+
     async def status(self) -> MailboxStatus:
         """
         Its numbers now; constant time.
@@ -376,6 +382,10 @@ class AccountMail(Protocol):
     @property
     def annotations(self) -> Annotations:
         """Annotations of the account and its mailboxes.  RFC 5464."""
+
+    @property
+    def grants(self) -> Grants:
+        """Access lists of the account's mailboxes.  RFC 4314."""
 
     async def deliver(
         self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()

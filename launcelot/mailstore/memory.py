@@ -14,8 +14,20 @@ from launcelot.core.ids import AccountId
 from launcelot.mailstore import tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import sort_out
-from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Furnishing, Limits, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.grants import Grants
+from launcelot.mailstore.interface import (
+    INBOX,
+    SEPARATOR,
+    AccountMail,
+    Appended,
+    Furnishing,
+    Limits,
+    Mailbox,
+    MailboxInfo,
+    Usage,
+)
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
+from launcelot.mailstore.memorygrants import MemoryGrants
 from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.watchers import Watchers
@@ -116,16 +128,23 @@ class MemoryAccountMail:
         """All mailboxes' names by number."""
         return {shelf.number: shelf.name for shelf in self._holdings.shelves.values()}
 
+    def all_shelves(self) -> Mapping[str, Shelf]:
+        """All mailboxes by MAILBOXID."""
+        return {shelf.id: shelf for shelf in self._holdings.shelves.values()}
+
     def make_room(self, octets: int, messages: int) -> None:
         """Refuse what the limits do not allow."""
         self._limits.check(self._octets() + octets, self._messages() + messages)
 
     def add_shelf(self, name: str, special_use: str) -> Shelf:
-        """Make an empty mailbox with a UIDVALIDITY no other has had."""
+        """Make an empty mailbox with a UIDVALIDITY no other has had, and the access list of the one above it."""
         holdings = self._kept
         holdings.uid_validity = max(holdings.uid_validity + 1, int(self.now().timestamp()))
         holdings.made += 1
         shelf = Shelf(holdings.made, "F" + self.new_id(), name, holdings.uid_validity, special_use)
+        above = holdings.shelves.get(name.rpartition(SEPARATOR)[0])
+        if above is not None:
+            shelf.grants.update(above.grants)
         holdings.shelves[name] = shelf
         return shelf
 
@@ -213,6 +232,11 @@ class MemoryAccountMail:
     def annotations(self) -> Annotations:
         """Annotations of the account and its mailboxes."""
         return MemoryAnnotations(self)
+
+    @property
+    def grants(self) -> Grants:
+        """Access lists of the account's mailboxes."""
+        return MemoryGrants(self)
 
     # -- delivery ------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from launcelot.mailstore.interface import (
 )
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Field, Query
+from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
@@ -80,6 +81,7 @@ class Shelf:
         self.uid_validity = uid_validity
         self.special_use = special_use
         self.gone = False
+        self.grants: dict[str, Rights] = {}
         self.entries: dict[int, Entry] = {}
         self.keywords = Keywords({})
         self.expunged: list[tuple[int, int]] = []
@@ -234,6 +236,11 @@ class MemoryMailbox:
     def info(self) -> MailboxInfo:
         """Its id and its name when it was opened."""
         return self._info
+
+    @property
+    def rights(self) -> Rights:
+        """All: it is the account's own."""
+        return ALL
 
     @property
     def _shelf(self) -> Shelf:

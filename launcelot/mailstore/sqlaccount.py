@@ -9,10 +9,12 @@ from launcelot.core.errors import NotFound
 from launcelot.mailstore import sqlrows, tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import Flags, sort_out
+from launcelot.mailstore.grants import Grants
 from launcelot.mailstore.interface import INBOX, Appended, Limits, Mailbox, MailboxInfo, Usage
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.sqlannotations import SqliteAnnotations
 from launcelot.mailstore.sqlfile import AccountFile
+from launcelot.mailstore.sqlgrants import SqliteGrants
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.message.analysis import Analysis
@@ -84,6 +86,11 @@ class SqliteAccountMail:
     def annotations(self) -> Annotations:
         """Annotations of the account and its mailboxes."""
         return SqliteAnnotations(self._file)
+
+    @property
+    def grants(self) -> Grants:
+        """Access lists of the account's mailboxes."""
+        return SqliteGrants(self._file)
 
     # -- delivery ------------------------------------------------------------------------------------------------
 

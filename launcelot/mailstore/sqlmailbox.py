@@ -29,6 +29,7 @@ from launcelot.mailstore.interface import (
 )
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Query
+from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threads import Algorithm, Node
@@ -63,6 +64,11 @@ class SqliteMailbox:
     def info(self) -> MailboxInfo:
         """Its id and its name when it was opened."""
         return self._info
+
+    @property
+    def rights(self) -> Rights:
+        """All: it is the account's own."""
+        return ALL
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from launcelot.mailstore import sqlrows, textindex, tree
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
-from launcelot.mailstore.interface import INBOX, Appended, Copied, Limits, MessageState, StoreMode
+from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
 from launcelot.message.analysis import Analysis, analyse
@@ -359,7 +359,7 @@ class Writing:
         return {name for (name,) in self.connection.execute("SELECT name FROM mailboxes")}
 
     def add_mailbox(self, name: str, special_use: str) -> int:
-        """Make an empty mailbox with a UIDVALIDITY no other has had; its number."""
+        """Make an empty mailbox with a UIDVALIDITY no other has had, and the access list of the one above it; its number."""
         self.connection.execute(
             "UPDATE account SET uid_validity = max(uid_validity + 1, ?)", (int(self._now().timestamp()),)
         )
@@ -367,7 +367,9 @@ class Writing:
             "INSERT INTO mailboxes (id, name, special_use, uid_validity) SELECT ?, ?, ?, uid_validity FROM account",
             ("F" + self._ids(), name, special_use),
         )
-        return cursor.lastrowid or 0
+        number = cursor.lastrowid or 0
+        self.connection.execute(_INHERIT, (number, name.rpartition(SEPARATOR)[0]))
+        return number
 
     def create(self, name: str, special_use: str) -> str:
         """Make a mailbox and those missing above it; its one spelling."""
@@ -414,6 +416,11 @@ class Writing:
 _COPY_ANNOTATIONS = """
     INSERT INTO annotations (mailbox, person, entry, change, value)
     SELECT ?, person, entry, change, value FROM annotations WHERE mailbox = ? AND value IS NOT NULL
+"""
+
+_INHERIT = """
+    INSERT INTO grants (mailbox, identifier, rights)
+    SELECT ?, identifier, rights FROM grants JOIN mailboxes ON mailboxes.number = grants.mailbox WHERE mailboxes.name = ?
 """
 
 _ABSENT = SEEN

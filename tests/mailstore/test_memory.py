@@ -11,6 +11,7 @@ from launcelot.mailstore.interface import MailStore
 from launcelot.mailstore.memory import MemoryMailStore
 from tests.mailstore.annotationcontract import AnnotationContract
 from tests.mailstore.contract import MessageContract, TransferContract
+from tests.mailstore.grantcontract import GrantContract
 from tests.mailstore.kit import Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
 from tests.mailstore.searchcontract import SearchContract
@@ -58,3 +59,7 @@ class MemorySearchTests(SearchContract, InMemory):
 
 class MemoryAnnotationTests(AnnotationContract, InMemory):
     """METADATA."""
+
+
+class MemoryGrantTests(GrantContract, InMemory):
+    """ACL."""

@@ -13,6 +13,7 @@ from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.annotationcontract import AnnotationContract
 from tests.mailstore.contract import MessageContract, TransferContract
+from tests.mailstore.grantcontract import GrantContract
 from tests.mailstore.kit import ANN, Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
 from tests.mailstore.searchcontract import SearchContract
@@ -76,3 +77,7 @@ class SqliteAnnotationTests(AnnotationContract, Inline):
         result_now(self, self.store.close())
         again = result_now(self, self.open_store().mail(ANN))
         self.assertEqual(result_now(self, again.annotations.read("INBOX", ANN)), {"/shared/comment": b"kept"})
+
+
+class SqliteGrantTests(GrantContract, Inline):
+    """ACL."""
