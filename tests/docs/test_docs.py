@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import launcelot
 from launcelot.app import configuration
 from launcelot.app.command import build_parser
 from launcelot.app.errors import Ending
+from tests.docs import guide
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = [CHECKOUT / "README.rst", *sorted((CHECKOUT / "docs").glob("*.rst"))]
@@ -102,12 +104,17 @@ class DocsTests(SynchronousTestCase):
     def test_plugins_exist(self) -> None:
         """Every twistd plugin that is named is one."""
         known = {plugin.tapname for plugin in getPlugins(IServiceMaker)}
+        for plugin in (CHECKOUT / "docs" / "examples").glob("*/twisted/plugins/*.py"):
+            known.update(f"launcelot-{name}" for name in re.findall(r"GuestMaker\(\"(\w+)\"", plugin.read_text()))
         for page in PAGES:
             for name in re.findall(r"twistd (?:-\S+ )*(launcelot[a-z0-9-]*)", page.read_text()):
                 self.assertIn(name, known, page.name)
 
     def test_configurations_pass(self) -> None:
-        """Every TOML sample is a configuration without faults."""
+        """Every TOML sample is a configuration without faults; the guest that one of them has is installed."""
+        for place in guide.install(Path(self.mktemp())):
+            sys.path.insert(0, place)
+            self.addCleanup(sys.path.remove, place)
         seen = 0
         for page in [*PAGES, *ROOMS]:
             for block in blocks(page):
