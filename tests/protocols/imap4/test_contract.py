@@ -59,6 +59,7 @@ SHOWN_BY = {
     b"CATENATE": "test_examples_of_the_standard",
     b"PREVIEW": "test_what_would_take_long",
     b"UTF8=ACCEPT": "test_names_both_ways",
+    b"MULTISEARCH": "test_example_of_the_standard",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

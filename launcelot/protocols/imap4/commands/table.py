@@ -15,6 +15,7 @@ from launcelot.protocols.imap4.commands import (
     login,
     mailbox,
     metadata,
+    multisearch,
     quota,
     search,
     sort,
@@ -24,6 +25,7 @@ from launcelot.protocols.imap4.grammar import requests
 from launcelot.protocols.imap4.grammar.appending import read_append, read_replace, read_uid_replace
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
+from launcelot.protocols.imap4.grammar.multisearch import read_multisearch
 from launcelot.protocols.imap4.grammar.quota import read_get_quota, read_set_quota
 from launcelot.protocols.imap4.grammar.reader import Reader
 from launcelot.protocols.imap4.grammar.sort import read_sort, read_thread, read_uid_sort, read_uid_thread
@@ -196,6 +198,15 @@ _ROWS = (
         "RFC 8508 section 3.3",
         "Put a message in another's place, by UID.",
         streams=True,
+    ),
+    Command(
+        b"ESEARCH",
+        AFTER,
+        read_multisearch,
+        multisearch.multisearch,
+        "RFC 7377 section 2",
+        "Find messages in several mailboxes.",
+        expunges=False,
     ),
     Command(b"SORT", SELECTED, read_sort, sort.sort, "RFC 5256 section 3", "Find messages, in order.", expunges=False),
     Command(b"THREAD", SELECTED, read_thread, sort.thread, "RFC 5256 section 3", "Find messages, as threads.", expunges=False),
