@@ -13,6 +13,7 @@ anything may have changed, for it may have died between the change and the word.
 
 from __future__ import annotations
 
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -118,15 +119,15 @@ class Worker(ProcessProtocol):
 
     def _hung_up(self) -> None:
         """One that cannot hear us is of no use; its end is told by the kernel."""
-        self.signal("TERM")
+        self.signal(signal.SIGTERM)
 
-    def signal(self, name: str) -> None:
+    def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there."""
         process: Any = self.transport
         if process is None or self.state is State.ENDED:
             return
         try:
-            process.signalProcess(name)
+            process.signalProcess(int(number))
         except ProcessExitedAlready:
             pass
 
@@ -340,8 +341,8 @@ class Crew:
     def _end(self, worker: Worker) -> None:
         """Have a stuck worker write where it is, then kill it."""
         worker.state = State.STOPPING
-        worker.signal("USR2")
-        self.clock.callLater(LAST_WORDS, worker.signal, "KILL")
+        worker.signal(signal.SIGUSR2)
+        self.clock.callLater(LAST_WORDS, worker.signal, signal.SIGKILL)
 
     # -- passing on ----------------------------------------------------------------------------------------------
 
@@ -421,7 +422,7 @@ class Crew:
     def _kill_all(self) -> None:
         for worker in self.workers:
             log.error("worker {number} has not stopped in time and is killed", number=worker.number)
-            worker.signal("KILL")
+            worker.signal(signal.SIGKILL)
 
     def _perhaps_stopped(self) -> None:
         if self.workers:

@@ -12,6 +12,7 @@ switched on or off.
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -197,7 +198,7 @@ class Master(Daemon):
             answer = answers.get(worker.number, {"refused": "no answer"})
             if "refused" in answer:
                 log.error("worker {number} is replaced: {reason}", number=worker.number, reason=answer["refused"])
-                worker.signal("TERM")
+                worker.signal(signal.SIGTERM)
 
     # -- stopping ------------------------------------------------------------------------------------------------
 

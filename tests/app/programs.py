@@ -46,13 +46,13 @@ class ProgramCase(SynchronousTestCase):
         It hears SIGHUP even where the tests themselves were started with nohup.
         """
         options.setdefault("preexec_fn", hear_hangups)
+        options.setdefault("stderr", subprocess.PIPE)
         process = subprocess.Popen(
             command,
             cwd=self.folder,
             env=environment(self.folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             **options,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from signal import SIGKILL, SIGTERM, SIGUSR2
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,17 +27,17 @@ class Process:
     def __init__(self, pid: int, worker: Worker) -> None:
         self.pid = pid
         self.worker = worker
-        self.signals: list[str] = []
+        self.signals: list[int] = []
         self.wire = StringTransport()
         self.gone = False
         self.loosed = False
 
-    def signalProcess(self, name: str) -> None:
+    def signalProcess(self, name: int) -> None:
         """Note it; KILL works."""
         if self.gone:
             raise ProcessExitedAlready
         self.signals.append(name)
-        if name == "KILL":
+        if name == SIGKILL:
             self.end(9)
 
     def loseConnection(self) -> None:
@@ -231,7 +232,7 @@ class ReplacingTests(CrewCase):
         """It could not be told anything any more."""
         first, _ = self.opened()
         first.worker.bus.connectionLost(Failure(ProcessDone(0)))
-        self.assertEqual(["TERM"], first.signals)
+        self.assertEqual([SIGTERM], first.signals)
 
 
 class StuckTests(CrewCase):
@@ -257,9 +258,9 @@ class StuckTests(CrewCase):
         self.pass_time(PATIENCE, [second])
         self.assertEqual([], first.signals)
         self.pass_time(PATIENCE / BEATS, [second])
-        self.assertEqual(["USR2"], first.signals)
+        self.assertEqual([SIGUSR2], first.signals)
         self.clock.advance(LAST_WORDS)
-        self.assertEqual(["USR2", "KILL"], first.signals)
+        self.assertEqual([SIGUSR2, SIGKILL], first.signals)
         self.clock.advance(0)
         self.assertEqual(0, self.processes[2].worker.number)
         self.assertEqual([], second.signals)
@@ -365,7 +366,7 @@ class StoppingTests(CrewCase):
         stopped = self.crew.stop(5.0)
         first.end()
         self.clock.advance(5.0)
-        self.assertEqual(["KILL"], second.signals)
+        self.assertEqual([SIGKILL], second.signals)
         self.successResultOf(stopped)
 
     def test_one_that_waits_for_its_start_does_not_start(self) -> None:

@@ -1,0 +1,545 @@
+"""
+Several worker processes, as programs of their own.
+
+A test decides which worker a peer gets by stopping the others (SIGSTOP) while it connects: the kernel has one queue for all of
+them, and whoever runs takes from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from launcelot.app.asking import ask
+from launcelot.app.errors import CONFIGURATION, UNAVAILABLE
+from tests.app.programs import COMMAND, LIMIT, TWISTD, ProgramCase
+
+PASSWORDS = {"brandon": "atigdng", "ann": "bridgekeeper"}
+PASS = f"PASS {PASSWORDS['brandon']}".encode()
+NAME = b"What is your name?"
+ANSWER = b"My name is Sir Lancelot of Camelot."
+TOO_MANY = b"Error: too many connections."
+
+
+class Peer:
+    """A line-oriented client."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+        self.lines = self.socket.makefile("rb")
+
+    def close(self) -> None:
+        """Hang up."""
+        self.lines.close()
+        self.socket.close()
+
+    def say(self, line: bytes) -> None:
+        """Send a line."""
+        self.socket.sendall(line + b"\r\n")
+
+    def hear(self, beginning: bytes = b"") -> bytes:
+        """The next line that begins so; others are passed over."""
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise AssertionError(f"hung up before {beginning!r}")
+            if line.startswith(beginning):
+                return line
+
+    def command(self, line: bytes) -> bytes:
+        """The tagged answer of IMAP."""
+        self.say(b"a " + line)
+        return self.hear(b"a ")
+
+    def question(self) -> bytes:
+        """Ask for the name."""
+        self.socket.sendall(NAME)
+        answer = b""
+        while not answer.endswith(b"."):
+            more = self.socket.recv(100)
+            if not more:
+                return answer
+            answer += more
+        return answer
+
+
+class WorkersCase(ProgramCase):
+    """Starts daemons with two workers and asks them."""
+
+    def setUp(self) -> None:
+        """Name the folder."""
+        super().setUp()
+        self.data = self.folder / "data"
+        self.peers: list[Peer] = []
+        self.addCleanup(self.hang_up)
+        self.ports: dict[str, int] = {}
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for peer in self.peers:
+            peer.close()
+
+    def demo(self, workers: int = 2) -> subprocess.Popen[str]:
+        """A demo that serves."""
+        command = ("demo", "--ports", "free", "--json", "--workers", str(workers), "--data", str(self.data))
+        process = self.start(*COMMAND, *command, stderr=open(self.folder / "log", "a"))  # noqa: SIM115
+        told = json.loads((process.stdout.readline() if process.stdout else "") or "null")
+        if told is None:
+            raise AssertionError(f"it did not start: {self.log}")
+        self.ports = {name: one["port"] for name, one in told["services"].items()}
+        return process
+
+    def run_daemon(self, *tables: str, workers: int = 2, patience: float = 30.0) -> subprocess.Popen[str]:
+        """``launcelot run`` with the questions service and SMTP's absence, from a configuration file."""
+        self.configure(*tables, workers=workers, patience=patience)
+        process = self.start(*self.daemon(), stderr=open(self.folder / "log", "a"))  # noqa: SIM115
+        for line in process.stdout or ():
+            if line.startswith("  data "):
+                break
+        else:
+            raise AssertionError(f"it did not start: {self.log}")
+        self.ports = {one["name"]: one["port"] for one in self.status["listeners"]}
+        return process
+
+    def daemon(self) -> tuple[str, ...]:
+        """The command of :meth:`run_daemon`."""
+        return (*COMMAND, "run", "--config", str(self.folder / "it.toml"), "--data", str(self.data))
+
+    def configure(self, *tables: str, workers: int = 2, patience: float = 30.0) -> None:
+        """Write the configuration."""
+        others = [f"[{name}]\nenabled = false" for name in ("smtp", "pop3", "ftp", "book")]
+        daemon = f"[daemon]\nworkers = {workers}\nworker_patience = {patience}\nstop_limit = 5"
+        text = "\n".join(["config_version = 1", daemon, "[accounts]\nmake_first = false", *others, *tables])
+        (self.folder / "it.toml").write_text(text + "\n")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What the daemon says of itself."""
+        return dict(ask(self.data / "admin.sock", {"ask": "status"}))
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.folder / "log").read_text()
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process ids, by number."""
+        return [one["pid"] for one in self.status["workers"]]
+
+    def peer(self, service: str) -> Peer:
+        """Somebody who is connected to any worker."""
+        peer = Peer(self.ports[service])
+        self.peers.append(peer)
+        return peer
+
+    @contextmanager
+    def only(self, wanted: int, pids: list[int]) -> Iterator[None]:
+        """One worker alone takes peers."""
+        others = [pid for pid in pids if pid != wanted]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+
+    def replaced(self, pid: int) -> dict[str, Any]:
+        """The worker that has come in place of another, when it serves."""
+        limit = time.monotonic() + LIMIT
+        number = None
+        while time.monotonic() < limit:
+            for one in self.status["workers"]:
+                if one["pid"] == pid:
+                    number = one["number"]
+                elif one["restarts"] and one["state"] == "serving" and number in (None, one["number"]):
+                    return dict(one)
+        raise AssertionError(f"worker {pid} was not replaced: {self.log}")
+
+    def imap(self, user: str = "brandon") -> Peer:
+        """Somebody who has selected INBOX."""
+        peer = self.peer("imap")
+        peer.hear(b"* OK")
+        self.assertIn(b"a OK", peer.command(f"LOGIN {user} {PASSWORDS[user]}".encode()))
+        self.assertIn(b"a OK", peer.command(b"SELECT INBOX"))
+        return peer
+
+    def stopped(self, process: subprocess.Popen[str], pids: list[int]) -> None:
+        """It ends in order, and nobody of it is left."""
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(LIMIT), self.log)
+        self.assertEqual([], [pid for pid in pids if is_alive(pid)])
+        self.assertNotIn("Traceback", self.log)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is not only waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class SharedAccountTests(WorkersCase):
+    """Sessions of one account in different workers."""
+
+    def test_sessions_see_each_other_as_in_one_process(self) -> None:
+        """IDLE tells of a flag, a message and a removal in another worker, in order; POP3's lock holds; then all of it ends."""
+        process = self.demo()
+        first, second = pids = self.pids
+        with self.only(first, pids):
+            idle = self.imap()
+            locks = self.peer("pop3")
+            locks.hear(b"+OK")
+            for line in (b"USER brandon", PASS):
+                locks.say(line)
+                locks.hear(b"+OK")
+        with self.only(second, pids):
+            other = self.imap()
+            late = self.peer("pop3")
+            late.hear(b"+OK")
+        self.assertEqual([2, 2], [one["connections"] for one in self.status["workers"]])
+
+        idle.say(b"a IDLE")
+        idle.hear(b"+")
+        other.command(rb"STORE 1 +FLAGS (\Flagged)")
+        self.assertIn(b"FETCH", idle.hear(b"* 1 "))
+        other.say(b"a APPEND INBOX {5+}\r\nA:b\r\n")
+        other.hear(b"a OK")
+        self.assertEqual(b"* 4 EXISTS\r\n", idle.hear(b"* 4 "))
+        other.command(rb"STORE 1 +FLAGS.SILENT (\Deleted)")
+        other.command(b"EXPUNGE")
+        self.assertEqual(b"* 1 EXPUNGE\r\n", idle.hear(b"* 1 EXPUNGE"))
+
+        late.say(b"USER brandon")
+        late.hear(b"+OK")
+        late.say(PASS)
+        self.assertIn(b"[IN-USE]", late.hear(b"-ERR"))
+        os.kill(first, signal.SIGKILL)
+        self.replaced(first)
+        late.say(b"USER brandon")
+        late.hear(b"+OK")
+        late.say(PASS)
+        late.hear(b"+OK")
+        self.stopped(process, [*pids, *self.pids])
+
+    def test_an_account_that_is_removed_is_gone_everywhere(self) -> None:
+        """Both workers let go of its files; nothing of it is on disk."""
+        process = self.demo()
+        pids = self.pids
+        sessions = []
+        for pid in pids:
+            with self.only(pid, pids):
+                sessions.append(self.imap())
+        [folder] = (self.data / "mail").iterdir()
+        done = self.run_program(*COMMAND, "account", "remove", "brandon", "--data", str(self.data))
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertFalse(folder.exists())
+        for session in sessions:
+            session.say(b"a STATUS INBOX (MESSAGES)")
+            self.assertTrue(session.lines.readline().startswith((b"* BYE", b"a NO")))
+        self.stopped(process, pids)
+
+
+class Sender(threading.Thread):
+    """Sends until it is told to stop, over a new connection whenever one is lost; counts what was acknowledged."""
+
+    def __init__(self, port: int, name: str) -> None:
+        super().__init__(daemon=True)
+        self.acknowledged: list[str] = []
+        self.enough = threading.Event()
+        self._port = port
+        self._name = name
+        self._number = 0
+
+    def run(self) -> None:
+        """Send."""
+        while not self.enough.is_set():
+            try:
+                with smtplib.SMTP("127.0.0.1", self._port, timeout=LIMIT) as client:
+                    while not self.enough.is_set():
+                        self._send(client)
+            except (OSError, smtplib.SMTPException):
+                continue
+
+    def _send(self, client: smtplib.SMTP) -> None:
+        self._number += 1
+        mark = f"{self._name}-{self._number}"
+        client.sendmail("a@sender.example", ["ann@example.com"], f"X-Mark: {mark}\r\n\r\nHello\r\n")
+        self.acknowledged.append(mark)
+
+
+class KillTests(WorkersCase):
+    """Workers that die."""
+
+    def test_nothing_acknowledged_is_lost_or_doubled(self) -> None:
+        """Although workers are killed while they receive and deliver; the others serve meanwhile."""
+        process = self.demo()
+        senders = [Sender(self.ports["smtp"], str(number)) for number in range(4)]
+        for sender in senders:
+            sender.start()
+        for round in range(4):
+            enough = sum(len(sender.acknowledged) for sender in senders) + 40
+            while sum(len(sender.acknowledged) for sender in senders) < enough:
+                threading.Event().wait(0.005)
+            pid = self.pids[round % 2]
+            os.kill(pid, signal.SIGKILL)
+            self.assertEqual(ANSWER, self.peer("questions").question())
+            self.replaced(pid)
+        for sender in senders:
+            sender.enough.set()
+            sender.join(LIMIT)
+        acknowledged = {mark for sender in senders for mark in sender.acknowledged}
+        found = self.marks(acknowledged)
+        self.assertEqual([], sorted(acknowledged - set(found)), "lost")
+        self.assertEqual([], [mark for mark, times in found.items() if times > 1], "doubled")
+        self.assertEqual(4, sum(one["restarts"] for one in self.status["workers"]))
+        self.stopped(process, self.pids)
+
+    def marks(self, wanted: set[str]) -> Counter[str]:
+        """What is in the inbox, when everything wanted is or nothing comes any more."""
+        peer = self.imap("ann")
+        limit = time.monotonic() + LIMIT
+        found: Counter[str] = Counter()
+        while time.monotonic() < limit:
+            peer.say(b"a UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (X-MARK)])")
+            text = b""
+            while not text.startswith(b"a ") and b"\r\na " not in text:
+                text += peer.lines.readline()
+            found = Counter(mark.decode() for mark in re.findall(rb"X-Mark: (\S+)", text))
+            if wanted <= set(found):
+                break
+            peer.command(b"NOOP")
+        return found
+
+    def test_workers_end_when_the_master_is_killed(self) -> None:
+        """One that is stuck, too; until then nobody else can have the folder."""
+        process = self.demo()
+        pids = self.pids
+        process.kill()
+        process.wait()
+        limit = time.monotonic() + LIMIT
+        while any(map(is_alive, pids)) and time.monotonic() < limit:
+            threading.Event().wait(0.02)
+        self.assertEqual([], [pid for pid in pids if is_alive(pid)])
+        again = self.demo()
+        self.stopped(again, self.pids)
+
+
+GUEST = """
+import time
+
+def answer(question):
+    if b"stuck" in question:
+        stand_still()
+    return b"Yes."
+
+def stand_still():
+    open("standing", "w").close()
+    time.sleep(3600)
+"""
+
+
+class StuckTests(WorkersCase):
+    """A guest that blocks."""
+
+    def test_a_stuck_worker_is_replaced_and_the_other_answers_meanwhile(self) -> None:
+        """Within 250 ms; the log tells where it was stuck."""
+        (self.folder / "standing.py").write_text(GUEST)
+        table = '[questions]\nlisten = ["tcp:0:interface=127.0.0.1"]\nanswerer = "standing:answer"'
+        process = self.run_daemon(table, '[imap]\nenabled = false', patience=1)
+        first, second = pids = self.pids
+        with self.only(first, pids):
+            stuck = self.peer("questions")
+            self.assertEqual(ANSWER, stuck.question())
+        stuck.socket.sendall(b"Are you stuck?")
+        while not (self.folder / "standing").exists():
+            self.assertTrue(is_alive(first), self.log)
+        times = []
+        while is_alive(first):
+            began = time.monotonic()
+            peer = self.peer("questions")
+            self.assertEqual(ANSWER, peer.question())
+            times.append(time.monotonic() - began)
+            peer.close()
+            self.peers.remove(peer)
+        self.assertEqual(b"", stuck.socket.recv(10))
+        self.assertLess(sorted(times)[len(times) * 9 // 10], 0.25)
+        self.assertEqual(0, self.replaced(first)["number"])
+        self.assertIn("has not answered for 1 s", self.log)
+        self.assertRegex(self.log, r'worker 0 wrote: +File ".*standing\.py", line \d+ in stand_still')
+        self.stopped(process, [second, *self.pids])
+
+
+class LimitTests(WorkersCase):
+    """Limits over all workers."""
+
+    def test_connections_and_guesses_are_counted_together(self) -> None:
+        """Six from one address are six over both workers, and ten wrong passwords ten."""
+        table = '[questions]\nlisten = ["tcp:0:interface=127.0.0.1"]\nmax_connections_per_source = 6'
+        process = self.run_daemon(table, '[imap]\nlisten = ["tcp:0:interface=127.0.0.1"]\nlisten_tls = []')
+        first, second = pids = self.pids
+        held = []
+        for pid in (first, second):
+            with self.only(pid, pids):
+                held += [self.peer("questions") for _ in range(3)]
+                self.assertEqual([ANSWER] * 3, [peer.question() for peer in held[-3:]])
+        for pid in (first, second):
+            with self.only(pid, pids):
+                self.assertEqual(TOO_MANY, self.peer("questions").question())
+        os.kill(first, signal.SIGKILL)
+        self.replaced(first)
+        pids = self.pids
+        with self.only(second, pids):
+            again = [self.peer("questions") for _ in range(3)]
+            self.assertEqual([ANSWER] * 3, [peer.question() for peer in again])
+            self.assertEqual(TOO_MANY, self.peer("questions").question())
+
+        for pid in pids:
+            with self.only(pid, pids):
+                guesser = self.peer("imap")
+                guesser.hear(b"* OK")
+            for _ in range(5):
+                self.assertIn(b"[AUTHENTICATIONFAILED]", guesser.command(b"LOGIN nobody wrong"))
+        counters = self.status["counters"]
+        self.assertEqual(10, counters["logins.imap.failed"])
+        for pid in pids:
+            with self.only(pid, pids):
+                guesser = self.peer("imap")
+                guesser.hear(b"* OK")
+            self.assertNotIn(b"[AUTHENTICATIONFAILED]", guesser.command(b"LOGIN nobody wrong"))
+        self.assertEqual(2, self.status["counters"]["logins.imap.blocked"])
+        self.stopped(process, pids)
+
+
+class ReloadTests(WorkersCase):
+    """Settings that change."""
+
+    def test_workers_take_on_what_has_changed(self) -> None:
+        """And who starts later has it, too; what needs other sockets waits for a restart; faults change nothing."""
+        listen = '[questions]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+        off = "[imap]\nenabled = false"
+        process = self.run_daemon(listen, off)
+        stays = self.peer("questions")
+        self.assertEqual(ANSWER, stays.question())
+        table = self.folder / "table.toml"
+        table.write_text('"Who goes there?" = "A friend."\n')
+        self.configure(listen + f'tables = ["{table}"]\nlisten_json = ["tcp:0:interface=127.0.0.1"]', off)
+        done = self.run_program(*COMMAND, "reload", "--json", "--data", str(self.data))
+        self.assertEqual(0, done.returncode, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual((["questions"], ["questions.listen_json"]), (told["services"], told["restart"]))
+        self.assertEqual(ANSWER, stays.question())
+        os.kill(self.pids[0], signal.SIGKILL)
+        pids = [self.replaced(0)["pid"], *self.pids[1:]]
+        for pid in pids:
+            with self.only(pid, pids):
+                peer = self.peer("questions")
+                peer.socket.sendall(b"Who goes there?")
+                self.assertEqual(b"A friend.", peer.socket.recv(100))
+        self.configure(listen + "idle_timeout = 0", off)
+        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        self.assertEqual(CONFIGURATION, done.returncode)
+        self.assertEqual(pids, self.pids)
+        shown = self.run_program(*COMMAND, "status", "--data", str(self.data)).stdout
+        self.assertRegex(shown, rf"worker 0: process {pids[0]}, serving, up .*, connections \d+, replaced 1 times")
+        self.stopped(process, pids)
+
+
+BROKEN = """
+import sys
+
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "launcelot.app.worker":
+    raise RuntimeError("not in here")
+
+def answer(question):
+    return b"Yes."
+"""
+
+
+class RefusalTests(WorkersCase):
+    """Daemons that do not start."""
+
+    def refused(self, *tables: str, status: int) -> str:
+        """What is said in one line."""
+        self.configure(*tables, "[imap]\nenabled = false")
+        done = self.run_program(*self.daemon())
+        self.assertEqual(status, done.returncode, done.stderr)
+        [line] = [line for line in done.stderr.splitlines() if line.startswith("launcelot: ")]
+        return line
+
+    def test_a_worker_that_cannot_start_says_why(self) -> None:
+        """The daemon ends with its words and status, and leaves nobody behind."""
+        (self.folder / "broken.py").write_text(BROKEN)
+        line = self.refused('[questions]\nanswerer = "broken:answer"\nlisten = ["tcp:0"]', status=CONFIGURATION)
+        self.assertIn("not in here", line)
+
+    def test_endpoints_that_cannot_be_shared_are_named(self) -> None:
+        """TLS endpoints of Twisted's own have more than a socket."""
+        line = self.refused('[questions]\nlisten = ["ssl:0:privateKey=x"]', status=UNAVAILABLE)
+        self.assertIn("several workers can only share", line)
+
+
+class TwistdTests(WorkersCase):
+    """Under twistd, from another folder, with sockets of several kinds."""
+
+    def test_twistd_workers_serve_datagrams_and_paths(self) -> None:
+        """UDP, a Unix socket, PROXY headers; modules are found where twistd finds them; two SIGTERMs are one."""
+        self.configure(
+            f'[questions]\nlisten = ["proxied:tcp:0:interface=127.0.0.1", "unix:{self.folder}/q.sock"]\n'
+            'listen_udp = ["udp:0:interface=127.0.0.1"]\ndatagram_rate = 0.1',
+            "[imap]\nenabled = false",
+        )
+        text = (self.folder / "it.toml").read_text()
+        (self.folder / "it.toml").write_text(text.replace("[daemon]", '[daemon]\nproxy_networks = ["127.0.0.0/8"]'))
+        options = ("--config", str(self.folder / "it.toml"), "--data", str(self.data), "--workers", "3")
+        process = self.start(*TWISTD, "-n", "--pidfile=", "launcelot", *options)
+        for line in process.stdout or ():
+            if line.startswith("  data "):
+                break
+        pids = self.pids
+        self.assertEqual(3, len(pids))
+        self.ports = {one["name"]: one["port"] for one in self.status["listeners"] if one["port"]}
+        proxied = self.peer("questions")
+        proxied.say(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 1060")
+        self.assertEqual(ANSWER, proxied.question())
+        with socket.socket(socket.AF_UNIX) as path:
+            path.connect(f"{self.folder}/q.sock")
+            path.sendall(NAME)
+            self.assertEqual(ANSWER, path.recv(100))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(LIMIT)
+            with self.only(pids[0], pids):
+                asking.sendto(NAME, ("127.0.0.1", self.ports["questions-udp"]))
+                self.assertEqual(ANSWER, asking.recv(100))
+            for pid in pids[1:]:
+                with self.only(pid, pids):
+                    asking.sendto(NAME, ("127.0.0.1", self.ports["questions-udp"]))
+        # The one answer that this source has for now was another worker's.
+        self.wait_for_counter("questions-udp.limited", 2)
+        for pid in (*pids, process.pid, *pids):
+            os.kill(pid, signal.SIGTERM)
+        output, errors = process.communicate(timeout=LIMIT)
+        self.assertEqual(-signal.SIGTERM, process.returncode, output + errors)
+        self.assertNotIn("Traceback", output + errors)
+        self.assertEqual([], [pid for pid in pids if is_alive(pid)])
+        self.assertFalse(Path(f"{self.folder}/q.sock").exists())
+
+    def wait_for_counter(self, name: str, value: int) -> None:
+        """Until a counter is there."""
+        limit = time.monotonic() + LIMIT
+        while self.status["counters"].get(name) != value:
+            self.assertLess(time.monotonic(), limit, self.status["counters"])
