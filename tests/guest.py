@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from threading import Timer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.docs.guide import EXAMPLE, configuration
+from tests.docs.guide import EXAMPLE, configuration, pieces
 
 LIMIT = 60
 """Seconds for anything."""
@@ -104,15 +105,22 @@ def converse(*lines: tuple[str, str], port: int = 7117) -> None:
 
 
 def install(place: Place) -> None:
-    """As its author does, in a copy of the folder."""
-    subprocess.run(["cp", "-r", f"{EXAMPLE}/.", str(place.folder)], check=True)
+    """As a reader of the page does, who types what it shows into an empty folder; and the tests, of which it shows some."""
+    files: dict[str, list[str]] = {"README.rst": [""], "launcelot_guestbook/py.typed": [""]}
+    for name, block in pieces():
+        files.setdefault(name, []).append(block)
+    for name, blocks in files.items():
+        path = place.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n\n\n".join(blocks) + "\n")
+    shutil.copytree(EXAMPLE / "launcelot_guestbook" / "test", place.folder / "launcelot_guestbook" / "test", dirs_exist_ok=True)
     place.run("pip install .")
 
 
 def check_tests(place: Place) -> None:
     """The guest's own tests, from the wheel."""
     for made in ("launcelot_guestbook", "build"):
-        subprocess.run(["rm", "-rf", str(place.folder / made)], check=True)
+        shutil.rmtree(place.folder / made)
     place.run("trial launcelot_guestbook", "PASSED")
     place.run("pytest --pyargs launcelot_guestbook", " passed")
 
@@ -152,6 +160,9 @@ def check_beside(place: Place, login: str) -> None:
     with place.daemon("twistd -n launcelot --config launcelot.toml --workers 2", r"^  data "):
         for number in range(3, 9):
             converse((login, "OK .*"), (f"WRITE note {number}", f"OK {number} written"))
+        (place.folder / "launcelot.toml").write_text(configuration())
+        place.run("launcelot reload --config launcelot.toml", "new settings for guestbook")
+        converse((login, "OK .*"), ("WRITE " + 501 * "x", "NO a note has at most 500 octets"))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import socket
 import subprocess
 import sys
 from typing import Any
 
 from launcelot.app import tap
+from launcelot.app.activation import activated
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration, defaults, parse
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
@@ -17,8 +19,9 @@ from launcelot.app.guests import WORK_LIMIT, BadGuest, find, offers
 from launcelot.app.inetd import configured
 from launcelot.app.reloading import merge
 from launcelot.app.site import build_services
+from launcelot.hosting.inherited import Inherited
 from launcelot.testing.site import memory_site
-from tests.app.programs import environment
+from tests.app.programs import TWISTD, environment
 from tests.app.strangers import ECHO, StrangerCase
 
 TABLE = "config_version = 1\n[echo]\n"
@@ -131,6 +134,16 @@ class TakenUpTests(GuestCase):
         self.assertEqual([], waiting)
         self.assertIn("echo", merged.services)
         self.assertEqual("Says it again", merged.entry("echo").title)
+
+    def test_sockets_of_systemd_find_it(self) -> None:
+        """By the name of its listener, by its standard port and by its usual one; a ``systemd:`` endpoint keeps its own."""
+        for given in (("echo", 0), ("", 7), ("", 7007)):
+            socket_given = Inherited(3, given[0], socket.AF_INET, socket.SOCK_STREAM, given[1])
+            configuration = activated(self.right(), [socket_given])
+            self.assertEqual(("systemd:index=0",), configuration.services["echo"].listen, given)
+        named = self.right(f'{TABLE}listen = ["systemd:name=mine"]\n')
+        given_mine = Inherited(3, "mine", socket.AF_INET, socket.SOCK_STREAM, 25)
+        self.assertEqual(named, activated(named, [given_mine]))
 
     def test_inetd_knows_it(self) -> None:
         """By the name of its listener."""
@@ -345,16 +358,40 @@ class BuildTests(GuestCase):
 class PluginTests(StrangerCase):
     """The one line in a guest's plugin file."""
 
+    def said_by(self, *command: str) -> tuple[int, str, str]:
+        """A program's exit code and what it says, with what is installed in the test's place."""
+        known = environment(self.place)
+        path = f"{self.place}:{known['PYTHONPATH']}"
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, cwd=self.place, env={**known, "PYTHONPATH": path}
+        )
+        return done.returncode, done.stdout, done.stderr
+
     def test_imports_nothing_of_the_house(self) -> None:
         """``twistd --help`` stays fast with guests installed."""
         code = (
             "import sys; from launcelot.app.plugin import GuestMaker; maker = GuestMaker('echo', 'Echo.');"
             " print(maker.tapname, maker.description, [name for name in sys.modules if name.startswith('launcelot')])"
         )
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True, env=environment(self.place)
-        )
-        self.assertEqual(
-            "launcelot-echo Echo. ['launcelot', 'launcelot.app', 'launcelot.app.plugin']", done.stdout.strip()
-        )
+        status, said, _ = self.said_by(sys.executable, "-c", code)
+        self.assertEqual(0, status)
+        self.assertEqual("launcelot-echo Echo. ['launcelot', 'launcelot.app', 'launcelot.app.plugin']", said.strip())
+
+    def test_guest_with_a_fault(self) -> None:
+        """twistd lists it and others; chosen or configured it is one line and an exit code."""
+        self.install("1 / 0")
+        plugins = self.place / "twisted" / "plugins"
+        plugins.mkdir(parents=True)
+        line = "from launcelot.app.plugin import GuestMaker\n\necho = GuestMaker('echo', 'Says it again.')\n"
+        (plugins / "launcelot_echo_plugin.py").write_text(line)
+        status, said, _ = self.said_by(*TWISTD, "--help")
+        self.assertEqual(0, status)
+        self.assertIn("launcelot-echo", said)
+        self.assertIn("launcelot-imap", said)
+        (self.place / "launcelot.toml").write_text(TABLE)
+        for command in (("launcelot-echo",), ("launcelot", "--config", "launcelot.toml")):
+            status, said, errors = self.said_by(*TWISTD, "-n", "--pidfile=", *command, "--data", "data")
+            self.assertEqual(CONFIGURATION, status, command)
+            told = "the service 'echo' of launcelot-stranger 1.5 cannot be loaded: ZeroDivisionError: division by zero"
+            self.assertEqual(1, (said + errors).count(told), command)
+            self.assertNotIn("Traceback", said + errors)
