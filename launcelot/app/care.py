@@ -5,20 +5,24 @@ from __future__ import annotations
 import sqlite3
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from launcelot.accounts.interface import Account
+from launcelot.app.asking import ask, is_running
 from launcelot.app.errors import FAILED, NO_INPUT, TEMPORARY, Ending
 from launcelot.app.people import Base
-from launcelot.app.stores import run_now
+from launcelot.app.stores import build_mail, run_now
 from launcelot.app.streams import Streams
 from launcelot.core.errors import Invalid, NotFound
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlfile import FILE_NAME
 from launcelot.workers.database import NewerSchema, connect, migrate
+from launcelot.workers.memory import InlineWorkers
 
+AT_ONCE = 200
+"""Mailboxes named in one request to the daemon."""
 OFTEN = 0.5
 """Seconds between two words on progress."""
 
@@ -101,6 +105,36 @@ def accounts_given(base: Base, given: Namespace) -> Sequence[Account]:
 def file_of(base: Base, account: Account) -> Path:
     """Where an account's mail is, or will be."""
     return base.configuration.data / "mail" / account.id / FILE_NAME
+
+
+def tell_daemon(base: Base, account: Account, mailboxes: Iterable[int]) -> None:
+    """Have a running daemon tell its sessions what changed; it is on disk whether a daemon runs or not."""
+    numbers = sorted(mailboxes)
+    socket = base.configuration.admin_socket
+    for start in range(0, len(numbers), AT_ONCE):
+        if not is_running(socket):
+            return
+        ask(socket, {"ask": "changed", "account": account.id, "mailboxes": numbers[start : start + AT_ONCE]})
+
+
+def mailboxes_in(path: Path) -> set[int]:
+    """The numbers of all mailboxes in a file."""
+    with opened_file(path, write=False) as connection:
+        return {number for (number,) in connection.execute("SELECT number FROM mailboxes")}
+
+
+def make_mail(base: Base, account: Account) -> None:
+    """Have an account's file there, with an INBOX, as its first use would."""
+
+    async def run() -> None:
+        store = build_mail(base.configuration, [InlineWorkers()], InlineWorkers())
+        try:
+            await store.mail(account.id)
+        finally:
+            await store.close()
+
+    if not file_of(base, account).exists():
+        run_now(run())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ Common = Callable[[Any, str], None]
 def add_care(commands: Any, common: Common) -> None:
     """Add them to the ``launcelot`` command."""
     _add_fsck(commands, common)
+    _add_backup(commands, common)
 
 
 def _add_fsck(commands: Any, common: Common) -> None:
@@ -28,3 +29,28 @@ def _add_fsck(commands: Any, common: Common) -> None:
     fsck.add_argument("--compact", action="store_true", help="give space of removed mail back to the system")
 
 
+
+
+def _add_backup(commands: Any, common: Common) -> None:
+    backup = commands.add_parser(
+        "backup",
+        help="copy an account's mail, or one mailbox, into a file",
+        description="Made while the daemon serves; the file appears when it is whole, checked and on disk.",
+    )
+    common(backup, "launcelot.app.backups:back_up")
+    backup.add_argument("account", metavar="ACCOUNT", help="name or address")
+    backup.add_argument("file", metavar="FILE", help="the copy; keep it private, it holds the mail")
+    backup.add_argument("--mailbox", metavar="NAME", help="only this mailbox")
+    backup.add_argument("--force", action="store_true", help="replace a file that is there")
+    restore = commands.add_parser(
+        "restore",
+        help="bring an account's mail, or one mailbox, back from a backup",
+        description="In one transaction, while the daemon serves.  A whole account becomes what it was, with its UIDs; messages"
+        " of one mailbox are added to what is there, under new UIDs.",
+    )
+    common(restore, "launcelot.app.backups:restore")
+    restore.add_argument("account", metavar="ACCOUNT", help="name or address; it may be another than the backup's")
+    restore.add_argument("file", metavar="FILE", help="what launcelot backup made")
+    restore.add_argument("--mailbox", metavar="NAME", help="only this mailbox of the backup, added to what is there")
+    restore.add_argument("--into", metavar="NAME", help="add it to this mailbox (default: the one of that name)")
+    restore.add_argument("--replace", action="store_true", help="give up what mail the account has now, for a whole account")

@@ -108,6 +108,7 @@ class Daemon(Service):
         self.answers: Mapping[str, Answering] = {
             "status": self._status,
             "forget": self._forget,
+            "changed": self._changed,
             "reload": self._told_to_reload,
         }
         self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(self.answers))
@@ -388,3 +389,12 @@ class Daemon(Service):
         await self.stores.mail.remove(account)
         await self.stores.files.remove(account)
         return {"forgotten": account}
+
+    async def _changed(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command beside us has changed mail; whoever watches those mailboxes is told, in other workers, too."""
+        account = AccountId(str(request.get("account", "")))
+        given = request.get("mailboxes")
+        mailboxes = [number for number in given if isinstance(number, int)] if isinstance(given, list) else []
+        self.stores.mail.changed(account, mailboxes)
+        self.part.wrote(account, mailboxes)
+        return {"changed": account}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.accounts.interface import Account
-from launcelot.app.care import Meter, accounts_given, file_of, metered, opened_file, size
+from launcelot.app.care import Meter, accounts_given, file_of, mailboxes_in, metered, opened_file, size, tell_daemon
 from launcelot.app.errors import FAILED, OK, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.people import Base, opened
@@ -41,6 +41,8 @@ def main(given: Namespace, streams: Streams) -> int:
             with metered(streams, account.name) as meter:
                 report = look(base, account, given, meter)
             reports.append((account, report))
+            if given.repair and report.findings:
+                tell_daemon(base, account, mailboxes_in(file_of(base, account)))
             if not given.json:
                 streams.say(*lines(account, report))
         strangers = [] if given.accounts else folders_of_nobody(base)

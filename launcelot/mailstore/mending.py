@@ -5,14 +5,14 @@ Putting right single things in an account's mail file, for :mod:`launcelot.mails
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from launcelot.core.errors import NotFound
 from launcelot.mailstore import sqlrows
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.findings import Finding
-from launcelot.mailstore.flags import Flags, sort_out
+from launcelot.mailstore.flags import Flags, Keywords, sort_out
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS, MIGRATIONS
 from launcelot.mailstore.sqlwriting import CONTENT_COLUMNS, Writing, content_values
 from launcelot.message.analysis import Analysis
@@ -140,6 +140,11 @@ def put_octets(connection: sqlite3.Connection, content: int, octets: bytes) -> N
 def flags_in(connection: sqlite3.Connection, mailbox: int, mask: int) -> Flags:
     """The flags of a mask."""
     return sort_out(sqlrows.keywords_of(connection, mailbox).flags(mask))
+
+
+def flags_of(names: Mapping[int, str], mask: int) -> Flags:
+    """The flags of a mask where keywords have these names."""
+    return sort_out(Keywords(names).flags(mask))
 
 
 def recovered(writing: Writing) -> int:

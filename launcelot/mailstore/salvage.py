@@ -55,20 +55,21 @@ def salvage(path: Path, stamp: str) -> tuple[Path, dict[str, int]]:
         source = path.with_name(path.name + end)
         if source.exists():
             shutil.copyfile(source, aside.with_name(aside.name + end))
-            _sync(aside.with_name(aside.name + end))
+            sync_file(aside.with_name(aside.name + end))
     sync_directory(path.parent)
     made = path.with_name(path.name + ".salvaging")
     made.unlink(missing_ok=True)
     os.close(os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     counts = _fill(made, aside)
-    _sync(made)
+    sync_file(made)
     os.replace(made, path.with_name(path.name + READY))
     sync_directory(path.parent)
     finish(path)
     return aside, counts
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have a file's octets on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -81,7 +82,7 @@ def _fill(made: Path, aside: Path) -> dict[str, int]:
     with closing(connect(made)) as target, closing(pattern()) as right, closing(_Source(aside)) as source:
         migrate(target, MIGRATIONS)
         target.execute("BEGIN")
-        for table in tables_of(right):
+        for table in tables_of():
             columns = [row[1] for row in right.execute(f"PRAGMA table_info({table})")]
             if table in ("account", "upkeep"):
                 target.execute(f"DELETE FROM {table}")
@@ -94,10 +95,11 @@ def _fill(made: Path, aside: Path) -> dict[str, int]:
     return counts
 
 
-def tables_of(right: sqlite3.Connection) -> list[str]:
+def tables_of() -> list[str]:
     """Tables that hold something of their own."""
-    rows = right.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
-    return [name for (name,) in rows if name != "unindexed"]
+    with closing(pattern()) as right:
+        rows = right.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
+        return [name for (name,) in rows if name != "unindexed"]
 
 
 def _copy(target: sqlite3.Connection, table: str, columns: list[str], rows: Iterable[dict[str, Value]]) -> int:

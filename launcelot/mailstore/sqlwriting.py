@@ -134,6 +134,16 @@ class Writing:
         self._count_usage([row], 1)
         return Appended(numbers.uid_validity, uid, email_id)
 
+    def put(self, mailbox: int, content: int, flags: Flags, moment: datetime) -> int:
+        """Put a content that is there already into a mailbox, whatever the limits say; its UID."""
+        size: int = self.connection.execute("SELECT size FROM contents WHERE number = ?", (content,)).fetchone()[0]
+        mask = self._admit(mailbox, flags)
+        row = Row(0, 0, mask, content, size, seconds_of(moment), zone_of(moment), moment.date().toordinal())
+        (uid,) = self._add_rows(sqlrows.numbers_of(self.connection, mailbox), [row])
+        self.connection.execute("UPDATE contents SET uses = uses + 1 WHERE number = ?", (content,))
+        self._count_usage([row], 1)
+        return uid
+
     def copy(self, mailbox: int, uids: Iterable[int] | None, target: int) -> Copied:
         """Put copies into a mailbox, which may be the same one; they share the content."""
         rows = self.rows(mailbox, uids)
