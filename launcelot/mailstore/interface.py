@@ -27,6 +27,7 @@ from launcelot.mailstore.grants import Grants
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import Rights
+from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
 
@@ -159,6 +160,36 @@ class Draft:
     size: int
     flags: Collection[str] = ()
     internal_date: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """
+    A message that a filtered delivery puts somewhere.
+
+    :ivar mailbox: its name; INBOX is taken if there is none and it is not to be made.
+    :ivar special_use: the mailbox that has it is preferred.
+    """
+
+    draft: Draft
+    mailbox: str = INBOX
+    create: bool = False
+    special_use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """
+    A message that a filtered delivery sends.
+
+    :ivar position: among those of its delivery.
+    :ivar sender: an address, or empty for the null path.
+    """
+
+    position: int
+    sender: str
+    recipient: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +429,33 @@ class AccountMail(Protocol):
         :raises NotFound: no such mailbox.
         :raises OverQuota: the account is full.
         """
+
+    @property
+    def scripts(self) -> Scripts:
+        """Sieve scripts, and what deliveries through them keep."""
+
+    async def file(
+        self,
+        delivery: str,
+        filings: Sequence[Filing],
+        remember: Sequence[tuple[str, int]] = (),
+        outgoing: Sequence[Outgoing] = (),
+    ) -> bool:
+        """
+        Deliver once, through a script: in one transaction the key, all messages, what is to be remembered and sent.
+
+        Keywords that a mailbox has no room for are left out.
+
+        :param remember: ids with the seconds since 1970 when they are forgotten.
+        :returns: False if this delivery was made before.
+        :raises OverQuota: the account is full.
+        """
+
+    async def outgoing(self, delivery: str) -> Sequence[Outgoing]:
+        """What a delivery has to send and :meth:`sent` has not been told of."""
+
+    async def sent(self, delivery: str) -> None:
+        """Forget what a delivery had to send: somebody has it."""
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""

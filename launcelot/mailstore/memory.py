@@ -9,27 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from launcelot.core.errors import Gone, InUse, NotFound
+from launcelot.core.errors import Exists, Gone, InUse, Invalid, LimitReached, NotFound
 from launcelot.core.ids import AccountId
 from launcelot.mailstore import tree
 from launcelot.mailstore.annotations import Annotations
-from launcelot.mailstore.flags import sort_out
+from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.grants import Grants
 from launcelot.mailstore.interface import (
     INBOX,
     SEPARATOR,
     AccountMail,
     Appended,
+    Filing,
     Furnishing,
     Limits,
     Mailbox,
     MailboxInfo,
+    Outgoing,
     Usage,
 )
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorygrants import MemoryGrants
 from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
+from launcelot.mailstore.memoryscripts import Drawer, MemoryScripts
 from launcelot.mailstore.names import canonical, known, order
+from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.watchers import Watchers
 from launcelot.workers.staging import Buffer
 
@@ -43,6 +47,7 @@ class Holdings:
         self.deliveries: set[str] = set()
         self.watchers = Watchers()
         self.notes = Notes()
+        self.drawer = Drawer()
         self.locked = False
         self.removed = False
         self.made = 0
@@ -253,6 +258,72 @@ class MemoryAccountMail:
         holdings.deliveries.add(delivery)
         self.watchers.notify([shelf.number])
         return appended
+
+    @property
+    def drawer(self) -> Drawer:
+        """What is kept of scripts and filtered deliveries."""
+        return self._holdings.drawer
+
+    @property
+    def scripts(self) -> Scripts:
+        """Sieve scripts, and what deliveries through them keep."""
+        return MemoryScripts(self)
+
+    async def file(
+        self,
+        delivery: str,
+        filings: Sequence[Filing],
+        remember: Sequence[tuple[str, int]] = (),
+        outgoing: Sequence[Outgoing] = (),
+    ) -> bool:
+        """Deliver once, through a script."""
+        holdings = self._holdings
+        given = [sort_out(filing.draft.flags) for filing in filings]
+        if delivery in holdings.deliveries:
+            return False
+        self.make_room(sum(filing.draft.size for filing in filings), len(filings))
+        touched = [
+            await self._put(filing, flags) for filing, flags in zip(filings, given, strict=True)
+        ]
+        holdings.deliveries.add(delivery)
+        holdings.drawer.remember(remember)
+        if outgoing:
+            holdings.drawer.outgoing[delivery] = tuple(outgoing)
+        self.watchers.notify(touched)
+        return True
+
+    async def _put(self, filing: Filing, flags: Flags) -> int:
+        shelf = await self._target(filing)
+        body, date = filing.draft.body(), filing.draft.internal_date
+        try:
+            add_message(self, shelf, body, flags, date)
+        except LimitReached:
+            # Keywords that have no room are no reason to lose mail.  RFC 5232 section 5.
+            add_message(self, shelf, body, Flags(flags.system, ()), date)
+        return shelf.number
+
+    async def _target(self, filing: Filing) -> Shelf:
+        shelves = sorted(self._holdings.shelves.values(), key=lambda shelf: shelf.number)
+        use = filing.special_use.casefold()
+        for shelf in shelves:
+            if use and shelf.special_use.casefold() == use:
+                return shelf
+        name = known(filing.mailbox)
+        if name is not None and name not in self._holdings.shelves and filing.create:
+            try:
+                await self.create(name, filing.special_use)
+                await self.subscribe(name)
+            except (Exists, Invalid, LimitReached):
+                name = None
+        return self._holdings.shelves.get(name or "") or self._holdings.shelves[INBOX]
+
+    async def outgoing(self, delivery: str) -> Sequence[Outgoing]:
+        """What a delivery has still to send."""
+        return self._holdings.drawer.outgoing.get(delivery, ())
+
+    async def sent(self, delivery: str) -> None:
+        """Forget what a delivery had to send."""
+        self._holdings.drawer.outgoing.pop(delivery, None)
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""

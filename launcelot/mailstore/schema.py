@@ -186,4 +186,28 @@ _CARE = (
     "CREATE TABLE unindexed (content INTEGER PRIMARY KEY)",
 )
 
-MIGRATIONS = (first, annotations_and_grants, care)
+
+
+def scripts(connection: sqlite3.Connection) -> None:
+    """Sieve scripts, and what filtered deliveries keep; ``remembered.until`` is in seconds since 1970."""
+    for statement in _SCRIPTS:
+        connection.execute(statement)
+
+
+_SCRIPTS = (
+    "CREATE TABLE scripts (name TEXT PRIMARY KEY, source BLOB NOT NULL, active INTEGER NOT NULL)",
+    "CREATE TABLE remembered (key TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE outgoing (
+        number INTEGER PRIMARY KEY,
+        delivery TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        sender TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        body BLOB NOT NULL
+    )
+    """,
+    "CREATE INDEX outgoing_by_delivery ON outgoing (delivery)",
+)
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts)

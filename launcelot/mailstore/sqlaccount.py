@@ -6,16 +6,18 @@ from collections.abc import Callable, Collection, Sequence
 from sqlite3 import Connection
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import sqlrows, tree
+from launcelot.mailstore import sqlrows, sqlscripts, tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.grants import Grants
-from launcelot.mailstore.interface import INBOX, Appended, Limits, Mailbox, MailboxInfo, Usage
+from launcelot.mailstore.interface import INBOX, Appended, Filing, Limits, Mailbox, MailboxInfo, Outgoing, Usage
 from launcelot.mailstore.names import canonical, known, order
+from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sqlannotations import SqliteAnnotations
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlgrants import SqliteGrants
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
+from launcelot.mailstore.sqlscripts import SqliteScripts
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.message.analysis import Analysis
 from launcelot.workers.staging import Buffer
@@ -103,6 +105,34 @@ class SqliteAccountMail:
         return await self._file.write(
             lambda writing: deliver(writing, body, analysis, delivery, mailbox, given), self._limits
         )
+
+    @property
+    def scripts(self) -> Scripts:
+        """Sieve scripts, and what deliveries through them keep."""
+        return SqliteScripts(self._file)
+
+    async def file(
+        self,
+        delivery: str,
+        filings: Sequence[Filing],
+        remember: Sequence[tuple[str, int]] = (),
+        outgoing: Sequence[Outgoing] = (),
+    ) -> bool:
+        """Deliver once, through a script."""
+        for filing in filings:
+            sort_out(filing.draft.flags)
+        analysed = [(filing, await self._file.analysis_of(filing.draft)) for filing in filings]
+        return await self._file.write(
+            lambda writing: sqlscripts.file(writing, delivery, analysed, remember, outgoing), self._limits
+        )
+
+    async def outgoing(self, delivery: str) -> Sequence[Outgoing]:
+        """What a delivery has still to send."""
+        return await self._file.read_aside(lambda connection: sqlscripts.outgoing_of(connection, delivery))
+
+    async def sent(self, delivery: str) -> None:
+        """Forget what a delivery had to send."""
+        await self._file.write(lambda writing: sqlscripts.sent(writing, delivery))
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""

@@ -14,6 +14,7 @@ from tests.mailstore.contract import MessageContract, TransferContract
 from tests.mailstore.grantcontract import GrantContract
 from tests.mailstore.kit import Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
+from tests.mailstore.scriptcontract import FilingContract, ScriptContract
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
 
@@ -55,6 +56,14 @@ class MemoryOrderTests(OrderContract, InMemory):
 
 class MemorySearchTests(SearchContract, InMemory):
     """SEARCH."""
+
+
+class MemoryScriptTests(ScriptContract, InMemory):
+    """Scripts."""
+
+
+class MemoryFilingTests(FilingContract, InMemory):
+    """Deliveries through a script."""
 
 
 class MemoryAnnotationTests(AnnotationContract, InMemory):

@@ -16,6 +16,7 @@ from tests.mailstore.contract import MessageContract, TransferContract
 from tests.mailstore.grantcontract import GrantContract
 from tests.mailstore.kit import ANN, Hands, result_now
 from tests.mailstore.ordercontract import OrderContract
+from tests.mailstore.scriptcontract import FilingContract, ScriptContract
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
 
@@ -65,6 +66,14 @@ class SqliteOrderTests(OrderContract, Inline):
 
 class SqliteSearchTests(SearchContract, Inline):
     """SEARCH."""
+
+
+class SqliteScriptTests(ScriptContract, Inline):
+    """Scripts."""
+
+
+class SqliteFilingTests(FilingContract, Inline):
+    """Deliveries through a script."""
 
 
 class SqliteAnnotationTests(AnnotationContract, Inline):
