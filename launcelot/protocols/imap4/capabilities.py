@@ -73,6 +73,7 @@ SASL = {b"SCRAM-SHA-256": "RFC 7677", b"SCRAM-SHA-256-PLUS": "RFC 7677, RFC 9266
 
 CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"IMAP4rev1", "RFC 3501"),
+    Capability(b"IMAP4rev2", "RFC 9051"),
     Capability(b"LITERAL+", "RFC 7888 section 3"),
     Capability(b"SASL-IR", "RFC 4959 section 3", before_login),
     Capability(b"ID", "RFC 2971 section 3"),

@@ -62,6 +62,7 @@ class Extension(Enum):
     QRESYNC = b"QRESYNC"
     METADATA = b"METADATA"
     UTF8 = b"UTF8=ACCEPT"
+    REV2 = b"IMAP4rev2"
 
 
 WITH_MODSEQ = frozenset({Extension.CONDSTORE, Extension.QRESYNC})
@@ -346,8 +347,13 @@ class Session:
 
     @property
     def utf8(self) -> bool:
-        """Whether names and strings are UTF-8 both ways, without modified UTF-7.  RFC 6855 section 3."""
-        return Extension.UTF8 in self.enabled
+        """Whether names and strings are UTF-8 both ways, without modified UTF-7.  RFC 6855 section 3, RFC 9051 section 5.1."""
+        return Extension.UTF8 in self.enabled or self.rev2
+
+    @property
+    def rev2(self) -> bool:
+        """Whether IMAP4rev2 is spoken in the place of IMAP4rev1.  RFC 9051 appendix A."""
+        return Extension.REV2 in self.enabled
 
     def name_of(self, mailbox: str) -> bytes:
         """A mailbox's name as this client reads it."""
@@ -365,6 +371,8 @@ class Session:
                 self.tell_highest(self._view)
             self.enabled |= {Extension.CONDSTORE}
         self.enabled |= {extension}
+        if extension is Extension.REV2 and self._view is not None:
+            self._view.forget_recent()
 
     def tell_highest(self, view: View) -> None:
         """HIGHESTMODSEQ: up to where the client has been told.  RFC 7162 section 3.1.2.1."""
@@ -430,7 +438,7 @@ class Session:
         if new:
             self.untagged(b"%d EXISTS" % len(view))
         recent = view.recent_count()
-        if new or recent != view.told_recent:
+        if (new or recent != view.told_recent) and not self.rev2:
             view.told_recent = recent
             self.untagged(b"%d RECENT" % recent)
         if known:
@@ -449,7 +457,8 @@ class Session:
 
     async def _tell_flags(self, view: View, states: list[MessageState]) -> None:
         await self.tell_keywords(view, frozenset().union(*[state.flags for state in states]))
-        uid, modseq = self.tells_vanished, self.tells_modseq
+        # RFC 9051 section 7.5.2 and RFC 7162 section 3.2.4: what nobody asked for has a UID.
+        uid, modseq = self.tells_vanished or self.rev2, self.tells_modseq
         rows = [
             responses.state_row(number, state, view.flags_of(state.flags, state.uid), uid, modseq)
             for state in states

@@ -29,6 +29,7 @@ class View:
     :ivar keywords: keywords the client has been told of.
     :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
+    :ivar knows_recent: whether it claims what is recent, and says so; IMAP4rev2 knows no such thing.
     :ivar notify: called at every change, while the session idles.
     """
 
@@ -38,6 +39,7 @@ class View:
         "dirty",
         "gone",
         "keywords",
+        "knows_recent",
         "mailbox",
         "modseq",
         "notify",
@@ -48,9 +50,10 @@ class View:
         "uids",
     )
 
-    def __init__(self, mailbox: Mailbox, read_only: bool) -> None:
+    def __init__(self, mailbox: Mailbox, read_only: bool, knows_recent: bool = True) -> None:
         self.mailbox = mailbox
         self.read_only = read_only
+        self.knows_recent = knows_recent
         self.uids = array("I")
         self.gone: set[int] = set()
         self.keywords: frozenset[str] = frozenset()
@@ -79,7 +82,7 @@ class View:
 
         :raises Gone: it has just been deleted.
         """
-        recent_from = None if self.read_only else await self.mailbox.claim_recent()
+        recent_from = await self.mailbox.claim_recent() if self._claims else None
         status = await self.mailbox.status()
         self.modseq = self.settled = status.highest_modseq
         self.keywords = frozenset(status.keywords)
@@ -148,8 +151,18 @@ class View:
     # -- recent ----------------------------------------------------------------------------------------------------
 
     def _add_recent(self, low: int, high: int) -> None:
-        if low <= high:
+        if low <= high and self.knows_recent:
             self._recent = resolve([*self._recent, (low, high)], 0)
+
+    @property
+    def _claims(self) -> bool:
+        """Whether messages are recent for this session and no other."""
+        return self.knows_recent and not self.read_only
+
+    def forget_recent(self) -> None:
+        """Nothing is recent any more."""
+        self.knows_recent = False
+        self._recent = []
 
     def is_recent(self, uid: int) -> bool:
         """Whether this session was the first to be told of a message.  RFC 3501 section 2.3.2."""
@@ -183,7 +196,7 @@ class View:
         last = self.largest_uid
         claimed = 0
         if any(state.uid > last for state in changes.changed):
-            if self.read_only:
+            if not self._claims:
                 claimed = (await self.mailbox.status()).recent_from
             else:
                 claimed = await self.mailbox.claim_recent()

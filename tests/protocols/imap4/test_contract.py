@@ -23,6 +23,7 @@ TESTS = "".join(path.read_text("utf-8") for path in sorted(Path(__file__).parent
 
 SHOWN_BY = {
     b"IMAP4rev1": "test_a_whole_session",
+    b"IMAP4rev2": "test_sample_connection",
     b"LITERAL+": "test_message_comes_out_as_it_went_in",
     b"SASL-IR": "test_plain_with_and_without_initial_response",
     b"ID": "test_id_tells_our_name",

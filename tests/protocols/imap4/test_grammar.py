@@ -238,7 +238,7 @@ class FetchItemTests(SynchronousTestCase):
             b"BODY[]<0.0>", b"BODY[]<-1.5>", b"BODY[]<1.2", b"BODY[HEADER.FIELDS]", b"BODY[HEADER.FIELDS ()]",
             b"BODY[HEADER.FIELDS (a:b)]", b"()", b"(UID", b"(UID  FLAGS)", b"BODY[HEADER.FIELDS (\"a\\\"b c\")]",
             b"BODY[" + b"1." * 200 + b"1]", b"(" + b" ".join(b"BODY[%d]" % n for n in range(1, 300)) + b")",
-            b"BODY[]<4294967296.1>",
+            b"BODY[]<9223372036854775808.1>",
         ):  # fmt: skip
             self.assertRaises(Malformed, read_items, reader(raw))
 

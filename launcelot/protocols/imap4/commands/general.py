@@ -45,7 +45,7 @@ async def identify(session: Session, _request: Identify) -> Reply:
 
 async def enable(session: Session, request: Enable) -> Reply:
     """Switch extensions on; those nobody knows are passed over.  RFC 5161 section 3.1."""
-    known = [one for one in Extension if one.value in request.names]
+    known = [one for one in Extension if one.value.upper() in request.names]
     for extension in known:
         session.enable(extension)
     if Extension.METADATA in known and session.news is None:

@@ -10,6 +10,7 @@ from launcelot.mailstore.interface import MailboxInfo
 from launcelot.mailstore.names import Pattern, order, parents
 from launcelot.protocols.imap4.commands.mailbox import status_of
 from launcelot.protocols.imap4.commands.metadata import look_up
+from launcelot.protocols.imap4.commands.naming import attributes_of
 from launcelot.protocols.imap4.grammar.listing import BASE, List, ListExtended, Return, Select
 from launcelot.protocols.imap4.session import Reply, Session, ok
 
@@ -26,7 +27,7 @@ async def list_(session: Session, request: List | ListExtended) -> Reply:
         return ok("LIST completed")
     pattern = Pattern(request.reference + request.pattern)
     found = [info for info in await session.mail.mailboxes() if pattern.matches(info.name)]
-    await tell(session, b"LIST", ((attributes_of(info), info.name) for info in found))
+    await tell(session, b"LIST", ((attributes_of(info, session.rev2), info.name) for info in found))
     return ok("LIST completed")
 
 
@@ -47,15 +48,6 @@ async def lsub(session: Session, request: List) -> Reply:
     rows = ((b"" if found[name] else rb"\Noselect", name) for name in sorted(found))
     await tell(session, b"LSUB", rows)
     return ok("LSUB completed")
-
-
-def attributes_of(info: MailboxInfo) -> bytes:
-    """What stands between the parentheses."""
-    words = [] if info.selectable else [rb"\Noselect"]
-    words.append(rb"\HasChildren" if info.has_children else rb"\HasNoChildren")
-    if info.special_use:
-        words.append(info.special_use.encode("ascii"))
-    return b" ".join(words)
 
 
 async def tell(session: Session, word: bytes, rows: Iterable[tuple[bytes, str]]) -> None:

@@ -11,6 +11,7 @@ from launcelot.mailstore.interface import SEPARATOR, MailboxStatus, MessageState
 from launcelot.mailstore.query import Uids
 from launcelot.protocols.imap4.commands.fetch import tell_earlier
 from launcelot.protocols.imap4.commands.messages import write_flags
+from launcelot.protocols.imap4.commands.naming import tell_normalized, tell_opened
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed
 from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Resync, Select, Status
 from launcelot.protocols.imap4.grammar.sets import inside, resolve
@@ -45,7 +46,7 @@ async def open_mailbox(session: Session, request: Select, read_only: bool) -> No
         session.inform("The mailbox selected before is closed", b"CLOSED")
     if request.condstore:
         session.enable(Extension.CONDSTORE)
-    view = View(await session.mail.mailbox(request.mailbox), read_only)
+    view = View(await session.mail.mailbox(request.mailbox), read_only, knows_recent=not session.rev2)
     try:
         status = await view.open()
     except BaseException:
@@ -54,13 +55,15 @@ async def open_mailbox(session: Session, request: Select, read_only: bool) -> No
     session.select(view)
     session.tell_flags_of(view)
     session.untagged(b"%d EXISTS" % len(view))
-    session.untagged(b"%d RECENT" % view.told_recent)
-    if status.first_unseen:
+    if not session.rev2:
+        session.untagged(b"%d RECENT" % view.told_recent)
+    if status.first_unseen and not session.rev2:
         unseen = bisect_left(view.uids, status.first_unseen) + 1
         session.inform("First unseen message", b"UNSEEN %d" % unseen)
     session.inform("UIDs are valid", b"UIDVALIDITY %d" % status.uid_validity)
     session.inform("Predicted next UID", b"UIDNEXT %d" % max(status.uid_next, view.largest_uid + 1))
     session.tell_highest(view)
+    await tell_opened(session, request.mailbox)
     session.inform("Kept through renaming", b"MAILBOXID (%b)" % status.id.encode("ascii"))
     if request.resync is not None and request.resync.uid_validity == status.uid_validity:
         await resynchronize(session, request.resync)
@@ -102,6 +105,7 @@ async def create(session: Session, request: Create) -> Reply:
         return no("no mailbox can be made for that use", b"USEATTR")
     use = USES[request.uses[0]] if request.uses else ""
     made = await session.mail.create(acceptable(request.mailbox), use)
+    tell_normalized(session, request.mailbox)
     return ok("CREATE completed", b"MAILBOXID (%b)" % made.id.encode("ascii"))
 
 
@@ -120,6 +124,7 @@ def acceptable(name: str) -> str:
 async def delete(session: Session, request: Named) -> Reply:
     """Delete a mailbox; it is unselected if it was selected here.  RFC 3501 section 6.3.4."""
     await session.mail.delete(request.mailbox)
+    tell_normalized(session, request.mailbox, gone=True)
     if session.selected:
         try:
             await session.view.mailbox.status()
@@ -131,6 +136,8 @@ async def delete(session: Session, request: Named) -> Reply:
 async def rename(session: Session, request: Rename) -> Reply:
     """Rename a mailbox and those below it.  RFC 3501 section 6.3.5."""
     await session.mail.rename(request.mailbox, acceptable(request.to))
+    tell_normalized(session, request.mailbox, now=request.to)
+    tell_normalized(session, request.to)
     return ok("RENAME completed")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 from launcelot.core.errors import Refusal
 from launcelot.protocols.imap4.grammar import responses
@@ -19,8 +20,14 @@ UNKNOWN_CHARSET = no("charset is not supported", b"BADCHARSET (%b)" % b" ".join(
 
 
 async def search(session: Session, request: Search) -> Reply:
-    """Numbers or UIDs of the messages that match, as this session sees the mailbox."""
+    """
+    Numbers or UIDs of the messages that match, as this session sees the mailbox.
+
+    In IMAP4rev2 no RETURN means RETURN (ALL).  RFC 9051 section 6.4.4.
+    """
     view = session.view
+    if session.rev2 and not request.options:
+        request = replace(request, options=(b"ALL",))
     saves = b"SAVE" in request.options
     if request.key is None:
         if saves:

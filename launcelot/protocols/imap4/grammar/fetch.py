@@ -217,8 +217,10 @@ def _read_field(reader: Reader) -> bytes:
 def _read_partial(reader: Reader) -> tuple[int, int | None]:
     if not reader.accept(b"<"):
         return 0, None
-    offset = reader.number()
+    offset = reader.number64()
     reader.expect(b".", "malformed partial")
-    length = reader.nz_number()
+    length = reader.number64()
+    if not length:
+        raise Malformed("number is zero")
     reader.expect(b">", "malformed partial")
     return offset, length

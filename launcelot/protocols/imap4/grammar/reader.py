@@ -214,6 +214,13 @@ class Reader:
             raise Malformed("number is too large")
         return value
 
+    def number64(self) -> int:
+        """``number64``: 0 to 2^63 - 1.  RFC 9051 section 9."""
+        value = int(self.match(_NUMBER, "expected a number")[0])
+        if value > MAX_MODSEQ:
+            raise Malformed("number is too large")
+        return value
+
     def mod_sequence(self) -> int:
         """``mod-sequence-valzer``: 0 to 2^63 - 1.  RFC 7162 section 7."""
         value = int(self.match(_NUMBER, "expected a mod-sequence")[0])

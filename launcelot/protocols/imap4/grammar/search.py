@@ -228,7 +228,7 @@ class KeyReader:
     def size(self, word: bytes) -> Key:
         """``LARGER`` and ``SMALLER``."""
         compare = Compare.ABOVE if word == b"LARGER" else Compare.BELOW
-        return Size(compare, self._reader.number())
+        return Size(compare, self._reader.number64())
 
     def date(self, word: bytes) -> Key:
         """``SINCE`` and its relatives."""
