@@ -21,8 +21,9 @@ from launcelot.app.reloading import merge
 from launcelot.app.site import build_services
 from launcelot.hosting.inherited import Inherited
 from launcelot.testing.site import memory_site
-from tests.app.programs import TWISTD, environment
-from tests.app.strangers import ECHO, StrangerCase
+from tests.app.programs import CHECKOUT, COMMAND, TWISTD, environment
+from tests.app.strangers import ECHO, StrangerCase, write_distribution
+from tests.app.test_daemon import DaemonCase
 
 TABLE = "config_version = 1\n[echo]\n"
 
@@ -395,3 +396,47 @@ class PluginTests(StrangerCase):
             told = "the service 'echo' of launcelot-stranger 1.5 cannot be loaded: ZeroDivisionError: division by zero"
             self.assertEqual(1, (said + errors).count(told), command)
             self.assertNotIn("Traceback", said + errors)
+
+
+class RunningTests(DaemonCase):
+    """A guest in a daemon that runs."""
+
+    HOUSE = "config_version = 1\n" + "".join(f"[{name}]\nenabled = false\n" for name in SERVICES if name != "questions")
+    """The house's services, most of them off."""
+
+    def reload(self, table: str) -> subprocess.CompletedProcess[str]:
+        """Give the daemon another table for the guest."""
+        self.config.write_text(self.HOUSE + table)
+        return self.run_program(*COMMAND, "reload", "--data", str(self.data))
+
+    def test_comes_fails_and_goes(self) -> None:
+        """Taken up by a reload, alone with its bugs, in the status, and gone when its table is."""
+        boom = ("factory = Echo", "1 / len(settings.words); factory = Echo")
+        write_distribution(self.folder, "stranger", ECHO.replace(*boom), "echo", "stranger:SERVICE")
+        self.config = self.folder / "x.toml"
+        self.config.write_text(self.HOUSE)
+        path = f"PYTHONPATH={self.folder}:{CHECKOUT}"
+        questions = ("--questions=tcp:0:interface=127.0.0.1",)
+        _, said = self.running("env", path, *self.twistd("--config", str(self.config), ports=questions))
+        self.assertNotIn("echo", said)
+        table = '[echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+        done = self.reload(table)
+        self.assertIn("new settings for echo; listening on tcp://127.0.0.1:", done.stdout + done.stderr)
+        with self.connect("echo") as right, self.connect("questions") as asking:
+            with self.connect("echo") as wrong, wrong.makefile("rb") as answers:
+                wrong.sendall(b"raise\r\n")
+                self.assertEqual(b"internal error\r\n", answers.read())
+            failed = self.reload(f'{table}words = ""\n')
+            self.assertEqual(SOFTWARE, failed.returncode)
+            self.assertIn("the service 'echo' cannot be built: ZeroDivisionError", failed.stderr)
+            self.assertEqual(1, len(failed.stderr.splitlines()))
+            right.sendall(b"hello\r\n")
+            self.assertEqual(b"again hello\r\n", right.recv(100))
+            asking.sendall(b"What is your quest?")
+            self.assertEqual(b"To seek the Holy Grail.", asking.recv(100))
+            status = self.ask("status")
+            self.assertEqual(1, status["connections"]["echo"])
+            self.assertEqual(1, status["counters"]["echo.errors.internal"])
+            self.assertEqual("none", next(one["tls"] for one in status["listeners"] if one["name"] == "echo"))
+        self.assertIn("no longer on tcp://127.0.0.1:", self.reload("").stdout)
+        self.assertEqual(["questions"], [one["name"] for one in self.ask("status")["listeners"]])

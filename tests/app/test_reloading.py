@@ -72,7 +72,8 @@ class MergeTests(SynchronousTestCase):
     def test_every_setting_is_one_or_the_other(self) -> None:
         """A group of settings that nobody thought of here would silently stay as it was."""
         self.assertEqual(
-            {"daemon", "accounts", "files", "tls", "services", "lines"}, {one.name for one in dataclasses.fields(Configuration)}
+            {"daemon", "accounts", "files", "tls", "services", "guests", "lines"},
+            {one.name for one in dataclasses.fields(Configuration)},
         )
 
     def test_words(self) -> None:
