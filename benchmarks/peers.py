@@ -32,7 +32,7 @@ class Asked(asyncio.Protocol):
 
 async def questions() -> None:
     """Serve questions for ever."""
-    server = await asyncio.get_running_loop().create_server(Asked, "127.0.0.1", 0, backlog=511)
+    server = await asyncio.get_running_loop().create_server(Asked, "127.0.0.1", 0, backlog=4_096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -2,7 +2,7 @@
 Questions, against a bare ``asyncio.Protocol`` with and without uvloop.
 
 One in flight on 1, 20 and 200 connections; sixteen in each write on 20 connections; dialogs of 20 clients that connect, ask ten
-and close; and ten thousand connections that are opened, answered once and kept.
+and close; and ten thousand connections that are opened at once or in turn, answered once and kept.
 
 The generator is one Python process with epoll for all subjects; it takes a core of its own, so questions per second are
 bounded by it and CPU per question is the figure to compare.
@@ -31,7 +31,7 @@ BETTER_CROWD = {"s in all": "less", "us CPU/connection": "less", "KiB/connection
 PIPELINED = 16
 IN_A_DIALOG = 10
 CROWD = 10_000
-CONNECTING = 200
+IN_TURN = 200
 """Connections of a crowd that are on their way at once, fewer than any subject's backlog."""
 SHARE = 500
 """Connections of a crowd from one source address: the demo allows 1,000."""
@@ -120,7 +120,7 @@ def call(selector: selectors.BaseSelector, port: int) -> None:
     selector.register(one, selectors.EVENT_READ, IN_A_DIALOG)
 
 
-def crowd(port: int, server: Server, connections: int = CROWD) -> Figures:
+def crowd(port: int, server: Server, connecting: int, connections: int = CROWD) -> Figures:
     """
     One round: as many connections as there may be are opened, answered once, and kept until all are.
 
@@ -133,7 +133,7 @@ def crowd(port: int, server: Server, connections: int = CROWD) -> Figures:
     held: deque[socket.socket] = deque()
     answered = 0
     while answered < connections:
-        while len(held) < connections and len(held) - answered < CONNECTING:
+        while len(held) < connections and len(held) - answered < connecting:
             held.append(reach(port, f"127.0.1.{len(held) // SHARE + 1}"))
             selector.register(held[-1], selectors.EVENT_WRITE)
         for key, event in selector.select():
@@ -214,5 +214,13 @@ def tables(rounds: int, seconds: float) -> list[Table]:
             subjects(lambda port, server: talk(port, server, 20, seconds)),
             rounds,
         ),
-        measure("10,000 connections, each answered once", BETTER_CROWD, subjects(crowd), rounds),
+        *(
+            measure(
+                f"10,000 connections, {connecting:,} on their way at once, each answered once",
+                BETTER_CROWD,
+                subjects(lambda port, server, connecting=connecting: crowd(port, server, connecting)),  # type: ignore[misc]
+                rounds,
+            )
+            for connecting in (IN_TURN, CROWD)
+        ),
     ]

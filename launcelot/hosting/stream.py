@@ -479,14 +479,16 @@ class Stream(Source, Protocol):
         transport.unregisterProducer()
         self._choked = False
         self._wake_writer()
-        self._watch("close", self.clock.seconds() + CLOSE_LIMIT)
         self._release()
-        half_close = getattr(transport, "loseWriteConnection", None)
-        if linger and half_close is not None and not self.secure and not self._read_ended:
+        half_close = None if self.secure or self._read_ended else getattr(transport, "loseWriteConnection", None)
+        if linger and half_close is not None:
+            self._watch("close", self.clock.seconds() + CLOSE_LIMIT)
             self._lingering = 1
             half_close()
-        else:
-            transport.loseConnection()
+            return
+        if self.secure or not getattr(transport, "all_sent", False):
+            self._watch("close", self.clock.seconds() + CLOSE_LIMIT)
+        transport.loseConnection()
 
     def abort(self) -> None:
         """Drop the connection now, with a reset where the transport has one."""

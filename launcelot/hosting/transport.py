@@ -121,6 +121,11 @@ class EagerServer(Eager, tcp.Server):
         """What we look like."""
         return f"<{type(self).__name__} #{self.sessionno} from {self.hostname}>"
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether the kernel has everything, so that closing waits for nobody."""
+        return not self._registered and not self._tempDataBuffer
+
     def startReading(self) -> None:
         """Hear of input, unless we do."""
         if not self._heard:
