@@ -49,7 +49,7 @@ def plain_message(
     :raises Invalid: a header text has a control character.
     """
     identifier = message_id if message_id.startswith("<") else f"<{message_id}>"
-    content, encoding, charset = _content(text)
+    content, encoding, charset = encode_text(text)
     author = f"<{sender}>" if sender_name else str(sender)
     pieces = [*_phrase(sender_name), author] if sender_name else [author]
     last = len(recipients) - 1
@@ -118,8 +118,8 @@ def _encoded_word(data: bytes) -> str:
     return f"=?utf-8?b?{binascii.b2a_base64(data, newline=False).decode('ascii')}?="
 
 
-def _content(text: str) -> tuple[bytes, str, str]:
-    """The body, its transfer encoding and its charset."""
+def encode_text(text: str) -> tuple[bytes, str, str]:
+    """A text as a body with CRLF line ends, its transfer encoding and its charset."""
     lines = _LINE_END.split(text)
     if lines[-1]:
         lines.append("")
