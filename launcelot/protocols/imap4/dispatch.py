@@ -77,7 +77,7 @@ async def step(session: Session) -> None:
         command, request = await incoming.read()
     except Malformed as error:
         await refused(session).rest(incoming.open)
-        answer(session, bad(error.text))
+        answer(session, bad(error.text, error.code))
     except Refuse as refuse:
         await refused(session).rest(incoming.open)
         answer(session, refuse.reply)
@@ -94,7 +94,7 @@ async def perform(session: Session, command: Command, request: Any) -> None:
     try:
         reply = await command.run(session, request)
     except Malformed as error:
-        reply = bad(error.text)
+        reply = bad(error.text, error.code)
     except Refusal as refusal:
         reply = reply_for(refusal)
     if session.selected:
@@ -128,6 +128,7 @@ class Incoming:
         self._reader = Reader(line)
         self._reader.utf8 = session.utf8
         self._reader.names_charset = Extension.UTF8 not in session.enabled
+        self._reader.uid_only = session.uid_only
         self.open = announced(line)
         self._size = len(line)
         self._literals = 0

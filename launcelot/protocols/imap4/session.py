@@ -62,6 +62,7 @@ class Extension(Enum):
     QRESYNC = b"QRESYNC"
     METADATA = b"METADATA"
     UTF8 = b"UTF8=ACCEPT"
+    UIDONLY = b"UIDONLY"
     REV2 = b"IMAP4rev2"
 
 
@@ -122,9 +123,9 @@ def no(text: str, code: bytes = b"") -> Reply:
     return Reply(b"NO", text, code)
 
 
-def bad(text: str) -> Reply:
+def bad(text: str, code: bytes = b"") -> Reply:
     """The command was not understood, or does not belong here."""
-    return Reply(b"BAD", text)
+    return Reply(b"BAD", text, code)
 
 
 def reply_for(refusal: Refusal, creatable: bool = False) -> Reply:
@@ -355,6 +356,11 @@ class Session:
         """Whether IMAP4rev2 is spoken in the place of IMAP4rev1.  RFC 9051 appendix A."""
         return Extension.REV2 in self.enabled
 
+    @property
+    def uid_only(self) -> bool:
+        """Whether messages are named by their UIDs alone, both ways.  RFC 9586."""
+        return Extension.UIDONLY in self.enabled
+
     def name_of(self, mailbox: str) -> bytes:
         """A mailbox's name as this client reads it."""
         return responses.mailbox(mailbox, self.utf8)
@@ -450,7 +456,7 @@ class Session:
         """EXPUNGE for each message, or VANISHED for all.  RFC 7162 section 3.2.10.2."""
         uids = sorted(view.gone)
         numbers = view.tell_gone()
-        if self.tells_vanished:
+        if self.tells_vanished or self.uid_only:
             self.untagged(b"VANISHED " + format_set(uids))
         else:
             self.wire.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
@@ -459,8 +465,9 @@ class Session:
         await self.tell_keywords(view, frozenset().union(*[state.flags for state in states]))
         # RFC 9051 section 7.5.2 and RFC 7162 section 3.2.4: what nobody asked for has a UID.
         uid, modseq = self.tells_vanished or self.rev2, self.tells_modseq
+        only = self.uid_only
         rows = [
-            responses.state_row(number, state, view.flags_of(state.flags, state.uid), uid, modseq)
+            responses.state_row(number, state, view.flags_of(state.flags, state.uid), uid and not only, modseq, only)
             for state in states
             if (number := view.number(state.uid))
         ]

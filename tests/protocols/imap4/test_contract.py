@@ -61,6 +61,7 @@ SHOWN_BY = {
     b"PREVIEW": "test_what_would_take_long",
     b"UTF8=ACCEPT": "test_names_both_ways",
     b"MULTISEARCH": "test_example_of_the_standard",
+    b"UIDONLY": "test_no_numbers_in_responses",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

@@ -47,7 +47,7 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     if request.partial is not None:
         uids = request.partial.of(uids)
     items = request.items
-    if request.messages.uid and Attribute.UID not in items:
+    if request.messages.uid and Attribute.UID not in items and not session.uid_only:
         items = (Attribute.UID, *items)
     if request.changed_since is not None and Attribute.MODSEQ not in items:
         items = (*items, Attribute.MODSEQ)
@@ -155,11 +155,13 @@ class Rows:
         ready = [_READY[item] for item in self._items if isinstance(item, Attribute)]
         number = view.number(batch[0].uid) if batch else 0
         rows: list[bytes] = []
+        uid_only = self._session.uid_only
         for message in batch:
             if number == 0 or number > len(view) or view.uids[number - 1] != message.uid:
                 number = view.number(message.uid)
             if number:
-                rows.append(b"* %d FETCH (%b)\r\n" % (number, b" ".join([one(view, message) for one in ready])))
+                head = responses.row_head(number, message.uid, uid_only)
+                rows.append(b"%b%b)\r\n" % (head, b" ".join([one(view, message) for one in ready])))
                 number += 1
         self._put(b"".join(rows))
         return len(rows)
@@ -188,7 +190,7 @@ class Rows:
         view = self._view
         mark = len(self._waiting)
         self._begun = False
-        self._put(b"* %d FETCH (" % number)
+        self._put(responses.row_head(number, message.uid, self._session.uid_only))
         if changed is not None:
             message = replace(message, flags=changed.flags, modseq=changed.modseq)
             if not self._has_flags:

@@ -57,7 +57,7 @@ async def open_mailbox(session: Session, request: Select, read_only: bool) -> No
     session.untagged(b"%d EXISTS" % len(view))
     if not session.rev2:
         session.untagged(b"%d RECENT" % view.told_recent)
-    if status.first_unseen and not session.rev2:
+    if not session.uid_only and status.first_unseen and not session.rev2:
         unseen = bisect_left(view.uids, status.first_unseen) + 1
         session.inform("First unseen message", b"UNSEEN %d" % unseen)
     session.inform("UIDs are valid", b"UIDVALIDITY %d" % status.uid_validity)
@@ -78,7 +78,7 @@ async def resynchronize(session: Session, resync: Resync) -> None:
         known = resolve(resync.known, 0)
         states = [state for state in states if inside(known, state.uid)]
     await session.tell_keywords(session.view, frozenset().union(*{state.flags for state in states}))
-    await write_flags(session, states, uid=True, modseq=True)
+    await write_flags(session, states, uid=not session.uid_only, modseq=True)
 
 
 async def close(session: Session, _request: Nothing) -> Reply:

@@ -48,6 +48,7 @@ async def write_flags(
     uids = view.uids
     place = 0
     rows: list[bytes] = []
+    uid_only = session.uid_only
     no_recent = not view.recent_ranges()
     for state in states:
         number = state.uid
@@ -56,7 +57,7 @@ async def write_flags(
         if place == len(uids) or uids[place] != number:
             continue
         flags = state.flags if no_recent else view.flags_of(state.flags, number)
-        rows.append(responses.state_row(place + 1, state, None if silent else flags, uid, modseq))
+        rows.append(responses.state_row(place + 1, state, None if silent else flags, uid, modseq, uid_only))
         if len(rows) == ROWS:
             session.wire.write(b"".join(rows))
             rows.clear()

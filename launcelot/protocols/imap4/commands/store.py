@@ -33,7 +33,7 @@ async def store(session: Session, request: Store) -> Reply:
     session.own.update((state.uid, state.modseq) for state in states)
     await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
     if not request.silent or session.tells_modseq:
-        uid = request.messages.uid or session.tells_vanished
+        uid = (request.messages.uid or session.tells_vanished) and not session.uid_only
         await write_flags(session, states, uid, session.tells_modseq, request.silent)
     code = modified(view, alone, request.messages.uid)
     if len(states) + len(alone) < len(uids) and not request.messages.uid:

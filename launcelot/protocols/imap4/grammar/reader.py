@@ -46,11 +46,13 @@ class Malformed(Exception):
     What was sent does not follow the grammar.
 
     :param text: one line for people; it quotes nothing the peer sent.
+    :param code: a response code without brackets, or empty.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, code: bytes = b"") -> None:
         super().__init__(text)
         self.text = text
+        self.code = code
 
 
 class WantsLiteral(Exception):
@@ -102,9 +104,10 @@ class Reader:
     :param text: the first line without its CRLF.
     :ivar utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 6855 section 3.
     :ivar names_charset: whether a SEARCH may name a charset.
+    :ivar uid_only: whether no message may be named by its sequence number.  RFC 9586.
     """
 
-    __slots__ = ("_pieces", "_text", "depth", "literals", "names_charset", "position", "utf8")
+    __slots__ = ("_pieces", "_text", "depth", "literals", "names_charset", "position", "uid_only", "utf8")
     refuses_nul: ClassVar[bool] = True
     """Whether a literal with a NUL is an error, as RFC 3501 section 9 ``CHAR8`` says."""
     checks_utf8: ClassVar[bool] = True
@@ -118,6 +121,7 @@ class Reader:
         self.depth = 0
         self.utf8 = False
         self.names_charset = True
+        self.uid_only = False
 
     def add(self, literal: bytes, line: bytes) -> None:
         """Take the next literal and the line behind it."""
@@ -133,6 +137,7 @@ class Reader:
         other.depth = self.depth
         other.utf8 = self.utf8
         other.names_charset = self.names_charset
+        other.uid_only = self.uid_only
         return other
 
     # -- small steps -----------------------------------------------------------------------------------------------
@@ -192,6 +197,15 @@ class Reader:
             raise Malformed(text)
         self.position = found.end()
         return found
+
+    def refuse_numbers(self) -> None:
+        """
+        Sequence numbers come next.
+
+        :raises Malformed: the client has said that it uses none.  RFC 9586 section 3.
+        """
+        if self.uid_only:
+            raise Malformed("sequence numbers are not used after ENABLE UIDONLY", b"UIDREQUIRED")
 
     # -- words -----------------------------------------------------------------------------------------------------
 

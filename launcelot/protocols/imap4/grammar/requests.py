@@ -283,6 +283,7 @@ def _read_resync(reader: Reader) -> Resync:
         known = _read_known(reader)
         rest = reader.accept(b" ")
     if rest:
+        reader.refuse_numbers()
         reader.expect(b"(", "expected a list")
         numbers = _read_known(reader)
         reader.space()
@@ -370,6 +371,8 @@ def read_status_items(reader: Reader) -> tuple[bytes, ...]:
 
 def read_messages(reader: Reader, uid: bool) -> Messages:
     """``sequence-set``, or ``$`` of RFC 5182."""
+    if not uid:
+        reader.refuse_numbers()
     reader.space()
     if reader.accept(b"$"):
         return Messages(uid, (), saved=True)
@@ -469,6 +472,8 @@ def read_return(reader: Reader) -> tuple[tuple[bytes, ...], Partial | None]:
 
 def read_search(reader: Reader, uid: bool = False) -> Search:
     """``search``, with RETURN and CHARSET."""
+    if not uid:
+        reader.refuse_numbers()
     reader.space()
     options, partial = read_return(reader)
     charset = CHARSETS[1]

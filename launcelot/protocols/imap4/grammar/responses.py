@@ -74,18 +74,27 @@ def in_order(names: Collection[str]) -> list[str]:
     return [*found, "\\*"] if "\\*" in names else found
 
 
-def state_row(number: int, state: MessageState, seen: frozenset[str] | None, uid: bool, modseq: bool) -> bytes:
+def row_head(number: int, uid: int, uid_only: bool) -> bytes:
+    """How the response about a message begins; by UID once the client wants no numbers.  RFC 9586 section 3."""
+    return b"* %d UIDFETCH (" % uid if uid_only else b"* %d FETCH (" % number
+
+
+def state_row(
+    number: int, state: MessageState, seen: frozenset[str] | None, uid: bool, modseq: bool, uid_only: bool = False
+) -> bytes:
     """
     A FETCH response with what changes of a message.
 
     :param seen: its flags as the client sees them; None to leave them out.
     :param uid: whether its UID is told.
     :param modseq: whether its MODSEQ is told.  RFC 7162 section 3.1.4.2.
+    :param uid_only: whether it is named by its UID.
     """
     head = b"UID %d " % state.uid if uid else b""
     middle = b"" if seen is None else b"FLAGS %b" % flags(seen)
     tail = b"MODSEQ (%d)" % state.modseq if modseq else b""
-    return b"* %d FETCH (%b%b%b%b)\r\n" % (number, head, middle, b" " if middle and tail else b"", tail)
+    gap = b" " if middle and tail else b""
+    return b"%b%b%b%b%b)\r\n" % (row_head(number, state.uid, uid_only), head, middle, gap, tail)
 
 
 def flag_list(names: Iterable[str]) -> bytes:

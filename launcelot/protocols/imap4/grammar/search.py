@@ -187,6 +187,7 @@ class KeyReader:
             reader.expect(b"$", "expected a search key")
             return Saved()
         if first == b"*" or first.isdigit():
+            reader.refuse_numbers()
             self.numbers = True
             return Numbers(read_set(reader))
         word = reader.word()

@@ -78,6 +78,8 @@ def _read_criterion(reader: Reader) -> Criterion:
 
 def _read_keys(reader: Reader, uid: bool, options: tuple[bytes, ...]) -> Search:
     """``search-criteria``: the charset must be named."""
+    if not uid:
+        reader.refuse_numbers()
     reader.space()
     charset = reader.astring().upper()
     reader.space()
