@@ -29,6 +29,7 @@ class Part:
 
     :ivar number: from 0.
     :ivar of: how many processes serve together.
+    :ivar run: names this run of all of them; empty for one process.
     :ivar numbers: limits that are shared; None where there is nobody to share them with.
     :ivar failures: log-ins that failed, anywhere.
     :ivar wrote: told of every change to mail that is on disk.
@@ -36,6 +37,7 @@ class Part:
 
     number: int = 0
     of: int = 1
+    run: bytes = b""
     numbers: SharedNumbers | None = None
     failures: FailureWindow | None = None
     wrote: Callable[[AccountId, Sequence[int]], None] = nobody

@@ -28,6 +28,7 @@ from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
+from launcelot.filestore.ledger import Ledger
 from launcelot.hosting.descriptors import limit
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
@@ -175,9 +176,10 @@ def descriptor_mark(descriptors: int) -> int:
     return descriptors - PER_ACCOUNT * mail_files(descriptors) - descriptors // 16 - 32
 
 
-def build_files(configuration: Configuration, disk: Workers) -> DiskFileStore:
+def build_files(configuration: Configuration, disk: Workers, part: Part = WHOLE) -> DiskFileStore:
     """The file store alone."""
-    return DiskFileStore(configuration.data / "files", disk, time.time, fresh_id, configuration.files.max_file_size)
+    folder, largest = configuration.data / "files", configuration.files.max_file_size
+    return DiskFileStore(folder, disk, time.time, fresh_id, largest, ledger=Ledger(part.run) if part.run else None)
 
 
 async def forget_account(configuration: Configuration, account: AccountId) -> None:
@@ -220,7 +222,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     staging = Staging(configuration.data / "staging", disk)
     accounts = build_accounts(configuration, make, writer, readers)
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
-    files = build_files(configuration, disk)
+    files = build_files(configuration, disk, part)
     delivery = MailboxDelivery(mail, accounts, staging)
 
     def spool(name: str) -> SqliteSpool:

@@ -197,6 +197,7 @@ class Worker:
         part = Part(
             orders.number,
             orders.of,
+            orders.key,
             numbers_in(NUMBERS, orders.of, orders.number, orders.key),
             SharedFailures(FAILURES, FAILURE_WINDOW, self._tell_login),
             lambda account, mailboxes: self._daemon.wrote(account, mailboxes) if self._daemon else None,

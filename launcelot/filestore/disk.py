@@ -24,9 +24,10 @@ from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
 from launcelot.filestore.interface import Entry, Path, Withdrawn, always
+from launcelot.filestore.ledger import Ledger
 from launcelot.filestore.limits import BATCH, PIECE
 from launcelot.filestore.paths import decode
-from launcelot.filestore.place import Begun, Place, kept_name, refusing
+from launcelot.filestore.place import KEPT, Begun, Place, kept_name, refusing
 from launcelot.workers.interface import Workers
 
 T = TypeVar("T")
@@ -226,15 +227,19 @@ class DiskTree:
         return self.place.room.stored
 
     async def measure(self) -> None:
-        """Count what is stored, once."""
-        if not self.place.measured:
+        """Count what is stored, once; where other processes store, too, have their count each time."""
+        if not self.place.measured or self.place.ledger is not None:
             await self.run(self.place.measure, self._measured)
 
     def _measured(self, kept: dict[str, int]) -> None:
-        if not self.place.measured:
+        reserved = self.place.room.reserved
+        if self.place.ledger is not None:
+            for name in [name for name in reserved if name.startswith(decode(KEPT))]:
+                del reserved[name]
+        if not self.place.measured or self.place.ledger is not None:
             self.place.measured = True
             for name, octets in kept.items():
-                self.place.room.reserved.setdefault(name, octets)
+                reserved.setdefault(name, octets)
 
     async def available(self) -> int | None:
         """Octets that fit, by quota and by disk."""
@@ -325,12 +330,13 @@ class DiskFileStore:
     """
     The trees of all accounts below one folder.
 
-    :param folder: made with mode 0700 at first use; one daemon at a time.
+    :param folder: made with mode 0700 at first use; one daemon at a time, in one process unless there is a ledger.
     :param workers: where blocking work runs; closed by whoever made them.
     :param now: wall-clock seconds since 1970.
     :param ids: fresh names for uploads, of letters and digits.
     :param largest: octets of the largest file; 0 for no limit.
     :param opener: how paths are opened; None takes the best there is.
+    :param ledger: where several processes have stores on the folder.
     """
 
     def __init__(
@@ -341,7 +347,9 @@ class DiskFileStore:
         ids: Callable[[], str],
         largest: int = 0,
         opener: Opener | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        self._ledger = ledger
         self.folder = folder
         self.workers = workers
         self.now = now
@@ -360,7 +368,7 @@ class DiskFileStore:
 
     def _make_place(self, account: AccountId) -> Place:
         with refusing():
-            place = Place(self._open_root(), account.encode("ascii"), self._opener)
+            place = Place(self._open_root(), account.encode("ascii"), self._opener, ledger=self._ledger)
             place.make()
             return place
 

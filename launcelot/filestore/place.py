@@ -9,6 +9,7 @@ store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -22,6 +23,7 @@ from twisted.logger import Logger
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge, TryLater
 from launcelot.filestore.beneath import Descriptor, Opener
 from launcelot.filestore.interface import Entry, Path, Withdrawn
+from launcelot.filestore.ledger import Ledger
 from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room, StorageFull
 from launcelot.filestore.paths import decode, encode, unique_name
 
@@ -29,6 +31,8 @@ FILES = b"files"
 UPLOADS = b".uploads"
 NEW = b".new"
 KEPT = b"kept."
+STORED = b".stored"
+"""The :class:`~launcelot.filestore.ledger.Ledger`'s file."""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
 PATH = os.O_PATH
@@ -114,6 +118,12 @@ def kept_name(path: Path) -> bytes:
     return KEPT + hashlib.sha256(b"/".join(octets_of(path))).hexdigest().encode("ascii")
 
 
+def held(staged: Descriptor) -> Descriptor:
+    """Show other processes that it is being received, for as long as it is open."""
+    fcntl.flock(staged.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return staged
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write everything."""
     view = memoryview(data)
@@ -145,8 +155,9 @@ class Place:
     One account on disk.
 
     :ivar root: the store's folder.
-    :ivar room: ``stored`` is changed in worker threads under ``lock``, the rest only in the reactor thread.
+    :ivar room: ``stored`` is changed in worker threads in :meth:`Place.counted`, the rest only in the reactor thread.
     :ivar active: ids of uploads under way; reactor thread only.
+    :ivar ledger: where several processes serve the account.
     """
 
     root: Descriptor
@@ -156,6 +167,7 @@ class Place:
     room: Room = field(default_factory=Room)
     measured: bool = False
     active: set[str] = field(default_factory=set)
+    ledger: Ledger | None = None
 
     # -- descriptors ---------------------------------------------------------------------------------------------
 
@@ -242,12 +254,39 @@ class Place:
 
     def measure(self) -> dict[str, int]:
         """Count what is stored, and what abandoned uploads left: octets by name."""
-        with refusing(), self.lock:
-            self.room.stored = sum(self._sizes(self.descriptor((), FOLDER)))
-            uploads = self.descriptor((), FOLDER, part=UPLOADS)
-            with os.scandir(uploads.number) as entries:
-                found = ((one.name, looked_at(one)) for one in entries if one.name.startswith(decode(KEPT)))
-                return {name: known.st_size for name, known in found if known is not None}
+        with refusing(), self.counted():
+            if self.ledger is None:
+                self.room.stored = self._count()
+            return {name: octets for name, octets in self._staged().items() if name.startswith(decode(KEPT))}
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Change the tree, alone in all processes, with ``room.stored`` as it is; what is made of it is kept."""
+        with self.lock:
+            if self.ledger is None:
+                yield
+                return
+            path = (self.account, STORED)
+            file = Descriptor(self.opener.open(self.root.number, path, os.O_RDWR | os.O_CREAT, 0o600))
+            try:
+                with self.ledger.held(file.number, self._count) as balance:
+                    self.room.stored = balance.stored
+                    try:
+                        yield
+                    finally:
+                        balance.stored = self.room.stored
+            finally:
+                file.close()
+
+    def _count(self) -> int:
+        return sum(self._sizes(self.descriptor((), FOLDER)))
+
+    def _staged(self) -> dict[str, int]:
+        """What is being received, here or elsewhere, and what is kept of abandoned uploads: octets by name."""
+        uploads = self.descriptor((), FOLDER, part=UPLOADS)
+        with os.scandir(uploads.number) as entries:
+            found = ((one.name, looked_at(one)) for one in entries)
+            return {name: known.st_size for name, known in found if known is not None}
 
     def _sizes(self, top: Descriptor) -> Iterator[int]:
         waiting = [top]
@@ -301,11 +340,12 @@ class Place:
             return Begun(self._create(uploads, staged), path[-1], source, keeps, size)
 
     def _create(self, uploads: Descriptor, name: bytes) -> Descriptor:
-        return Descriptor(self.opener.open(uploads.number, (name,), os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        return held(Descriptor(self.opener.open(uploads.number, (name,), flags, FILE_MODE)))
 
     def _take_over(self, uploads: Descriptor, path: Path, staged: bytes, offset: int) -> Descriptor:
         os.rename(kept_name(path), staged, src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
-        opened = Descriptor(self.opener.open(uploads.number, (staged,), os.O_RDWR))
+        opened = held(Descriptor(self.opener.open(uploads.number, (staged,), os.O_RDWR)))
         os.ftruncate(opened.number, offset)
         os.lseek(opened.number, 0, os.SEEK_END)
         return opened
@@ -349,7 +389,7 @@ class Place:
             if not wanted():
                 raise Withdrawn
             parent, name = self.parent(path)
-            with self.lock:
+            with self.counted():
                 name, found = self._replace(staged, upload, parent, name, unique, quota, others)
             os.fsync(parent.number)
             return entry_of(decode(name), found)
@@ -367,6 +407,9 @@ class Place:
             replaced = target.st_size
             os.fchmod(staged.number, target.st_mode & MODE_MASK)
         grows = os.fstat(staged.number).st_size - replaced
+        if self.ledger is not None:
+            own = upload + decode(NEW)
+            others = sum(octets for one, octets in self._staged().items() if one != own)
         if quota and grows > 0 and self.room.stored + others + grows > quota:
             raise OverQuota
         uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
@@ -405,9 +448,27 @@ class Place:
             with os.scandir(uploads.number) as entries:
                 for one in entries:
                     found = looked_at(one) if one.name not in spared else None
-                    if found is not None and found.st_mtime < older_than and unlinked(uploads, one.name):
+                    if found is None or found.st_mtime >= older_than or self._is_held(uploads, one.name):
+                        continue
+                    if unlinked(uploads, one.name):
                         gone.append(one.name)
             return gone
+
+    def _is_held(self, uploads: Descriptor, name: str) -> bool:
+        """Whether another process is receiving it."""
+        try:
+            staged = Descriptor(self.opener.open(uploads.number, (os.fsencode(name),), os.O_RDONLY | os.O_NONBLOCK))
+        except OSError:
+            # Gone, or nothing that anybody receives.
+            return False
+        try:
+            fcntl.flock(staged.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            staged.close()
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -437,7 +498,7 @@ class Place:
 
     def remove(self, path: Path) -> None:
         """Remove a file; a symbolic link that somebody planted goes, too, and never what it points to."""
-        with refusing(), self.lock:
+        with refusing(), self.counted():
             parent, name = self.parent(path, PATH)
             found = self.found(parent, name)
             if found is None:
@@ -450,7 +511,7 @@ class Place:
 
     def rename(self, path: Path, to: Path) -> None:
         """Move a file or folder."""
-        with refusing(), self.lock:
+        with refusing(), self.counted():
             if not path or not to:
                 raise NotPermitted("this is the root folder")
             old, name = self.parent(path)

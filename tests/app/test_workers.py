@@ -90,11 +90,17 @@ class WorkersCase(ProgramCase):
         """Close all connections."""
         for peer in self.peers:
             peer.close()
+        self.peers.clear()
+
+    def logged(self, *command: str) -> subprocess.Popen[str]:
+        """Start a daemon that writes its log into a file."""
+        with open(self.folder / "log", "a", encoding="utf-8") as file:
+            return self.start(*command, stderr=file)
 
     def demo(self, workers: int = 2) -> subprocess.Popen[str]:
         """A demo that serves."""
         command = ("demo", "--ports", "free", "--json", "--workers", str(workers), "--data", str(self.data))
-        process = self.start(*COMMAND, *command, stderr=open(self.folder / "log", "a"))  # noqa: SIM115
+        process = self.logged(*COMMAND, *command)
         told = json.loads((process.stdout.readline() if process.stdout else "") or "null")
         if told is None:
             raise AssertionError(f"it did not start: {self.log}")
@@ -104,7 +110,7 @@ class WorkersCase(ProgramCase):
     def run_daemon(self, *tables: str, workers: int = 2, patience: float = 30.0) -> subprocess.Popen[str]:
         """``launcelot run`` with the questions service and SMTP's absence, from a configuration file."""
         self.configure(*tables, workers=workers, patience=patience)
-        process = self.start(*self.daemon(), stderr=open(self.folder / "log", "a"))  # noqa: SIM115
+        process = self.logged(*self.daemon())
         for line in process.stdout or ():
             if line.startswith("  data "):
                 break
@@ -162,6 +168,7 @@ class WorkersCase(ProgramCase):
         limit = time.monotonic() + LIMIT
         number = None
         while time.monotonic() < limit:
+            threading.Event().wait(0.01)
             for one in self.status["workers"]:
                 if one["pid"] == pid:
                     number = one["number"]
@@ -179,6 +186,7 @@ class WorkersCase(ProgramCase):
 
     def stopped(self, process: subprocess.Popen[str], pids: list[int]) -> None:
         """It ends in order, and nobody of it is left."""
+        self.hang_up()
         process.send_signal(signal.SIGTERM)
         self.assertEqual(0, process.wait(LIMIT), self.log)
         self.assertEqual([], [pid for pid in pids if is_alive(pid)])
@@ -326,14 +334,14 @@ class KillTests(WorkersCase):
         return found
 
     def test_workers_end_when_the_master_is_killed(self) -> None:
-        """One that is stuck, too; until then nobody else can have the folder."""
+        """Soon; then the folder can be had again."""
         process = self.demo()
         pids = self.pids
         process.kill()
         process.wait()
         limit = time.monotonic() + LIMIT
         while any(map(is_alive, pids)) and time.monotonic() < limit:
-            threading.Event().wait(0.02)
+            threading.Event().wait(0.01)
         self.assertEqual([], [pid for pid in pids if is_alive(pid)])
         again = self.demo()
         self.stopped(again, self.pids)
@@ -530,6 +538,7 @@ class TwistdTests(WorkersCase):
                     asking.sendto(NAME, ("127.0.0.1", self.ports["questions-udp"]))
         # The one answer that this source has for now was another worker's.
         self.wait_for_counter("questions-udp.limited", 2)
+        self.hang_up()
         for pid in (*pids, process.pid, *pids):
             os.kill(pid, signal.SIGTERM)
         output, errors = process.communicate(timeout=LIMIT)

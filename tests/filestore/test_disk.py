@@ -210,6 +210,7 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
         """What a killed process was receiving is never seen or continued, and goes when it is old."""
         upload = self.get(self.tree.upload(("f",)))
         self.get(upload.write(b"x" * 300_000))
+        del upload  # and with it its descriptor, as when a process dies
         store = self.reopened()
         tree = self.get(store.tree(ANN))
         self.assertEqual(self.names((), tree), [])
