@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PLUGINS = ("launcelot", "launcelot-questions", "launcelot-smtp", "launcelot-imap", "launcelot-pop3", "launcelot-ftp")
+PLUGINS = tuple(f"launcelot{which}" for which in ("", "-questions", "-smtp", "-imap", "-pop3", "-ftp", "-book"))
 
 
 def output(command: list[str], cwd: Path) -> str:

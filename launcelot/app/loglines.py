@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
-from twisted.logger import LogEvent, formatEventAsClassicLogText, formatTime
+from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText, formatTime
+from zope.interface import implementer
 
 
+@implementer(ILogObserver)
 class Lines:
     """
     Writes events to a stream, each whole and at once.

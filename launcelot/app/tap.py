@@ -44,6 +44,8 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
     synopsis = ""
     services: Sequence[str] = ()
     """The services that run; empty for those the configuration enables."""
+    profile = ""
+    """Whose listeners are opened where neither configuration nor options name one."""
 
     optParameters = [
         ["config", "c", None, "configuration file (default: launcelot.toml in the data folder if there is one)"],
@@ -109,7 +111,18 @@ class DaemonOptions(usage.Options, AuthOptionMixin):
             configuration = configuration.only(self.services)
         if self["workers"]:
             configuration = configuration.with_workers(self["workers"])
-        return activated(configuration.listening(self.endpoints), self.sockets)
+        return activated(configuration.listening(self.endpoints or self.usual(configuration)), self.sockets)
+
+    def usual(self, configuration: Configuration) -> dict[tuple[str, str], list[str]]:
+        """Endpoints on this machine for the listeners of the profile, if nobody has named one."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for name in self.services if self.profile else ():
+            places = entry_of(name).places.values()
+            if not any(getattr(configuration.services[name], place.setting) for place in places):
+                for place in places:
+                    if place.profile == self.profile:
+                        found[name, place.setting] = [f"{place.kind}:{place.default}:interface=127.0.0.1"]
+        return found
 
 
 def in_octets(text: str | bytes) -> bytes:
@@ -117,20 +130,20 @@ def in_octets(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def taker(service: str, place: Place) -> Callable[[DaemonOptions, str], None]:
+def taker(service: str, place: Place, profile: str = "") -> Callable[[DaemonOptions, str], None]:
     """The method of one endpoint option; its docstring is the option's help."""
 
     def opt(self: DaemonOptions, endpoint: str) -> None:
         self.take(service, place.setting, endpoint)
 
-    usual = f"127.0.0.1 port {place.default}" if place.usual else "none"
+    usual = f"127.0.0.1 port {place.default}" if place.usual or place.profile == profile != "" else "none"
     opt.__doc__ = (
         f"endpoint to listen on, may be repeated (default: {usual}; the standard port is {place.standard})"
     )
     return opt
 
 
-def options_for(tapname: str, services: Sequence[str]) -> type[DaemonOptions]:
+def options_for(tapname: str, services: Sequence[str], profile: str = "") -> type[DaemonOptions]:
     """
     The options class of one maker, with an option for each of its services' endpoints.
 
@@ -141,12 +154,13 @@ def options_for(tapname: str, services: Sequence[str]) -> type[DaemonOptions]:
     members: dict[str, Any] = {
         "__doc__": f"Options of {tapname}.",
         "services": tuple(services),
+        "profile": profile,
         "synopsis": "[--config FILE] [--data DIR] [endpoints]",
         "longdesc": f"{titles}.\n\n{LONG}",
     }
     for name, entry in entries.items():
         for place, where in entry.places.items():
-            members[f"opt_{place.replace('-', '_')}"] = taker(name, where)
+            members[f"opt_{place.replace('-', '_')}"] = taker(name, where, profile)
     return type("Options", (DaemonOptions,), members)
 
 
@@ -156,16 +170,18 @@ class Maker:
     What ``twisted.application.service.ServiceMaker`` looks for behind a plugin's name.
 
     :ivar services: the services that run; empty for all.
+    :ivar profile: whose listeners are opened if nobody names one.
     """
 
     tapname: str
     services: tuple[str, ...] = ()
+    profile: str = ""
 
     @property
     def Options(self) -> type[DaemonOptions]:
         """The options class; where a guest cannot be used the program ends with one line."""
         try:
-            return options_for(self.tapname, self.services)
+            return options_for(self.tapname, self.services, self.profile)
         except BadGuest as bad:
             say(bad.text)
             raise SystemExit(CONFIGURATION) from bad
@@ -184,3 +200,4 @@ smtp = Maker("launcelot-smtp", ("smtp",))
 imap = Maker("launcelot-imap", ("imap",))
 pop3 = Maker("launcelot-pop3", ("pop3",))
 ftp = Maker("launcelot-ftp", ("ftp",))
+book = Maker("launcelot-book", ("book",), profile="book")

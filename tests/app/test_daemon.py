@@ -14,6 +14,7 @@ from typing import Any
 
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.errors import UNAVAILABLE
+from launcelot.app.tap import DaemonOptions, book
 from tests.app.programs import COMMAND, LIMIT, TWISTD, ProgramCase
 
 FREE = [
@@ -346,6 +347,13 @@ class AdminTests(DaemonCase):
             return answers.read().count(b"+OK") == 4
 
 
+def configured(options: DaemonOptions) -> list[str]:
+    """Every endpoint of the book's machines."""
+    configuration = options.configuration
+    settings = configuration.services["book"] if configuration else None
+    return [one for place in SERVICES["book"].places.values() for one in getattr(settings, place.setting)]
+
+
 class PluginTests(DaemonCase):
     """What twistd's help says."""
 
@@ -358,6 +366,7 @@ class PluginTests(DaemonCase):
             ("launcelot-imap", ("--imaps=", "2993")),
             ("launcelot-pop3", ("--pop3s=", "2995")),
             ("launcelot-ftp", ("--ftps=", "2121")),
+            ("launcelot-book", ("--book-upper=", "127.0.0.1 port 1064")),
         ):
             done = self.run_program(*TWISTD, plugin, "--help")
             self.assertEqual(0, done.returncode, done.stderr)
@@ -365,11 +374,23 @@ class PluginTests(DaemonCase):
             for word in ("--config=", "--data=", "--auth=", *words):
                 self.assertIn(word, done.stdout, plugin)
 
+    def test_the_book_without_options(self) -> None:
+        """Listens where the book has its machines, all on this machine; whoever names an endpoint gets that one only."""
+        options = book.Options()
+        options.parseOptions(["--data", self.mktemp()])
+        endpoints = configured(options)
+        self.assertIn("tcp:1063:interface=127.0.0.1", endpoints)
+        self.assertIn("udp:1069:interface=127.0.0.1", endpoints)
+        self.assertTrue(all(one.endswith(":interface=127.0.0.1") for one in endpoints))
+        options = book.Options()
+        options.parseOptions(["--data", self.mktemp(), "--book-upper", "tcp:0"])
+        self.assertEqual(configured(options), ["tcp:0"])
+
     def test_listed(self) -> None:
         """All of them, with a description."""
         done = self.run_program(*TWISTD, "--help")
-        for plugin in ("launcelot", "launcelot-questions", "launcelot-smtp", "launcelot-imap", "launcelot-pop3", "launcelot-ftp"):
-            self.assertRegex(done.stdout, rf"(?m)^    {plugin} +[A-Z]")
+        for plugin in ("", "-questions", "-smtp", "-imap", "-pop3", "-ftp", "-book"):
+            self.assertRegex(done.stdout, rf"(?m)^    launcelot{plugin} +[A-Z]")
 
     def test_plugin_file_imports_nothing_heavy(self) -> None:
         """``twistd --help`` of every other project pays for what stands there."""
