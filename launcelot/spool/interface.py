@@ -101,16 +101,21 @@ class Spool(Protocol):
     def under_way(self) -> int:
         """Messages being delivered now or next; those that wait for another attempt are not counted."""
 
-    async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
+    async def accept(self, envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
         """
         Take a message; it is on disk when this returns, and its delivery has been started.
 
         The body is the spool's from the call on, which closes it whatever becomes of the message.  Cancelling gives up
         waiting only: a message that was being written is kept and delivered.
 
+        :param once: remember the envelope's id until :meth:`forget_accepted`; a message that comes again under it is one
+            that is here already, or has been delivered.
         :raises TryLater: the disk is full or fails; nothing was accepted.
         :raises TooLarge: more than the spool can hold of one message, or no recipients at all.
         """
+
+    async def forget_accepted(self, ids: Sequence[SpoolId]) -> None:
+        """Drop ids of messages that will not be handed over again."""
 
     async def start(self) -> None:
         """Take up what an earlier run left, then serve."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.defer import succeed
 from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import TooLarge, TryLater
 from launcelot.spool.courier import CONCURRENCY, Body, Courier, Mail, Pending, forget_nothing
-from launcelot.spool.interface import Accepted, Delivery, Envelope, Forget, Waiting
+from launcelot.spool.interface import Accepted, Delivery, Envelope, Forget, SpoolId, Waiting
 from launcelot.spool.schedule import Schedule
 from launcelot.workers.staging import Buffer, Staged
 
@@ -52,6 +53,7 @@ class MemorySpool:
         self._bodies: dict[int, Staged] = {}
         self._left: dict[int, int] = {}
         self._number = 0
+        self._accepted: set[SpoolId] = set()
         self._closed = False
 
     @property
@@ -59,7 +61,7 @@ class MemorySpool:
         """Messages being delivered now or next."""
         return self._courier.under_way
 
-    async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
+    async def accept(self, envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
         """Take a message; see :meth:`launcelot.spool.interface.Spool.accept`."""
         if self._closed:
             body.close()
@@ -67,6 +69,11 @@ class MemorySpool:
         if not envelope.recipients:
             body.close()
             raise TooLarge("a message has at least one recipient")
+        if once and envelope.id in self._accepted:
+            body.close()
+            return Accepted(envelope.id, succeed(None))
+        if once:
+            self._accepted.add(envelope.id)
         self._number += 1
         mail = Mail(self._number, envelope, self._now(), body.size)
         for index, recipient in enumerate(envelope.recipients):
@@ -75,6 +82,10 @@ class MemorySpool:
         self._left[mail.number] = len(mail.pending)
         self._courier.take(mail)
         return Accepted(envelope.id, mail.delivered)
+
+    async def forget_accepted(self, ids: Sequence[SpoolId]) -> None:
+        """Drop ids of messages that will not be handed over again."""
+        self._accepted.difference_update(ids)
 
     async def start(self) -> None:
         """There is no earlier run."""

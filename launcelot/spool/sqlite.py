@@ -6,6 +6,7 @@ a sync.  Bodies lie in pieces of :data:`CHUNK` octets.  Rows are keyed by the me
 integer, so that no second index has to be written::
 
     messages(number, id, sender, user, received, size)
+    accepted(id)                          of those that may be handed over again
     chunks(key, data)                     key = number * 65536 + piece
     recipients(key, account, address, state, attempts, next_attempt, last_error)
                                           key = number * 65536 + place in the envelope; state 0 waits, 1 is held
@@ -16,7 +17,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -58,7 +59,12 @@ def first_schema(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS = (first_schema,)
+def accepted_once(connection: sqlite3.Connection) -> None:
+    """Ids that may come again."""
+    connection.execute("CREATE TABLE accepted (id TEXT PRIMARY KEY) WITHOUT ROWID")
+
+
+MIGRATIONS = (first_schema, accepted_once)
 """For the :class:`~launcelot.workers.database.Database` that is handed in."""
 
 
@@ -118,7 +124,7 @@ class SqliteSpool:
             after = rows[-1][0]
         self._serving = True
 
-    async def accept(self, envelope: Envelope, body: Staged) -> Accepted:
+    async def accept(self, envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
         """Take a message; see :meth:`launcelot.spool.interface.Spool.accept`."""
         if not self._serving:
             body.close()
@@ -130,25 +136,34 @@ class SqliteSpool:
         self._next_number += 1
         for index, recipient in enumerate(envelope.recipients):
             mail.add(recipient, index)
-        written = self._database.write(lambda connection: write_mail(connection, mail, body))
-        waits: Deferred[None] = Deferred()
+        written = self._database.write(lambda connection: write_mail(connection, mail, body, once))
+        waits: Deferred[bool] = Deferred()
         # The caller may be cancelled when its peer goes; the message then is on disk all the same and must be carried.
         written.addCallbacks(
             self._written, self._not_written, callbackArgs=(mail, body, waits), errbackArgs=(body, waits)
         )
-        await waits
-        return Accepted(envelope.id, mail.delivered)
+        is_new = await waits
+        return Accepted(envelope.id, mail.delivered if is_new else succeed(None))
 
-    def _written(self, _result: None, mail: Mail, body: Staged, waits: Deferred[None]) -> None:
-        self._courier.take(mail, body)
-        waits.callback(None)
+    def _written(self, is_new: bool, mail: Mail, body: Staged, waits: Deferred[bool]) -> None:
+        if is_new:
+            self._courier.take(mail, body)
+        else:
+            body.close()
+        waits.callback(is_new)
 
-    def _not_written(self, failure: Failure, body: Staged, waits: Deferred[None]) -> None:
+    def _not_written(self, failure: Failure, body: Staged, waits: Deferred[bool]) -> None:
         body.close()
         if not failure.check(Refusal):
             self.log.failure("a message could not be written", failure)
             failure = Failure(TryLater())
         waits.errback(failure)
+
+    async def forget_accepted(self, ids: Sequence[SpoolId]) -> None:
+        """Drop ids of messages that will not be handed over again."""
+        await self._database.write(
+            lambda connection: connection.executemany("DELETE FROM accepted WHERE id = ?", [(one,) for one in ids])
+        )
 
     async def waiting(self) -> Sequence[Waiting]:
         """Everything not delivered, oldest first."""
@@ -198,9 +213,11 @@ class SqliteSpool:
 Row = tuple[int, str, str, str, float, int, str, str, int, int, float, str]
 
 
-def write_mail(connection: sqlite3.Connection, mail: Mail, body: Staged) -> None:
-    """Insert one message."""
+def write_mail(connection: sqlite3.Connection, mail: Mail, body: Staged, once: bool = False) -> bool:
+    """Insert one message; False, and nothing, if its id was accepted once before."""
     envelope = mail.envelope
+    if once and not connection.execute("INSERT OR IGNORE INTO accepted VALUES (?)", (envelope.id,)).rowcount:
+        return False
     sender = "" if envelope.sender is None else str(envelope.sender)
     base = mail.number * SPAN
     connection.execute(
@@ -214,6 +231,7 @@ def write_mail(connection: sqlite3.Connection, mail: Mail, body: Staged) -> None
         "INSERT INTO recipients (key, account, address) VALUES (?, ?, ?)",
         [(base + one.index, one.recipient.account, str(one.recipient.address)) for one in mail.pending],
     )
+    return True
 
 
 def delete_rows(connection: sqlite3.Connection, delivered: Sequence[Pending]) -> None:

@@ -87,6 +87,18 @@ class SpoolContract(SynchronousTestCase):
         self.wait(staged.write(data))
         return staged
 
+    def test_a_message_is_accepted_once(self) -> None:
+        """Under an id that may come again, until that is forgotten."""
+        spool = self.make()
+        envelope = Envelope(SpoolId("m1"), None, (ANN,))
+        for forget, expected in ((False, 1), (False, 1), (True, 2)):
+            if forget:
+                self.wait(spool.forget_accepted([SpoolId("m1")]))
+            self.wait(spool.accept(envelope, self.body(), once=True))
+            self.clock.advance(1)
+            self.assertEqual(len(self.recorder.calls), expected)
+        self.assertEqual(self.wait(spool.waiting()), [])
+
     def accept(self, spool: Spool, name: str, *recipients: SpoolRecipient, data: bytes = BODY) -> Accepted:
         """Have a message accepted."""
         envelope = Envelope(SpoolId(name), Address("eve", "example.com"), recipients or (ANN,), "eve")
