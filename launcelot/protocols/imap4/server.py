@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import socket
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -89,6 +90,17 @@ class ImapServer(ServerStream):
     async def turn(self) -> None:
         """Let other connections have their turn."""
         await deferLater(self.clock, 0)
+
+    def every(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Have ``call`` called each time so many seconds have passed, until the function that is returned is called."""
+        pending = self.clock.callLater(seconds, lambda: tick())
+
+        def tick() -> None:
+            nonlocal pending
+            pending = self.clock.callLater(seconds, tick)
+            call()
+
+        return lambda: pending.cancel()
 
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on."""

@@ -175,6 +175,9 @@ class Connection(Wire, Protocol):
     async def turn(self) -> None:
         """Let other connections have their turn."""
 
+    def every(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Have ``call`` called each time so many seconds have passed, until the function that is returned is called."""
+
     def begin_tls(self) -> None:
         """Speak TLS from the next octet on, as the server."""
 

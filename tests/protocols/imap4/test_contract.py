@@ -62,6 +62,7 @@ SHOWN_BY = {
     b"UTF8=ACCEPT": "test_names_both_ways",
     b"MULTISEARCH": "test_example_of_the_standard",
     b"UIDONLY": "test_no_numbers_in_responses",
+    b"INPROGRESS": "test_search_that_takes_long",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

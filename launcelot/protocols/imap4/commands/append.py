@@ -18,6 +18,7 @@ from launcelot.protocols.imap4.commands.store import removed
 from launcelot.protocols.imap4.grammar.appending import Append, Replace
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.receiving import PIECE, refused
 from launcelot.protocols.imap4.session import Reply, Session, bad, no, ok, reply_for
 from launcelot.workers.staging import Buffer, Staged
@@ -91,7 +92,8 @@ async def append(session: Session, request: Append) -> Reply:
     try:
         arrived = await Assembly(session, stages.first, request.mailbox).read(request.message)
         drafts = await stages.drafts(arrived)
-        appended = await add(await session.mail.mailbox(request.mailbox), drafts)
+        with Progress(session):
+            appended = await add(await session.mail.mailbox(request.mailbox), drafts)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:
@@ -152,7 +154,8 @@ async def replace(session: Session, request: Replace) -> Reply:
         if len(arrived) > 1:
             return bad("one message comes in the place of one")
         (draft,) = await stages.drafts(arrived)
-        appended = await view.mailbox.replace(uids[0], draft.body(), request.append.mailbox, draft)
+        with Progress(session):
+            appended = await view.mailbox.replace(uids[0], draft.body(), request.append.mailbox, draft)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:

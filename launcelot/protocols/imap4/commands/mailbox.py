@@ -15,6 +15,7 @@ from launcelot.protocols.imap4.commands.naming import tell_normalized, tell_open
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed
 from launcelot.protocols.imap4.grammar.requests import Create, Named, Nothing, Rename, Resync, Select, Status
 from launcelot.protocols.imap4.grammar.sets import inside, resolve
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok
 from launcelot.protocols.imap4.view import View
 
@@ -123,7 +124,8 @@ def acceptable(name: str) -> str:
 
 async def delete(session: Session, request: Named) -> Reply:
     """Delete a mailbox; it is unselected if it was selected here.  RFC 3501 section 6.3.4."""
-    await session.mail.delete(request.mailbox)
+    with Progress(session):
+        await session.mail.delete(request.mailbox)
     tell_normalized(session, request.mailbox, gone=True)
     if session.selected:
         try:
@@ -135,7 +137,8 @@ async def delete(session: Session, request: Named) -> Reply:
 
 async def rename(session: Session, request: Rename) -> Reply:
     """Rename a mailbox and those below it.  RFC 3501 section 6.3.5."""
-    await session.mail.rename(request.mailbox, acceptable(request.to))
+    with Progress(session):
+        await session.mail.rename(request.mailbox, acceptable(request.to))
     tell_normalized(session, request.mailbox, now=request.to)
     tell_normalized(session, request.to)
     return ok("RENAME completed")

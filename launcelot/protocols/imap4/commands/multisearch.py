@@ -22,6 +22,7 @@ from launcelot.protocols.imap4.grammar.requests import Search
 from launcelot.protocols.imap4.grammar.search import Group, Key, Numbers, UidRanges, resolve
 from launcelot.protocols.imap4.grammar.sets import STAR, Range
 from launcelot.protocols.imap4.grammar.sets import resolve as resolved
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, bad, ok
 
 
@@ -34,14 +35,17 @@ async def multisearch(session: Session, request: MultiSearch) -> Reply:
         return await search(session, asked) if b"SAVE" in asked.options else UNKNOWN_CHARSET
     if asked.modseq:
         session.enable(Extension.CONDSTORE)
-    for info in await places(session, request.sources):
-        try:
-            await search_in(session, info, asked, asked.key)
-        except (Gone, NotFound, NotPermitted):
-            # It has been deleted since it was listed, or is not ours to read (RFC 7377 section 2.2).
-            continue
-        await session.wire.drain()
-        await session.breathe()
+    infos = await places(session, request.sources)
+    with Progress(session, len(infos)) as progress:
+        for info in infos:
+            try:
+                await search_in(session, info, asked, asked.key)
+            except (Gone, NotFound, NotPermitted):
+                # It has been deleted since it was listed, or is not ours to read (RFC 7377 section 2.2).
+                pass
+            await session.wire.drain()
+            await session.breathe()
+            progress.done += 1
     return ok("ESEARCH completed")
 
 

@@ -11,6 +11,7 @@ from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Search
 from launcelot.protocols.imap4.grammar.search import CHARSETS, Key, resolve
 from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok
 
 PIECE = 5_000
@@ -34,7 +35,8 @@ async def search(session: Session, request: Search) -> Reply:
             view.saved = array("I")
         return UNKNOWN_CHARSET
     try:
-        known = await matching(session, request.key)
+        with Progress(session):
+            known = await matching(session, request.key)
     except Refusal:
         if saves:
             view.saved = array("I")

@@ -15,6 +15,7 @@ from launcelot.protocols.imap4.commands.search import (
     matching,
 )
 from launcelot.protocols.imap4.grammar.sort import Sort, Thread
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Reply, Session
 
 
@@ -23,8 +24,9 @@ async def sort(session: Session, request: Sort) -> Reply:
     search = request.search
     if search.key is None:
         return UNKNOWN_CHARSET
-    known = await matching(session, search.key)
-    uids = await session.view.mailbox.sort(known, request.criteria) if known else ()
+    with Progress(session):
+        known = await matching(session, search.key)
+        uids = await session.view.mailbox.sort(known, request.criteria) if known else ()
     highest = await highest_of(session, search, uids) if search.modseq else b""
     await answer(session, search, b"SORT", as_told(session, search, uids), highest)
     return completed(session, search, "SORT completed")
@@ -35,8 +37,9 @@ async def thread(session: Session, request: Thread) -> Reply:
     search = request.search
     if search.key is None:
         return UNKNOWN_CHARSET
-    known = await matching(session, search.key)
-    threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()
+    with Progress(session):
+        known = await matching(session, search.key)
+        threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()
     await tell(session, threads, (lambda uid: uid) if search.uid else session.view.number)
     return completed(session, search, "THREAD completed")
 

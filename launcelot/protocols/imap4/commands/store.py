@@ -9,6 +9,7 @@ from launcelot.mailstore.interface import Copied, MessageState
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
 from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok, reply_for
 from launcelot.protocols.imap4.view import View
 
@@ -29,7 +30,8 @@ async def store(session: Session, request: Store) -> Reply:
     states: Sequence[MessageState] = ()
     alone: Sequence[int] = ()
     if uids:
-        states, alone = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
+        with Progress(session):
+            states, alone = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
     session.own.update((state.uid, state.modseq) for state in states)
     await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
     if not request.silent or session.tells_modseq:
@@ -61,7 +63,8 @@ async def copy(session: Session, request: Copy) -> Reply:
         return EXPUNGED
     await session.present()
     try:
-        copied = await view.mailbox.copy(uids, request.target)
+        with Progress(session):
+            copied = await view.mailbox.copy(uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     return ok("COPY completed", copyuid(copied))
@@ -81,7 +84,8 @@ async def move(session: Session, request: Copy) -> Reply:
     if not request.messages.uid and not view.gone.isdisjoint(uids):
         return EXPUNGED
     try:
-        moved = await view.mailbox.move(uids, request.target)
+        with Progress(session):
+            moved = await view.mailbox.move(uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     code = copyuid(moved)
@@ -107,11 +111,16 @@ def copyuid(copied: Copied) -> bytes:
 
 async def expunge(session: Session, _request: Nothing) -> Reply:
     """Remove messages flagged ``\\Deleted``.  RFC 3501 section 6.4.3."""
-    return await removed(session, "EXPUNGE completed", await session.writable_view.mailbox.expunge())
+    view = session.writable_view
+    with Progress(session):
+        gone = await view.mailbox.expunge()
+    return await removed(session, "EXPUNGE completed", gone)
 
 
 async def uid_expunge(session: Session, request: Messages) -> Reply:
     """Remove messages flagged ``\\Deleted`` among those named.  RFC 4315 section 2.1."""
     view = session.writable_view
     uids = find(view, request)
-    return await removed(session, "EXPUNGE completed", await view.mailbox.expunge(uids) if uids else ())
+    with Progress(session):
+        gone = await view.mailbox.expunge(uids) if uids else ()
+    return await removed(session, "EXPUNGE completed", gone)
