@@ -98,7 +98,7 @@ def vacation_answer(action: Vacation, to: Address, sender: Address, original: Bu
 def _entity(reason: str) -> tuple[list[str], bytes]:
     """The fields and the content of a MIME entity; what is no content field is left out."""
     text = _NEWLINE.sub("\r\n", reason)
-    head, _, content = text.partition("\r\n\r\n")
+    head, _, content = ("", "", text[2:]) if text.startswith("\r\n") else text.partition("\r\n\r\n")
     fields = [found[0] for found in _CONTENT_FIELD.finditer(head)]
     if not fields:
         return ["Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"], content.encode("utf-8", "replace")
