@@ -28,6 +28,7 @@ from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import Rights
 from launcelot.mailstore.scripts import Scripts
+from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
 
@@ -230,6 +231,24 @@ class Usage:
     messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """
+    How a mailbox stands, in the few numbers that tell whether something has happened in it.
+
+    :ivar number: names it among the numbers that :meth:`AccountMail.watch` tells; kept through a rename.
+    """
+
+    number: int
+    id: str
+    name: str
+    uid_validity: int
+    uid_next: int
+    highest_modseq: int
+    messages: int
+    unseen: int
+
+
 class Mailbox(Protocol):
     """One mailbox, for as long as somebody works with it."""
 
@@ -268,6 +287,9 @@ class Mailbox(Protocol):
 
     def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
         """Messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
+
+    def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+        """Some columns of messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """
@@ -397,6 +419,19 @@ class AccountMail(Protocol):
         :raises NotFound: there is none.
         :raises Exists: the new name is taken.
         :raises Invalid: the new name is impossible, or lies below the old one.
+        """
+
+    async def glances(self, numbers: Collection[int] | None = None) -> Sequence[Glance]:
+        """How mailboxes stand, all of them or those with some numbers, by number; what has been deleted is left out."""
+
+    def watch(self, changed: Callable[[Collection[int]], None]) -> Callable[[], None]:
+        """
+        Have ``changed`` called after every commit with the numbers of the mailboxes it touched, by whomever.
+
+        Among them are :data:`launcelot.mailstore.watchers.TREE` when names or subscriptions have changed, and
+        :data:`~launcelot.mailstore.watchers.EVERYTHING` when anything may have.
+
+        :returns: call it to stop.
         """
 
     async def subscriptions(self) -> Sequence[str]:

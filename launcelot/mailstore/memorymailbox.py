@@ -8,7 +8,7 @@ somebody's view of it.  A message's :class:`Body` is shared by its copies.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from heapq import heappop, heappush
@@ -16,13 +16,14 @@ from typing import Protocol
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, threads
-from launcelot.mailstore.dates import seconds_of, whole
+from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate, union
 from launcelot.mailstore.interface import (
     Appended,
     Changes,
     Copied,
     Draft,
+    Glance,
     MailboxInfo,
     MailboxStatus,
     Message,
@@ -32,6 +33,7 @@ from launcelot.mailstore.interface import (
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
+from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
@@ -175,6 +177,19 @@ class Shelf:
             keywords=self.keywords.names,
         )
 
+    def glance(self) -> Glance:
+        """How it stands."""
+        return Glance(
+            number=self.number,
+            id=self.id,
+            name=self.name,
+            uid_validity=self.uid_validity,
+            uid_next=self.uid_next,
+            highest_modseq=self.modseq,
+            messages=len(self.entries),
+            unseen=self.unseen,
+        )
+
     def state(self, entry: Entry) -> MessageState:
         """What changes of a message."""
         return MessageState(entry.uid, entry.modseq, self.keywords.flags(entry.mask))
@@ -293,6 +308,13 @@ class MemoryMailbox:
             batch = [shelf.message(entry) for entry in shelf.present(uids[start : start + BATCH])]
             if batch:
                 yield batch
+
+    async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+        """Some columns of messages in batches."""
+        for start in range(0, len(uids), BATCH):
+            shelf = self._shelf
+            messages = [shelf.message(entry) for entry in shelf.present(uids[start : start + BATCH])]
+            yield Sheet([(one.uid, *[_CELLS[column](one) for column in columns]) for one in messages], _itself)
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
@@ -524,3 +546,21 @@ class Found:
 
 _ABSENT = SEEN
 """What counts for no unseen and no deleted message."""
+
+
+def _itself(flags: frozenset[str]) -> frozenset[str]:
+    return flags
+
+
+_CELLS: Mapping[Column, Callable[[Message], object]] = {
+    Column.MODSEQ: lambda one: one.modseq,
+    Column.FLAGS: lambda one: one.flags,
+    Column.SIZE: lambda one: one.size,
+    Column.ARRIVED: lambda one: seconds_of(one.internal_date),
+    Column.ZONE: lambda one: zone_of(one.internal_date),
+    Column.SAVED: lambda one: seconds_of(one.saved),
+    Column.EMAIL_ID: lambda one: one.email_id,
+    Column.ENVELOPE: lambda one: one.envelope,
+    Column.BODY: lambda one: one.body,
+    Column.BODY_STRUCTURE: lambda one: one.body_structure,
+}

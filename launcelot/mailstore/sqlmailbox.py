@@ -30,7 +30,9 @@ from launcelot.mailstore.interface import (
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import ALL, Rights
+from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
+from launcelot.mailstore.sqlsheets import sheet_of
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.workers.staging import Buffer
@@ -41,8 +43,12 @@ SHORT = 200
 """Rows read in the reactor thread at most; they take about a millisecond."""
 SHORT_COLUMN = 2_000
 """UIDs read in the reactor thread at most; they take about a millisecond."""
-SLICE = 500
+SLICE = 1_000
 """Rows read at a time in a reader thread."""
+LONG_SLICE = 5_000
+"""Rows read at a time in a reader thread when they are short."""
+LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
+"""Columns that are numbers."""
 SHORT_OCTETS = 262_144
 """Octets of a body read in the reactor thread at most."""
 
@@ -124,6 +130,16 @@ class SqliteMailbox:
             batch = await read(lambda connection, wanted=wanted: self._batch(connection, wanted))  # type: ignore[misc]
             if batch:
                 yield batch
+
+    async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+        """Some columns of messages in batches."""
+        read = self._file.read if len(uids) <= SHORT else self._file.read_aside
+        size = LONG_SLICE if LIGHT.issuperset(columns) else SLICE
+        for start in range(0, len(uids), size):
+            wanted = uids[start : start + size]
+            yield await read(
+                lambda connection, wanted=wanted: sheet_of(connection, self._number, wanted, columns)  # type: ignore[misc]
+            )
 
     def _batch(self, connection: Connection, uids: Sequence[int]) -> Sequence[Message]:
         sqlrows.numbers_of(connection, self._number)

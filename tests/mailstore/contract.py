@@ -7,8 +7,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuota
+from launcelot.mailstore.dates import seconds_of, zone_of
 from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, StoreMode
 from launcelot.mailstore.query import Contains, Field
+from launcelot.mailstore.sheets import Column
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 from tests.mailstore.kit import ANN, Contract, all_messages, check_counters, claim, flags_of, message, uids_of
@@ -222,6 +224,36 @@ class MessageContract(Contract):
         self.assertEqual([one.uid for one in found], [uid for uid in range(1, 31) if uid not in (3, 4, 29)])
         self.assertEqual(await all_messages(inbox, []), [])
         self.assertEqual(await all_messages(inbox, [3, 1 << 70]), [])
+
+    @claim
+    async def test_sheets_say_what_messages_say(self) -> None:
+        """Columns of neighbours, of a few far apart and of some that are gone are those of the messages themselves."""
+        inbox = await self.inbox(*(message(str(number)) for number in range(40)))
+        await inbox.store([2, 7], StoreMode.ADD, ["\\Seen", "$Work"])
+        await inbox.store([7, 30], StoreMode.ADD, ["\\Flagged"])
+        await inbox.remove([4, 5])
+        columns = tuple(Column)
+        for uids in ([*range(1, 41)], [7], [1, 40], [2, 3, 4, 5, 6], [1, 3, 5, 7, 30, 99], [4]):
+            told = [
+                (row[0], *[sheet.flags(cell) if column is Column.FLAGS else cell for column, cell in zip(columns, row[1:])])
+                async for sheet in inbox.sheets(uids, columns)
+                for row in sheet.rows
+            ]
+            expected = [
+                (
+                    one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
+                    seconds_of(one.saved), one.email_id, one.envelope, one.body, one.body_structure,
+                )
+                for one in await all_messages(inbox, uids)
+            ]  # fmt: skip
+            self.assertEqual(told, expected)
+
+    @claim
+    async def test_sheets_of_few_among_many(self) -> None:
+        """Two messages at the ends of a large mailbox."""
+        inbox = await self.inbox(*(message(str(number)) for number in range(150)))
+        sheets = [sheet async for sheet in inbox.sheets([1, 150], [Column.SIZE])]
+        self.assertEqual([row[0] for sheet in sheets for row in sheet.rows], [1, 150])
 
     @claim
     async def test_store_changes_flags_and_only_raises_modseq_where_something_changed(self) -> None:

@@ -1,7 +1,7 @@
 """
 FETCH.  RFC 3501 sections 6.4.5 and 7.4.2.
 
-What is ready-made comes from the store as octets and is joined into large writes; bodies are read in pieces and sent
+What is ready-made is :mod:`launcelot.protocols.imap4.commands.listings`'s; bodies are read in pieces and sent
 with flow control, so that memory does not grow with a message or with the number of messages.
 """
 
@@ -15,7 +15,8 @@ from launcelot.mailstore.interface import Changes, Message, MessageState, StoreM
 from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
-from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
+from launcelot.protocols.imap4.commands.listings import is_listing, send_listing
+from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.previews import preview_of
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Binary, Item, Preview, Section
@@ -61,8 +62,8 @@ async def fetch(session: Session, request: Fetch) -> Reply:
         uids = [uid for uid in uids if uid in changed]
     if not uids:
         return ok("FETCH completed")
-    if set(items) <= {Attribute.UID, Attribute.FLAGS, Attribute.MODSEQ} and Attribute.FLAGS in items:
-        found = await fetch_flags(session, uids, Attribute.UID in items, Attribute.MODSEQ in items)
+    if is_listing(items):
+        found = await send_listing(session, items, uids)
     else:
         rows = Rows(session, items)
         found = await rows.send(uids)
@@ -90,22 +91,9 @@ def tell_earlier(session: Session, changes: Changes, asked: Sequence[Range] | No
         session.untagged(b"VANISHED (EARLIER) " + format_set(uids))
 
 
-async def fetch_flags(session: Session, uids: Sequence[int], uid: bool, modseq: bool) -> int:
-    """Flags and nothing else, in one look at the mailbox; how many messages there were."""
-    view = session.view
-    if 4 * len(uids) >= len(view):
-        wanted = set(uids)
-        states = [state for state in await view.mailbox.states() if state.uid in wanted]
-    else:
-        states = list(await view.mailbox.states(uids))
-    await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
-    await write_flags(session, states, uid, modseq)
-    return len(states)
-
-
 class Rows:
     """
-    The FETCH responses of one command.
+    The FETCH responses of one command that asks for octets.
 
     :param items: in the order in which they are sent.
     :ivar unknown: whether a message was passed over because nobody knows how to undo an encoding in it.
@@ -123,7 +111,6 @@ class Rows:
         self._binaries = [item for item in items if isinstance(item, Binary)]
         self.unknown = False
         self._sees = not self._view.read_only and not all(section.peek for section in sections)
-        self._plain = all(isinstance(item, Attribute) for item in items)
         self._needs_table = bool(self._binaries) or any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
         self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items
@@ -139,32 +126,12 @@ class Rows:
             if self._has_flags or seen:
                 used = {message.flags for message in batch}.union(state.flags for state in seen.values())
                 await self._session.tell_keywords(view, frozenset().union(*used))
-            if self._plain:
-                found += self._put_plain(batch)
-            else:
-                for message in batch:
-                    number = view.number(message.uid)
-                    if number and await self._send_row(number, message, seen.get(message.uid)):
-                        found += 1
+            for message in batch:
+                number = view.number(message.uid)
+                if number and await self._send_row(number, message, seen.get(message.uid)):
+                    found += 1
             await self._hand_over()
         return found
-
-    def _put_plain(self, batch: Sequence[Message]) -> int:
-        """Rows without sections, which never wait; how many."""
-        view = self._view
-        ready = [_READY[item] for item in self._items if isinstance(item, Attribute)]
-        number = view.number(batch[0].uid) if batch else 0
-        rows: list[bytes] = []
-        uid_only = self._session.uid_only
-        for message in batch:
-            if number == 0 or number > len(view) or view.uids[number - 1] != message.uid:
-                number = view.number(message.uid)
-            if number:
-                head = responses.row_head(number, message.uid, uid_only)
-                rows.append(b"%b%b)\r\n" % (head, b" ".join([one(view, message) for one in ready])))
-                number += 1
-        self._put(b"".join(rows))
-        return len(rows)
 
     def _decodable(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Those messages of which everything asked for can be decoded; the others are neither sent nor seen."""

@@ -1,0 +1,46 @@
+"""
+Some columns of many messages at once, as plain tuples: what a listing of a whole mailbox is made from.
+
+A :class:`~launcelot.mailstore.interface.Message` for each row costs several times what its octets do; ten thousand rows are
+fetched, as tuples, in a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Column(Enum):
+    """
+    What can be asked of messages.
+
+    ``FLAGS`` is a key that only :attr:`Sheet.flags` understands; ``ARRIVED`` and ``SAVED`` are seconds since 1970, ``ZONE``
+    minutes east of UTC; the other values are those of :class:`~launcelot.mailstore.interface.Message`.
+    """
+
+    MODSEQ = "modseq"
+    FLAGS = "flags"
+    SIZE = "size"
+    ARRIVED = "arrived"
+    ZONE = "zone"
+    SAVED = "saved"
+    EMAIL_ID = "email id"
+    ENVELOPE = "envelope"
+    BODY = "body"
+    BODY_STRUCTURE = "body structure"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """
+    Some messages.
+
+    :ivar rows: ascending by UID: the UID, then the columns in the order in which they were asked for.
+    :ivar flags: the flags behind a value of ``FLAGS``.
+    """
+
+    rows: Sequence[tuple[Any, ...]]
+    flags: Callable[[Any], frozenset[str]]

@@ -1,0 +1,61 @@
+"""Reading :class:`~launcelot.mailstore.sheets.Sheet` from an account's mail file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any
+
+from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sqlrows import fits, keywords_of, listed, mask_of, numbers_of
+
+SPARE = 100
+"""Rows between the first and the last message asked for that are read though nobody wants them."""
+
+
+def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
+    """
+    Some columns of those messages among ``uids`` that are there.
+
+    Nearly always these are neighbours, so they are read as one range; a range full of others is read one by one.
+
+    :param uids: ascending and not empty.
+    :raises Gone: the mailbox has been deleted.
+    """
+    numbers_of(connection, mailbox)
+    names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
+    join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
+    begin = f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
+    most = 2 * len(uids) + SPARE
+    rows: list[tuple[Any, ...]] = connection.execute(
+        f"{begin} AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?", (mailbox, fits(uids[0]), fits(uids[-1]), most)
+    ).fetchall()
+    if len(rows) == most:
+        rows = connection.execute(
+            f"{begin} AND m.uid IN (SELECT value FROM json_each(?)) ORDER BY m.uid", (mailbox, listed(uids))
+        ).fetchall()
+    elif len(rows) != len(uids) or any(row[0] != uid for row, uid in zip(rows, uids, strict=True)):
+        wanted = set(uids)
+        rows = [row for row in rows if row[0] in wanted]
+    keywords = keywords_of(connection, mailbox)
+
+    def flags(key: int | str) -> frozenset[str]:
+        system, _, words = str(key).partition(" ")
+        return keywords.flags(mask_of(int(system), int(words or 0)))
+
+    return Sheet(rows, flags)
+
+
+_EXPRESSIONS: Mapping[Column, str] = {
+    Column.MODSEQ: "m.modseq",
+    # One value for both columns of flags; few messages have keywords.
+    Column.FLAGS: "CASE m.keywords WHEN 0 THEN m.flags ELSE m.flags || ' ' || m.keywords END",
+    Column.SIZE: "m.size",
+    Column.ARRIVED: "m.internal",
+    Column.ZONE: "m.internal_zone",
+    Column.SAVED: "m.saved",
+    Column.EMAIL_ID: "c.email_id",
+    Column.ENVELOPE: "c.envelope",
+    Column.BODY: "c.body",
+    Column.BODY_STRUCTURE: "c.body_structure",
+}

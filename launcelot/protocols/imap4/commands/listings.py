@@ -1,0 +1,131 @@
+"""
+FETCH of what is ready-made, for any number of messages: whole columns are turned into text, then into rows.
+
+No object is made for a message and nothing is looked up twice: a row takes about a microsecond.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.message.dates import MONTHS
+from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Item
+from launcelot.protocols.imap4.session import Session
+from launcelot.protocols.imap4.view import View
+
+Texts = Iterable[Any]
+
+
+def is_listing(items: Sequence[Item]) -> bool:
+    """Whether all items are ready-made in the store."""
+    return all(isinstance(item, Attribute) and item in _ITEMS for item in items)
+
+
+async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[int]) -> int:
+    """
+    A row for each message that is there.
+
+    :param items: of which :func:`is_listing` is true.
+    :param uids: ascending and not empty, all in view.
+    :returns: how many there were.
+    """
+    view = session.view
+    chosen = [_ITEMS[item] for item in items if isinstance(item, Attribute)]
+    columns = [column for _, needed, _ in chosen for column in needed]
+    words = b" ".join([template for template, _, _ in chosen])
+    template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
+    found = 0
+    async for sheet in view.mailbox.sheets(uids, columns):
+        if not sheet.rows:
+            continue
+        given = list(zip(*sheet.rows, strict=True))
+        if Column.FLAGS in columns:
+            used = {sheet.flags(key) for key in set(given[1 + columns.index(Column.FLAGS)])}
+            await session.tell_keywords(view, frozenset().union(*used))
+        texts: list[Texts] = []
+        place = 1
+        for _, needed, made in chosen:
+            if made is not None:
+                texts.append(made(view, sheet, given[0], *given[place : place + len(needed)]))
+            place += len(needed)
+        heads = given[0] if session.uid_only else numbers_of(view, given[0])
+        rows = [template % row for row in zip(heads, *texts, strict=True) if row[0]]
+        session.wire.write(b"".join(rows))
+        found += len(rows)
+        await session.wire.drain()
+        await session.breathe()
+    return found
+
+
+def numbers_of(view: View, uids: Sequence[int]) -> Sequence[int]:
+    """The sequence numbers of some UIDs, 0 for one that is not in view; they are nearly always neighbours."""
+    first = view.number(uids[0])
+    if first and view.uids[first - 1 : first - 1 + len(uids)] == array("I", uids):
+        return range(first, first + len(uids))
+    return [view.number(uid) for uid in uids]
+
+
+def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -> Texts:
+    recent = view.recent_ranges()
+    if any(low <= uids[-1] and high >= uids[0] and not (low <= uids[0] and high >= uids[-1]) for low, high in recent):
+        return [responses.flags(view.flags_of(sheet.flags(key), uid)) for uid, key in zip(uids, keys, strict=True)]
+    # All of them are recent or none is.
+    words = {key: responses.flags(view.flags_of(sheet.flags(key), uids[0])) for key in set(keys)}
+    return [words[key] for key in keys]
+
+
+def _dates(_view: View, _sheet: Sheet, _uids: Sequence[int], seconds: Sequence[int], zones: Sequence[int]) -> Texts:
+    days: dict[int, bytes] = {}
+    ends = {zone: _zone(zone) for zone in set(zones)}
+    texts = []
+    for moment, zone in zip(seconds, zones, strict=True):
+        day, second = divmod(moment + 60 * zone, 86_400)
+        start = days.get(day)
+        if start is None:
+            start = days[day] = _day(day)
+        minute, second = divmod(second, 60)
+        texts.append(b"%b%02d:%02d:%02d%b" % (start, minute // 60, minute % 60, second, ends[zone]))
+    return texts
+
+
+def _day(number: int) -> bytes:
+    day = date.fromordinal(_EPOCH_DAY + number)
+    return f'"{day.day:2d}-{MONTHS[day.month - 1]}-{day.year:04d} '.encode("ascii")
+
+
+def _zone(minutes: int) -> bytes:
+    hours, rest = divmod(abs(minutes), 60)
+    return b' %b%02d%02d"' % (b"-" if minutes < 0 else b"+", hours, rest)
+
+
+def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -> Texts:
+    return values
+
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_ITEMS: Mapping[Attribute, tuple[bytes, tuple[Column, ...], Callable[..., Texts] | None]] = {
+    Attribute.UID: (b"UID %d", (), lambda view, sheet, uids: uids),
+    Attribute.FLAGS: (b"FLAGS %b", (Column.FLAGS,), _flags),
+    Attribute.INTERNALDATE: (b"INTERNALDATE %b", (Column.ARRIVED, Column.ZONE), _dates),
+    Attribute.SIZE: (b"RFC822.SIZE %d", (Column.SIZE,), _as_it_is),
+    Attribute.ENVELOPE: (b"ENVELOPE %b", (Column.ENVELOPE,), _as_it_is),
+    Attribute.BODY: (b"BODY %b", (Column.BODY,), _as_it_is),
+    Attribute.BODYSTRUCTURE: (b"BODYSTRUCTURE %b", (Column.BODY_STRUCTURE,), _as_it_is),
+    Attribute.MODSEQ: (b"MODSEQ (%d)", (Column.MODSEQ,), _as_it_is),
+    Attribute.SAVEDATE: (
+        b"SAVEDATE %b",
+        (Column.SAVED,),
+        lambda view, sheet, uids, seconds: _dates(view, sheet, uids, seconds, [0] * len(seconds)),
+    ),
+    Attribute.THREADID: (b"THREADID NIL", (), None),
+    Attribute.EMAILID: (
+        b"EMAILID (%b)",
+        (Column.EMAIL_ID,),
+        lambda view, sheet, uids, values: [value.encode("ascii") for value in values],
+    ),
+}
