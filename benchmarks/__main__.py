@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 
-from benchmarks import accepting, idle, mailbox, questions
-from benchmarks.frame import report
+from benchmarks import accepting, idle, imap, ladder, mailbox, questions, workers
+from benchmarks.frame import Table, report
 
-MEASURES = {
+MEASURES: dict[str, Callable[..., list[Table]]] = {
     "questions": questions.tables,
+    "ladder": ladder.tables,
     "accepting": accepting.tables,
     "mailbox": mailbox.tables,
     "idle": idle.tables,
+    "imap": imap.tables,
+    "workers": workers.tables,
 }
 
 
@@ -21,10 +26,19 @@ def main() -> None:
     parser.add_argument("measure", choices=[*MEASURES, "all"], help="what to measure")
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each subject (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round (default 3)")
+    parser.add_argument("--messages", type=int, default=10_000, help="imap: messages in the mailbox (default 10000)")
+    parser.add_argument("--only", default="", help="imap: only what has this in its title, such as FETCH")
+    parser.add_argument("--picture", type=Path, help="ladder: draw it into this file, as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    if options.picture and options.measure != "ladder":
+        parser.error("--picture is of the ladder")
     chosen = list(MEASURES) if options.measure == "all" else [options.measure]
-    report([table for name in chosen for table in MEASURES[name](options.rounds, options.seconds)], options.json)
+    more = {"imap": (options.messages, options.only)}
+    tables = [table for name in chosen for table in MEASURES[name](options.rounds, options.seconds, *more.get(name, ()))]
+    if options.picture:
+        ladder.draw(tables, options.picture)
+    report(tables, options.json)
 
 
 if __name__ == "__main__":
