@@ -1,7 +1,8 @@
 """
-``launcelot ask``: questions over TCP, TLS or UDP, one answer a line.
+``launcelot ask``: questions in every framing, over TCP, TLS, UDP or a Unix socket, one answer a line.
 
-All questions are asked at once on one connection; the answers are shown in their order.  What goes wrong is one line on standard
+All questions are asked at once on one connection, or one after the other where each ends with its connection; the answers are
+shown in their order.  What goes wrong is one line on standard
 error, after the answers that came before it, and one of the exit codes in :data:`ENDINGS`.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.python.failure import Failure
 
 from launcelot.app.errors import FAILED, NO_INPUT, OK, TEMPORARY, UNAVAILABLE, USAGE, Ending
@@ -34,16 +35,22 @@ from launcelot.hosting.calling import (
     Untrusted,
     connect,
 )
+from launcelot.hosting.conversation import call
 from launcelot.hosting.gather import Outcome, outcomes
 from launcelot.hosting.inquiry import PATIENCE, connect_datagrams
 from launcelot.hosting.tls import BadCertificate, client_tls
-from launcelot.protocols.questions.client import QuestionsClient, QuestionsClientFactory
+from launcelot.protocols.questions.asking import MANNERS, PLAIN
+from launcelot.protocols.questions.client import QuestionsClient, QuestionsClientFactory, ask_until_close
 from launcelot.protocols.questions.grammar import QUESTION_MARK, NotASentence, sentence
 from launcelot.protocols.questions.udp import QuestionsDatagramClient
 
 T = TypeVar("T")
 
-PORT = 1060
+UNTIL_CLOSE = "until-close"
+
+PORTS: Mapping[str, int] = {"plain": 1060, "netstring": 1070, "json": 1071, UNTIL_CLOSE: 1072}
+"""Where a daemon listens, by framing."""
+
 TLS_PORT = 1068
 TIMEOUT = 10.0
 """Seconds for the connection, and for each answer, over TCP and TLS."""
@@ -61,6 +68,8 @@ class Inquiry:
 
     :ivar ca_file: PEM of the authorities to trust with TLS; None for the system's.
     :ivar timeout: seconds.
+    :ivar framing: one of :data:`PORTS`.
+    :ivar path: of a Unix socket, in place of host and port; empty for none.
     """
 
     questions: Sequence[bytes]
@@ -70,10 +79,14 @@ class Inquiry:
     tls: bool = False
     udp: bool = False
     ca_file: Path | None = None
+    framing: str = "plain"
+    path: str = ""
 
     @property
     def where(self) -> str:
         """Whom, for people."""
+        if self.path:
+            return printable(self.path)
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -103,28 +116,37 @@ def inquiry_of(given: Namespace) -> Inquiry:
 
     :raises Ending: they contradict each other, or what is to be asked is no question.
     """
-    if given.udp and given.tls:
-        raise Ending("ask: there is no TLS over UDP; choose one of --tls and --udp", USAGE)
-    if given.ca_file and not given.tls:
-        raise Ending("ask: --ca-file is of use with --tls only", USAGE)
-    if given.timeout is not None and not 0 < given.timeout <= 86_400:
-        raise Ending("ask: --timeout is more than 0 and at most 86400 seconds", USAGE)
-    if given.port is not None and not 0 < given.port <= 65_535:
-        raise Ending(f"ask: {given.port} is not a port of 1 to 65535", USAGE)
+    for contradicts, why in (
+        (given.udp and given.tls, "there is no TLS over UDP; choose one of --tls and --udp"),
+        (given.udp and given.framing != "plain", "a datagram is its own frame; choose one of --udp and --framing"),
+        (given.tls and given.framing == UNTIL_CLOSE, "TLS cannot close one side only; choose one of --tls and until-close"),
+        (given.unix and (given.udp or given.tls or given.port), "--unix goes without --udp, --tls and --port"),
+        (given.ca_file and not given.tls, "--ca-file is of use with --tls only"),
+        (given.timeout is not None and not 0 < given.timeout <= 86_400, "--timeout is more than 0 and at most 86400 seconds"),
+        (given.port is not None and not 0 < given.port <= 65_535, f"{given.port} is not a port of 1 to 65535"),
+    ):
+        if contradicts:
+            raise Ending(f"ask: {why}", USAGE)
     questions = [os.fsencode(question) for question in given.question]
     for question in questions:
         try:
             sentence(question, QUESTION_MARK)
         except NotASentence:
             raise Ending(f"ask: {shown(question)[:80]!r} is no question: it ends with its only question mark", USAGE) from None
+        try:
+            MANNERS.get(given.framing, PLAIN).asked(question)
+        except NotASentence as fault:
+            raise Ending(f"ask: {fault}", USAGE) from None
     return Inquiry(
         questions,
         given.host,
-        given.port or (TLS_PORT if given.tls else PORT),
+        given.port or (TLS_PORT if given.tls and given.framing == "plain" else PORTS[given.framing]),
         given.timeout or (PATIENCE if given.udp else TIMEOUT),
         given.tls,
         given.udp,
         Path(given.ca_file) if given.ca_file else None,
+        given.framing,
+        given.unix or "",
     )
 
 
@@ -163,22 +185,40 @@ async def ask(reactor: Any, inquiry: Inquiry) -> list[Outcome[bytes]]:
 
 async def ask_stream(reactor: Any, inquiry: Inquiry) -> list[Outcome[bytes]]:
     """
-    Over TCP or TLS; the goodbye is waited for.
+    Over a connection; the goodbye is waited for.
 
     :raises CallError: there is no connection.
     """
-    endpoint: Any = HostnameEndpoint(reactor, inquiry.host, inquiry.port, inquiry.timeout)
-    if inquiry.tls:
-        try:
-            endpoint = wrapClientTLS(client_tls(inquiry.host, inquiry.ca_file), endpoint)
-        except BadCertificate as bad:
-            raise Ending(str(bad), NO_INPUT) from bad
-    client: QuestionsClient = await connect(endpoint, QuestionsClientFactory(reactor, inquiry.timeout))
+    endpoint = endpoint_of(reactor, inquiry)
+    if inquiry.framing == UNTIL_CLOSE:
+        heard: list[Outcome[bytes]] = []
+        for question in inquiry.questions:
+            heard += await outcomes([Deferred.fromCoroutine(call(endpoint, ask_until_close(reactor, question, inquiry.timeout)))])
+        return heard
+    factory = QuestionsClientFactory(reactor, inquiry.timeout, MANNERS[inquiry.framing])
+    client: QuestionsClient = await connect(endpoint, factory)
     gone = client.when_gone()
     found = await outcomes([client.ask(question) for question in inquiry.questions])
     client.close()
     await gone
     return found
+
+
+def endpoint_of(reactor: Any, inquiry: Inquiry) -> Any:
+    """
+    Whom to connect to.
+
+    :raises Ending: the authorities to trust cannot be read.
+    """
+    if inquiry.path:
+        return UNIXClientEndpoint(reactor, inquiry.path, inquiry.timeout)
+    endpoint: Any = HostnameEndpoint(reactor, inquiry.host, inquiry.port, inquiry.timeout)
+    if not inquiry.tls:
+        return endpoint
+    try:
+        return wrapClientTLS(client_tls(inquiry.host, inquiry.ca_file), endpoint)
+    except BadCertificate as bad:
+        raise Ending(str(bad), NO_INPUT) from bad
 
 
 async def ask_datagrams(reactor: Any, inquiry: Inquiry) -> list[Outcome[bytes]]:

@@ -197,11 +197,19 @@ def _add_configuration(commands: Commands[Parser]) -> None:
 
 
 def _add_asking(commands: Commands[Parser]) -> None:
-    ask = commands.add_parser("ask", help="ask Sir Launcelot questions, over TCP, TLS or UDP")
+    ask = commands.add_parser("ask", help="ask Sir Launcelot questions, over TCP, TLS, UDP or a Unix socket")
     _common(ask, "launcelot.app.ask:main", folder=False)
     ask.add_argument("question", metavar="QUESTION", nargs="+", help="such as 'What is your name?'")
     ask.add_argument("--host", default="127.0.0.1", help="whom to ask (default: %(default)s)")
-    ask.add_argument("--port", type=int, help="where (default: 1060, with --tls 1068)")
+    ask.add_argument("--port", type=int, help="where (default: 1060, with --tls 1068, framed 1070, 1071 or 1072)")
+    ask.add_argument("--unix", metavar="PATH", help="ask whoever listens on this Unix socket")
+    ask.add_argument(
+        "--framing",
+        choices=("plain", "netstring", "json", "until-close"),
+        default="plain",
+        help="what stands around questions and answers: nothing, netstrings, JSON behind a length of 32 bits,"
+        " or a connection for each question (default: %(default)s)",
+    )
     ask.add_argument("--tls", action="store_true", help="verify and use the server's certificate")
     ask.add_argument("--ca-file", metavar="FILE", help="PEM of the authorities to trust (default: those of the system)")
     ask.add_argument("--udp", action="store_true", help="ask by datagrams, again after 0.1 seconds, 0.2, 0.4 and so on")

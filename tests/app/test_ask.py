@@ -224,6 +224,11 @@ class ProgramTests(ProgramCase):
             (NAME, "--port", "70000"),
             (NAME, "--port", "0"),
             (NAME, "--colour", "blue"),
+            (NAME, "--framing", "morse"),
+            (NAME, "--framing", "json", "--udp"),
+            (NAME, "--framing", "until-close", "--tls"),
+            (NAME, "--unix", "/tmp/s", "--port", "1060"),
+            (NAME, "--unix", "/tmp/s", "--tls"),
         ):
             status, output, errors = self.asked(*arguments)
             self.assertEqual((status, output), (64, ""), (arguments, errors))
@@ -235,7 +240,7 @@ class ProgramTests(ProgramCase):
         self.assertIn("/no/such/file", errors)
 
     def test_a_demo_by_every_way(self) -> None:
-        """TCP, TLS with its authority, and UDP; an unknown question is answered with exit code 1."""
+        """TCP, TLS with its authority, UDP, every framing; an unknown question is answered with exit code 1."""
         process = self.start(*COMMAND, "demo", "--ports", "free", "--json")
         told = json.loads(process.stdout.readline() if process.stdout else "")
         self.assertEqual(len(told["accounts"]), len(PEOPLE))
@@ -245,6 +250,9 @@ class ProgramTests(ProgramCase):
             ("--port", ports["questions-udp"], "--udp"),
             ("--port", ports["questions-tls"], "--tls", "--ca-file", told["ca_file"]),
             ("--port", ports["questions-tls"], "--tls", "--ca-file", told["ca_file"], "--host", "localhost"),
+            ("--port", ports["questions-netstring"], "--framing", "netstring"),
+            ("--port", ports["questions-json"], "--framing", "json"),
+            ("--port", ports["questions-until-close"], "--framing", "until-close"),
         ):
             self.assertEqual(self.asked(NAME, "What is your favorite color?", *options), (0, f"{KNIGHT}\nBlue.\n", ""))
         self.assertEqual(self.asked("eh?", "--port", ports["questions"]), (1, "Error: unknown aphorism.\n", ""))
@@ -282,6 +290,29 @@ class AskTests(TestCase):
         assert found.failure is not None
         ending = ending_of(found.failure, inquiry)
         self.assertEqual((ending.status, "another host" in ending.text), (77, True), ending.text)
+
+    async def test_over_a_unix_socket(self) -> None:
+        """In every framing that the service has there; nobody at the path is an ending that names it."""
+        from twisted.internet import reactor
+
+        path = self.mktemp()[-90:].replace("/", "-") + ".sock"
+        self.reactor = reactor
+        site = replace(memory_site().site, reactor=reactor, clock=reactor)
+        site.deadlines = Deadlines(self.reactor)
+        settings = Settings(
+            listen=(f"unix:{path}",), listen_netstring=(f"unix:{path}n",), listen_until_close=(f"unix:{path}c",)
+        )
+        service = build(site, settings)
+        self.addCleanup(service.stopService)
+        await service.listen()
+        for framing, end in (("plain", ""), ("netstring", "n"), ("until-close", "c")):
+            inquiry = Inquiry([NAME.encode()] * 2, "", 0, 5, framing=framing, path=path + end)
+            found = await ask(self.reactor, inquiry)
+            self.assertEqual([one.result for one in found], [KNIGHT.encode()] * 2, framing)
+        nobody = Inquiry([NAME.encode()], "", 0, 5, path=path + "x")
+        error: Any = await self.assertFailure(Deferred.fromCoroutine(ask(self.reactor, nobody)), Ending)
+        self.assertEqual(error.status, 69)
+        self.assertTrue(error.text.startswith(f"{path}x: "), error.text)
 
     async def test_the_goodbye_is_waited_for(self) -> None:
         """The server hears it: its session ends cleanly."""

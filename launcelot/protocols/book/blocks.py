@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.wire import PeerGone
+from launcelot.hosting.conversation import TIMEOUT, Conversation
 from launcelot.hosting.deadlines import Deadlines
-from launcelot.protocols.book.calling import TIMEOUT, BookClient
 from launcelot.protocols.book.serving import BookServer, BrokenOff
 
 LENGTH = struct.Struct("!I")
@@ -66,7 +66,7 @@ class BlocksServer(BookServer):
         return f"broke off after {self.commands} blocks"
 
 
-class BlocksClient(BookClient):
+class BlocksClient(Conversation):
     """
     Says blocks, the last one, and waits until the receiver has closed.
 

@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 
 from launcelot.core.wire import PeerGone
 from launcelot.hosting.calling import Confused
-from launcelot.protocols.book.calling import BookClient
+from launcelot.hosting.conversation import Conversation
 from launcelot.protocols.book.serving import BookServer
 
 GREETING = b"Simple is better than complex."
@@ -29,7 +29,7 @@ class GreetingServer(BookServer):
         await self.drain()
 
 
-class GreetingClient(BookClient):
+class GreetingClient(Conversation):
     """Hears a greeting to its end."""
 
     async def converse(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from launcelot.core.wire import PeerGone
 from launcelot.hosting.calling import Confused
-from launcelot.protocols.book.calling import BookClient
+from launcelot.hosting.conversation import Conversation
 from launcelot.protocols.book.serving import BookServer, BrokenOff
 
 SIZE = 16
@@ -36,7 +36,7 @@ class SixteenServer(BookServer):
         return f"peer gone after {self.received} of {SIZE} octets"
 
 
-class SixteenClient(BookClient):
+class SixteenClient(Conversation):
     """Says sixteen octets and hears sixteen."""
 
     async def converse(self) -> bytes:

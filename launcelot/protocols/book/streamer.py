@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.wire import PeerGone
+from launcelot.hosting.conversation import TIMEOUT, Conversation
 from launcelot.hosting.deadlines import Deadlines
-from launcelot.protocols.book.calling import TIMEOUT, BookClient
 from launcelot.protocols.book.serving import BookServer
 
 
@@ -40,7 +40,7 @@ class StreamerServer(BookServer):
         return f"broke off after {self.received} octets"
 
 
-class StreamerClient(BookClient):
+class StreamerClient(Conversation):
     """
     Says everything, closes its side, and waits until the receiver has it.
 

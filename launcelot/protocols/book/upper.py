@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from launcelot.hosting.calling import CallError, Confused, TimedOut, Truncated, connect, why
-from launcelot.protocols.book.calling import TIMEOUT
+from launcelot.hosting.conversation import TIMEOUT
 from launcelot.protocols.book.serving import BookServer
 
 

@@ -6,7 +6,13 @@ Asks questions: any number at once, each answered in order, each ending exactly 
     client = await launcelot.hosting.calling.connect(endpoint, QuestionsClientFactory(reactor))
     answer = await client.ask(b"What is your name?")
 
-For TLS the caller wraps the endpoint: ``wrapClientTLS(optionsForClientTLS(hostname), endpoint)`` verifies certificate and name.
+Framed questions are asked with ``QuestionsClientFactory(reactor, manner=NETSTRING)`` or ``JSON``, which are in
+:mod:`launcelot.protocols.questions.asking`.  Where a question ends with our side of the connection each has one of its own::
+
+    answer = await launcelot.hosting.conversation.call(endpoint, ask_until_close(reactor, b"What is your name?"))
+
+The endpoint may be one of TCP or of a Unix socket.  For TLS the caller wraps it: ``wrapClientTLS(optionsForClientTLS(hostname),
+endpoint)`` verifies certificate and name.  Over UDP asks :class:`launcelot.protocols.questions.udp.QuestionsDatagramClient`.
 """
 
 from __future__ import annotations
@@ -19,17 +25,12 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
 from launcelot.core.wire import PeerGone, WireEnd
-from launcelot.hosting.calling import CallError, Confused, why
+from launcelot.hosting.calling import CallError, Confused, Truncated, why
+from launcelot.hosting.conversation import Conversation, ConversationFactory
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.stream import Stream
-from launcelot.protocols.questions.grammar import (
-    FULL_STOP,
-    MAX_ANSWER,
-    QUESTION_MARK,
-    SentenceTooLong,
-    sentence,
-    sentences,
-)
+from launcelot.protocols.questions.asking import PLAIN, Manner, NotAnAnswer
+from launcelot.protocols.questions.grammar import FULL_STOP, MAX_ANSWER, QUESTION_MARK, NotASentence, sentence
 
 TIMEOUT = 30.0
 """Seconds to wait for the next answer, by default."""
@@ -43,11 +44,15 @@ class QuestionsClient(Stream):
     One connection to somebody who answers.
 
     :param timeout: seconds to wait for the next answer.
+    :param manner: how questions are said and answers heard.
     """
 
-    def __init__(self, clock: IReactorTime, deadlines: Deadlines, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, clock: IReactorTime, deadlines: Deadlines, timeout: float = TIMEOUT, manner: Manner = PLAIN
+    ) -> None:
         super().__init__(clock, deadlines)
         self.limit_idle(timeout)
+        self._manner = manner
         self._waiting: deque[tuple[bytes, Deferred[bytes]]] = deque()
         self._asked: deque[tuple[bytes, Deferred[bytes]]] = deque()
         self._under_way = 0
@@ -70,10 +75,10 @@ class QuestionsClient(Stream):
         Errors are those of :mod:`launcelot.hosting.calling`.  A cancelled question is still answered, to nobody.
 
         :param question: with its ``?``.
-        :raises NotASentence: it is not exactly one question.
+        :raises NotASentence: it is not exactly one question, or cannot be asked in this manner.
         """
         answer: Deferred[bytes] = Deferred()
-        self._waiting.append((sentence(question, QUESTION_MARK), answer))
+        self._waiting.append((self._manner.asked(sentence(question, QUESTION_MARK)), answer))
         if self._failed is None and self.pending:
             self._break_off(Confused("the peer spoke before it was asked"))
         elif self._failed is not None:
@@ -111,7 +116,6 @@ class QuestionsClient(Stream):
         while self._asked:
             self._heard += await self.chunk()
             while found := self._answers():
-                self._heard = self._heard[sum(map(len, found)) :]
                 for answer in found:
                     self._settle(answer)
             self._send()
@@ -120,9 +124,11 @@ class QuestionsClient(Stream):
 
     def _answers(self) -> list[bytes]:
         try:
-            return sentences(self._heard, FULL_STOP, MAX_ANSWER)
-        except SentenceTooLong:
-            raise Confused("the answer does not end") from None
+            found, taken = self._manner.answers(self._heard)
+        except NotAnAnswer as fault:
+            raise Confused(str(fault)) from None
+        self._heard = self._heard[taken:]
+        return found
 
     def _settle(self, answer: bytes) -> None:
         if not self._asked:
@@ -161,15 +167,60 @@ class QuestionsClientFactory(Factory):
 
     :param clock: the reactor, or a ``task.Clock``.
     :param timeout: seconds to wait for the next answer.
+    :param manner: how questions are said and answers heard.
     """
 
     noisy = False
 
-    def __init__(self, clock: IReactorTime, timeout: float = TIMEOUT) -> None:
+    def __init__(self, clock: IReactorTime, timeout: float = TIMEOUT, manner: Manner = PLAIN) -> None:
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._timeout = timeout
+        self._manner = manner
 
     def buildProtocol(self, addr: IAddress | None) -> QuestionsClient:
         """A client for one connection."""
-        return QuestionsClient(self._clock, self._deadlines, self._timeout)
+        return QuestionsClient(self._clock, self._deadlines, self._timeout, self._manner)
+
+
+class UntilCloseClient(Conversation):
+    """
+    Asks one question, which ends with our side of the connection, and hears the answer, which ends with the peer's.
+
+    :param question: with its ``?``.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, deadlines: Deadlines, timeout: float = TIMEOUT, question: bytes = b""
+    ) -> None:
+        super().__init__(clock, deadlines, timeout)
+        self._question = question
+
+    async def converse(self) -> bytes:
+        """The answer, with its full stop."""
+        self.write(self._question)
+        self.end_writing()
+        heard = b""
+        while len(heard) <= MAX_ANSWER:
+            try:
+                heard += await self.chunk()
+            except PeerGone:
+                if not heard or self.broken:
+                    raise
+                return self._whole(heard)
+        raise Confused("the answer does not end")
+
+    def _whole(self, heard: bytes) -> bytes:
+        try:
+            return sentence(heard, FULL_STOP)
+        except NotASentence:
+            raise Truncated("the answer broke off") from None
+
+
+def ask_until_close(clock: IReactorTime, question: bytes, timeout: float = TIMEOUT) -> ConversationFactory:
+    """
+    What :func:`launcelot.hosting.conversation.call` needs to ask one question.
+
+    :raises NotASentence: it is not exactly one question.
+    """
+    return ConversationFactory(UntilCloseClient, clock, timeout, sentence(question, QUESTION_MARK))

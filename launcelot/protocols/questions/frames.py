@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from launcelot.core.errors import Invalid, Refusal, TooLarge
-from launcelot.protocols.questions.grammar import QUESTION_MARK, NotASentence, sentence
+from launcelot.protocols.questions.grammar import FULL_STOP, QUESTION_MARK, NotASentence, sentence
 from launcelot.protocols.questions.session import reply_for
 
 LENGTH = struct.Struct("!I")
@@ -71,6 +71,20 @@ class Framing(Protocol):
 
     def refusal(self, refusal: Refusal) -> bytes:
         """The frame of a refusal."""
+
+    def asked(self, question: bytes) -> bytes:
+        """
+        The frame of a question.
+
+        :raises NotASentence: it cannot be said in this framing.
+        """
+
+    def heard(self, payload: bytes) -> bytes:
+        """
+        The answer in a payload; a refusal in the words it has without a frame.
+
+        :raises NotASentence: there is none.
+        """
 
 
 def question_in(framing: Framing, payload: bytes, longest: int) -> bytes:
@@ -142,6 +156,14 @@ class Netstrings:
         """The same words as without a frame."""
         return self.frame(reply_for(refusal))
 
+    def asked(self, question: bytes) -> bytes:
+        """See :meth:`Framing.asked`."""
+        return self.frame(question)
+
+    def heard(self, payload: bytes) -> bytes:
+        """See :meth:`Framing.heard`."""
+        return sentence(payload, FULL_STOP)
+
 
 class JsonBlocks:
     """A JSON object behind its length: ``question`` in, ``answer`` or ``error`` out."""
@@ -168,14 +190,10 @@ class JsonBlocks:
 
     def question(self, payload: bytes) -> bytes:
         """The member ``question``; others are ignored."""
-        try:
-            given = json.loads(payload.decode("utf-8"))
-            question = given["question"] if isinstance(given, dict) else None
-            if isinstance(question, str):
-                return question.encode("utf-8")
-        except (ValueError, KeyError, RecursionError):
-            pass
-        raise Invalid('not a JSON object with a text as "question"')
+        question = self._text(payload, "question")
+        if question is None:
+            raise Invalid('not a JSON object with a text as "question"')
+        return question
 
     def answer(self, answer: bytes) -> bytes:
         """Octets that are no UTF-8 are written as escapes."""
@@ -184,6 +202,32 @@ class JsonBlocks:
     def refusal(self, refusal: Refusal) -> bytes:
         """Its text as ``error``, without the punctuation that tells sentences apart."""
         return self._object({"error": refusal.text})
+
+    def asked(self, question: bytes) -> bytes:
+        """See :meth:`Framing.asked`; only UTF-8 can be said in JSON."""
+        try:
+            return self._object({"question": question.decode("utf-8")})
+        except UnicodeDecodeError:
+            raise NotASentence(f"{question[:80]!r} is not UTF-8, so it cannot be asked in JSON") from None
+
+    def heard(self, payload: bytes) -> bytes:
+        """The member ``answer``, else ``error``."""
+        answer = self._text(payload, "answer")
+        if answer is not None:
+            return sentence(answer, FULL_STOP)
+        error = self._text(payload, "error")
+        if error is None:
+            raise NotASentence('not a JSON object with a text as "answer" or "error"')
+        return reply_for(Refusal(error.decode()))
+
+    def _text(self, payload: bytes, member: str) -> bytes | None:
+        """A member of an object in UTF-8, if that is a text."""
+        try:
+            given = json.loads(payload.decode("utf-8"))
+            text = given[member] if isinstance(given, dict) else None
+            return text.encode("utf-8") if isinstance(text, str) else None
+        except (ValueError, KeyError, RecursionError):
+            return None
 
     def _object(self, members: Mapping[str, str]) -> bytes:
         return self.frame(_ENCODE(members).encode("utf-8", "backslashreplace"))

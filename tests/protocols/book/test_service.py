@@ -16,11 +16,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.core.rates import TokenBuckets
 from launcelot.hosting.calling import CallError, TimedOut, Unreachable, Untrusted
+from launcelot.hosting.conversation import ConversationFactory, call
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.inquiry import connect_datagrams
 from launcelot.hosting.listening import Listening
 from launcelot.protocols.book.blocks import BlocksClient
-from launcelot.protocols.book.calling import BookClientFactory, call
 from launcelot.protocols.book.datagrams import (
     ASK,
     HERE,
@@ -195,9 +195,9 @@ class SocketTests(TestCase):
         """Sixteen octets, a stream and blocks."""
         rows = await self.listen()
         for name, factory, heard in (
-            ("book-sixteen", BookClientFactory(SixteenClient, self.reactor), FAREWELL),
-            ("book-streamer", BookClientFactory(StreamerClient, self.reactor, 10, [b"abc"] * 1000), b""),
-            ("book-blocks", BookClientFactory(BlocksClient, self.reactor, 10, [b"abc"] * 1000), b""),
+            ("book-sixteen", ConversationFactory(SixteenClient, self.reactor), FAREWELL),
+            ("book-streamer", ConversationFactory(StreamerClient, self.reactor, 10, [b"abc"] * 1000), b""),
+            ("book-blocks", ConversationFactory(BlocksClient, self.reactor, 10, [b"abc"] * 1000), b""),
         ):
             self.assertEqual(await call(self.endpoint(rows[name]), factory), heard, name)
 
@@ -209,7 +209,7 @@ class SocketTests(TestCase):
         assert self.world.tls is not None
         for name in ("localhost", "other.test"):
             endpoint = wrapClientTLS(self.world.tls.client(name), self.endpoint(row))
-            calling = Deferred.fromCoroutine(call(endpoint, BookClientFactory(GreetingClient, self.reactor)))
+            calling = Deferred.fromCoroutine(call(endpoint, ConversationFactory(GreetingClient, self.reactor)))
             if name == "localhost":
                 self.assertEqual(await calling, GREETING)
             else:
@@ -260,7 +260,7 @@ class SocketTests(TestCase):
         with capturedLogs() as logs:
             await deferToThread(talk)
             # The next session's end comes behind this one's.
-            await call(self.endpoint(rows["book-sixteen"]), BookClientFactory(SixteenClient, self.reactor))
+            await call(self.endpoint(rows["book-sixteen"]), ConversationFactory(SixteenClient, self.reactor))
         self.assertIn("3100 octets", [event.get("outcome") for event in logs])
 
     async def test_a_greeting_that_is_cut(self) -> None:
@@ -268,7 +268,7 @@ class SocketTests(TestCase):
         rows = await self.listen()
         assert self.world.tls is not None
         endpoint = wrapClientTLS(self.world.tls.client("localhost"), self.endpoint(rows["book-greeting"]))
-        client = await endpoint.connect(BookClientFactory(CutShort, self.reactor))
+        client = await endpoint.connect(ConversationFactory(CutShort, self.reactor))
         await self.assertFailure(cast(CutShort, client).result, CallError)
 
     async def test_datagrams(self) -> None:

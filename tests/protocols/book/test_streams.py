@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.hosting.calling import CallError, Closed, Confused, Reset, TimedOut, Truncated
+from launcelot.hosting.conversation import Conversation, ConversationFactory
 from launcelot.protocols.book.blocks import END, BlocksClient, BlocksServer, block
-from launcelot.protocols.book.calling import BookClient, BookClientFactory
 from launcelot.protocols.book.service import Settings
 from launcelot.protocols.book.serving import BookFactory, BookServer
 from launcelot.protocols.book.sixteen import FAREWELL, GREETING, SixteenClient, SixteenServer
@@ -44,13 +44,13 @@ class BookCase(SynchronousTestCase):
         """A raw peer of the machine."""
         return self.world.connect(self.factory())
 
-    def pair(self, kind: type[BookClient], *arguments: Any) -> Pair[Any, Protocol]:
+    def pair(self, kind: type[Conversation], *arguments: Any) -> Pair[Any, Protocol]:
         """A client of ours and the machine."""
-        return connect_pair(BookClientFactory(kind, self.clock, 10, *arguments), self.factory(), self.clock, self.world.network)
+        return connect_pair(ConversationFactory(kind, self.clock, 10, *arguments), self.factory(), self.clock, self.world.network)
 
-    def played(self, kind: type[BookClient], *arguments: Any) -> Pair[Any, RawPeer]:
+    def played(self, kind: type[Conversation], *arguments: Any) -> Pair[Any, RawPeer]:
         """A client of ours and a raw peer."""
-        client = BookClientFactory(kind, self.clock, 10, *arguments)
+        client = ConversationFactory(kind, self.clock, 10, *arguments)
         return connect_pair(client, Factory.forProtocol(RawPeer), self.clock, self.world.network)
 
     def end(self, link: Link, how: str = "half_close") -> str:

@@ -1,5 +1,7 @@
 """
-What the book's stream clients have in common: one conversation for each connection, which ends exactly once.
+Clients whose connection is one conversation, which ends exactly once: in what was heard, or in why nothing was.
+
+A protocol writes :meth:`Conversation.converse`; :func:`call` connects, lets it talk, and gives the result.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from launcelot.hosting.stream import Stream
 TIMEOUT = 30.0
 """Seconds a client waits for the peer's next octets, by default."""
 
-C = TypeVar("C", bound="BookClient")
+C = TypeVar("C", bound="Conversation")
 
 
-class BookClient(Stream):
+class Conversation(Stream):
     """
     One conversation; :meth:`converse` is written by each client.
 
@@ -55,6 +57,11 @@ class BookClient(Stream):
         if self._talking is not None:
             self._talking.cancel()
 
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is gone, and not because the peer closed it."""
+        return self._lost_because is not None and not self._lost_because.check(ConnectionDone)
+
     def end_writing(self) -> None:
         """Close our side of the connection behind what was written."""
         self.flush()
@@ -71,7 +78,7 @@ class BookClient(Stream):
         try:
             await self.chunk()
         except PeerGone:
-            if self._lost_because is not None and not self._lost_because.check(ConnectionDone):
+            if self.broken:
                 raise Reset("the connection was reset") from None
             return b""
         raise Confused("the peer said what nobody asked for")
@@ -91,7 +98,7 @@ class BookClient(Stream):
         self.abort()
 
 
-class BookClientFactory(Factory):
+class ConversationFactory(Factory):
     """
     Makes clients of one kind.
 
@@ -100,23 +107,23 @@ class BookClientFactory(Factory):
 
     noisy = False
 
-    def __init__(self, kind: type[BookClient], clock: IReactorTime, timeout: float = TIMEOUT, *arguments: Any) -> None:
+    def __init__(self, kind: type[Conversation], clock: IReactorTime, timeout: float = TIMEOUT, *arguments: Any) -> None:
         self._kind = kind
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._timeout = timeout
         self._arguments = arguments
 
-    def buildProtocol(self, addr: IAddress | None) -> BookClient:
+    def buildProtocol(self, addr: IAddress | None) -> Conversation:
         """A client for one connection."""
         return self._kind(self._clock, self._deadlines, self._timeout, *self._arguments)
 
 
-async def call(endpoint: IStreamClientEndpoint, factory: BookClientFactory) -> bytes:
+async def call(endpoint: IStreamClientEndpoint, factory: ConversationFactory) -> bytes:
     """
     Connect and talk; what was heard.
 
     :raises CallError: there is no connection, or the conversation failed.
     """
-    client: BookClient = await connect(endpoint, factory)
+    client: Conversation = await connect(endpoint, factory)
     return await client.result
