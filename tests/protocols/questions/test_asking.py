@@ -69,7 +69,7 @@ class MannerTests(SynchronousTestCase):
     def test_a_refusal_is_an_answer(self) -> None:
         """In JSON, in the words of the other framings."""
         said = JSON.answers(b'\0\0\0\x1c{"error":"ask me no. later"}')
-        self.assertEqual(said, ([b"Error: ask me no later."], 31))
+        self.assertEqual(said, ([b"Error: ask me no later."], 32))
 
     def test_what_is_no_answer(self) -> None:
         """Frames that are none, too long, or hold something else; a sentence that does not end."""
