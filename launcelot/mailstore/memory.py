@@ -22,6 +22,7 @@ from launcelot.mailstore.interface import (
     Appended,
     Filing,
     Furnishing,
+    Glance,
     Limits,
     Mailbox,
     MailboxInfo,
@@ -34,7 +35,7 @@ from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message,
 from launcelot.mailstore.memoryscripts import Drawer, MemoryScripts
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
-from launcelot.mailstore.watchers import Watchers
+from launcelot.mailstore.watchers import TREE, Watchers
 from launcelot.workers.staging import Buffer
 
 
@@ -184,6 +185,7 @@ class MemoryAccountMail:
         for parent in above:
             self.add_shelf(parent, "")
         self.add_shelf(last, special_use)
+        self.watchers.notify([TREE])
         return self._info(last)
 
     async def delete(self, name: str) -> None:
@@ -192,7 +194,7 @@ class MemoryAccountMail:
         shelf = holdings.shelves.pop(tree.to_delete(holdings.shelves, name))
         shelf.gone = True
         holdings.notes.drop(shelf.number)
-        self.watchers.notify([shelf.number])
+        self.watchers.notify([shelf.number, TREE])
 
     async def rename(self, name: str, to: str) -> None:
         """Rename a mailbox and all below it; of INBOX the messages move."""
@@ -207,13 +209,14 @@ class MemoryAccountMail:
         for shelf in [shelves.pop(old) for old in renames]:
             shelf.name = renames[shelf.name]
             shelves[shelf.name] = shelf
+        self.watchers.notify([TREE])
 
     def _empty_inbox(self, to: Shelf) -> None:
         inbox = self._kept.shelves[INBOX]
         self._kept.notes.copy(inbox.number, to.number)
         moved = copy_entries(inbox, inbox.present(inbox.entries), to, self.now())
-        if inbox.take(moved.source):
-            self.watchers.notify([inbox.number])
+        inbox.take(moved.source)
+        self.watchers.notify([inbox.number, to.number, TREE])
 
     # -- subscriptions -------------------------------------------------------------------------------------------
 
@@ -230,6 +233,18 @@ class MemoryAccountMail:
             subscriptions.add(name)
         else:
             subscriptions.discard(name)
+        self.watchers.notify([TREE])
+
+    # -- watching ------------------------------------------------------------------------------------------------
+
+    async def glances(self, numbers: Collection[int] | None = None) -> Sequence[Glance]:
+        """How mailboxes stand."""
+        shelves = sorted(self._holdings.shelves.values(), key=lambda shelf: shelf.number)
+        return [shelf.glance() for shelf in shelves if numbers is None or shelf.number in numbers]
+
+    def watch(self, changed: Callable[[Collection[int]], None]) -> Callable[[], None]:
+        """Have ``changed`` called after every change."""
+        return self.watchers.watch_all(changed)
 
     # -- annotations ---------------------------------------------------------------------------------------------
 

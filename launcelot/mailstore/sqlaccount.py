@@ -10,7 +10,17 @@ from launcelot.mailstore import sqlrows, sqlscripts, tree
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.grants import Grants
-from launcelot.mailstore.interface import INBOX, Appended, Filing, Limits, Mailbox, MailboxInfo, Outgoing, Usage
+from launcelot.mailstore.interface import (
+    INBOX,
+    Appended,
+    Filing,
+    Glance,
+    Limits,
+    Mailbox,
+    MailboxInfo,
+    Outgoing,
+    Usage,
+)
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sqlannotations import SqliteAnnotations
@@ -81,6 +91,18 @@ class SqliteAccountMail:
         """Set or clear a subscription."""
         name = canonical(name)
         await self._file.write(lambda writing: writing.subscribe(name, subscribed))
+
+    # -- watching ------------------------------------------------------------------------------------------------
+
+    async def glances(self, numbers: Collection[int] | None = None) -> Sequence[Glance]:
+        """How mailboxes stand."""
+        rows = await self._file.read(sqlrows.tree_size) if numbers is None else len(numbers)
+        read = self._file.read if rows <= SHORT else self._file.read_aside
+        return await read(lambda connection: sqlrows.glances_at(connection, numbers))
+
+    def watch(self, changed: Callable[[Collection[int]], None]) -> Callable[[], None]:
+        """Have ``changed`` called after every change."""
+        return self._file.watch_all(changed)
 
     # -- annotations ---------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -101,6 +101,12 @@ class AccountFile:
     def watch(self, mailbox: int, changed: Callable[[], None]) -> Callable[[], None]:
         """Have ``changed`` called after every change of a mailbox, until the function that is returned is called."""
         stop = self._watchers.watch(mailbox, changed)
+        self._held(self)
+        return stop
+
+    def watch_all(self, changed: Callable[[Collection[int]], None]) -> Callable[[], None]:
+        """Have ``changed`` called with the mailboxes of every change, until the function that is returned is called."""
+        stop = self._watchers.watch_all(changed)
         self._held(self)
         return stop
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from launcelot.core.errors import Gone, NotFound
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.flags import SYSTEM_COUNT, SYSTEM_MASK, Keywords
-from launcelot.mailstore.interface import Changes, MailboxInfo, MailboxStatus, Message, MessageState, Usage
+from launcelot.mailstore.interface import Changes, Glance, MailboxInfo, MailboxStatus, Message, MessageState, Usage
 from launcelot.mailstore.names import known
 from launcelot.mailstore.ordering import Facts
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
@@ -107,6 +107,14 @@ def mailbox_named(connection: sqlite3.Connection, name: str) -> tuple[int, Mailb
     return number, MailboxInfo(
         id=id, name=name, subscribed=bool(subscribed), has_children=bool(below), special_use=special_use
     )
+
+
+def glances_at(connection: sqlite3.Connection, numbers: Iterable[int] | None) -> list[Glance]:
+    """How mailboxes stand, all of them or those with some numbers."""
+    if numbers is None:
+        return [Glance(*row) for row in connection.execute(f"{_GLANCES} ORDER BY number")]
+    where = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
+    return [Glance(*row) for row in connection.execute(f"{_GLANCES} {where}", (listed(numbers),))]
 
 
 def tree_size(connection: sqlite3.Connection) -> int:
@@ -314,6 +322,7 @@ _NAMED = """
         EXISTS (SELECT 1 FROM mailboxes WHERE name > :name || '/' AND name < :name || '0')
     FROM mailboxes WHERE name = :name
 """
+_GLANCES = "SELECT number, id, name, uid_validity, uid_next, modseq, messages, unseen FROM mailboxes"
 _STATUS = """
     SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from,
         CASE unseen WHEN 0 THEN 0

@@ -19,6 +19,7 @@ from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, t
 from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
+from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
 
@@ -337,6 +338,7 @@ class Writing:
 
     def subscribe(self, name: str, subscribed: bool) -> None:
         """Set or clear a subscription of a name in its one spelling."""
+        self.touched.add(TREE)
         if not subscribed:
             self.connection.execute("DELETE FROM subscriptions WHERE name = ?", (name,))
             return
@@ -378,6 +380,7 @@ class Writing:
             ("F" + self._ids(), name, special_use),
         )
         number = cursor.lastrowid or 0
+        self.touched.add(TREE)
         self.connection.execute(_INHERIT, (number, name.rpartition(SEPARATOR)[0]))
         return number
 
@@ -401,7 +404,7 @@ class Writing:
             "DELETE FROM mailboxes WHERE number = ?",
         ):
             self.connection.execute(statement, (mailbox,))
-        self.touched.add(mailbox)
+        self.touched.update((mailbox, TREE))
 
     def rename(self, name: str, to: str) -> None:
         """Rename a mailbox and all below it; of INBOX the messages move."""
@@ -415,6 +418,7 @@ class Writing:
             self.move(inbox, None, made)
             self.connection.execute(_COPY_ANNOTATIONS, (made, inbox))
             return
+        self.touched.add(TREE)
         numbered = [(new, sqlrows.number_named(self.connection, old)) for old, new in renames.items()]
         # Names are unique at every moment, and a new one may be the old one of the next.
         self.connection.executemany(
