@@ -13,6 +13,7 @@ def add_care(commands: Any, common: Common) -> None:
     """Add them to the ``launcelot`` command."""
     _add_fsck(commands, common)
     _add_backup(commands, common)
+    _add_transfer(commands, common)
 
 
 def _add_fsck(commands: Any, common: Common) -> None:
@@ -54,3 +55,34 @@ def _add_backup(commands: Any, common: Common) -> None:
     restore.add_argument("--mailbox", metavar="NAME", help="only this mailbox of the backup, added to what is there")
     restore.add_argument("--into", metavar="NAME", help="add it to this mailbox (default: the one of that name)")
     restore.add_argument("--replace", action="store_true", help="give up what mail the account has now, for a whole account")
+
+
+def _add_transfer(commands: Any, common: Common) -> None:
+    mail = commands.add_parser("mail", help="import and export mail: Maildir, mbox and eml files")
+    verbs = mail.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    take = verbs.add_parser(
+        "import",
+        help="add messages from a Maildir, from mbox or from eml files",
+        description="Flags, dates and order are kept.  May be run again after it was cut short: nothing is added twice.",
+    )
+    common(take, "launcelot.app.transfer:take_in")
+    take.add_argument("account", metavar="ACCOUNT", help="name or address")
+    take.add_argument("source", metavar="SOURCE", help="a Maildir with those below it, an mbox file, or mbox or eml files")
+    take.add_argument(
+        "--format", choices=("maildir", "mbox", "mboxo", "eml"), help="what it is (default: found out; mbox stands for mboxrd)"
+    )
+    take.add_argument("--mailbox", metavar="NAME", help="put them there, and folders below it (default: INBOX)")
+    take.add_argument("--verbatim", action="store_true", help="leave lines that end with LF alone; else they get CRLF")
+    write = verbs.add_parser(
+        "export",
+        help="write messages into a Maildir, into mbox or into eml files",
+        description="Flags, dates and order are kept, and each octet.  May be run again after it was cut short.",
+    )
+    common(write, "launcelot.app.transfer:write_out")
+    write.add_argument("account", metavar="ACCOUNT", help="name or address")
+    write.add_argument("target", metavar="TARGET", help="a folder; of one mailbox as mbox, a file")
+    write.add_argument(
+        "--format", choices=("maildir", "mbox", "eml"), default="maildir", help="what to write (default: %(default)s)"
+    )
+    write.add_argument("--mailbox", metavar="NAME", help="only this mailbox")
+    write.add_argument("--unix", action="store_true", help="end lines of an mbox with LF alone")
