@@ -4,7 +4,6 @@ The real Site of a configuration: its stores, its certificate, its services.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,16 +17,15 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
 from launcelot.app.folder import cannot_write
 from launcelot.app.guests import BadGuest, build
+from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part
 from launcelot.app.stores import Stores, utc_now
-from launcelot.core.errors import Invalid
 from launcelot.core.settings import BadSetting
 from launcelot.hosting.certificates import RENEW_DAYS, CertificateFiles, ensure, server_names
 from launcelot.hosting.listening import Listeners
 from launcelot.hosting.login import Logins
 from launcelot.hosting.site import Site
 from launcelot.hosting.tls import BadCertificate, ServerTls
-from launcelot.message.address import parse_domain
 
 log = Logger(namespace="launcelot.daemon")
 
@@ -125,17 +123,6 @@ def tls_of(configuration: Configuration, before: DaemonTls | None) -> DaemonTls 
     fresh = DaemonTls(configuration)
     fresh.load()
     return fresh
-
-
-def hostname_of(configuration: Configuration) -> str:
-    """The configured name, or this machine's if it can stand in a greeting."""
-    if configuration.daemon.hostname:
-        return configuration.daemon.hostname
-    own = socket.gethostname()
-    try:
-        return parse_domain(own)
-    except Invalid:
-        return "localhost"
 
 
 def build_site(

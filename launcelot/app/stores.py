@@ -23,9 +23,12 @@ from launcelot.accounts.passwords import Hasher, Parameters
 from launcelot.accounts.sqlite import MIGRATIONS as ACCOUNT_MIGRATIONS
 from launcelot.accounts.sqlite import SqliteDirectory
 from launcelot.app.configuration import Configuration
+from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part, nobody
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
+from launcelot.delivery.filtering import FilteredDelivery
+from launcelot.delivery.outbound import LocalOutbound
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
 from launcelot.filestore.ledger import Ledger
@@ -223,7 +226,19 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     accounts = build_accounts(configuration, make, writer, readers)
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk, part)
-    delivery = MailboxDelivery(mail, accounts, staging)
+    outbound = LocalOutbound(accounts, staging)
+    delivery = FilteredDelivery(
+        MailboxDelivery(mail, accounts, staging),
+        accounts,
+        mail,
+        staging,
+        readers,
+        outbound,
+        lambda: datetime.now().astimezone(),
+        fresh_id,
+        hostname_of(configuration),
+        counters,
+    )
 
     def spool(name: str) -> SqliteSpool:
         database = Database(configuration.data / name, SPOOL_MIGRATIONS, writer, readers)
@@ -234,7 +249,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
 
     databases = Databases(configuration.data / "services", writer, readers)
     workers = (*mail_writers, writer, readers, disk)
-    own = spool(spool_name(part.number))
+    own = outbound.spool = spool(spool_name(part.number))
     return Stores(accounts, mail, files, own, staging, databases, counters, workers, left)
 
 

@@ -16,6 +16,8 @@ from launcelot.message.headers import MAX_HEADER, Buffer, decode_words, fields, 
 from launcelot.message.structure import Part, parse
 from launcelot.message.trace import fold
 
+PIECE = 262_144
+"""Octets of a body given out at once."""
 MAX_TEXT = 1 << 20
 """Characters of a message's text that are looked through."""
 
@@ -85,10 +87,10 @@ def edits_of(buffer: Buffer) -> Edits:
     )
 
 
-def rendered(buffer: Buffer, edits: Edits) -> Iterator[bytes | memoryview]:
-    """A message with its header in a state, in pieces; lines that are no field stay behind the field before them."""
+def rendered(buffer: Buffer, edits: Edits) -> Iterator[bytes]:
+    """A message with its header in a state, in bounded pieces; lines that are no field stay behind the field before them."""
     if not edits.changed:
-        yield buffer[:]
+        yield from _pieces(buffer, 0)
         return
     end = find_header_end(buffer)
     left = {line.start for line in edits.lines if line.start >= 0}
@@ -114,7 +116,12 @@ def rendered(buffer: Buffer, edits: Edits) -> Iterator[bytes | memoryview]:
         yield b"\r\n"
     yield from trailing
     yield blank or b"\r\n"
-    yield buffer[end:]
+    yield from _pieces(buffer, end)
+
+
+def _pieces(buffer: Buffer, start: int) -> Iterator[bytes]:
+    for position in range(start, len(buffer), PIECE):
+        yield buffer[position : position + PIECE]
 
 
 def _blank_line(buffer: Buffer, end: int) -> bytes:

@@ -97,6 +97,10 @@ class MailboxDelivery:
         """Deliver into the inbox; see :meth:`launcelot.spool.interface.Delivery.__call__`."""
         resident = await self._resident(recipient)
         inbox = await self._mail.mail(resident.id, resident.quota, resident.messages)
+        await self.put(inbox, envelope, recipient, body, key)
+
+    async def put(self, inbox: Inbox, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
+        """Deliver into an inbox that has been opened."""
         trace = trace_fields(envelope.sender, recipient.address)
         if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
             await inbox.deliver(trace + body[:], key)

@@ -26,6 +26,8 @@ from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import CHEAPEST, Hasher
 from launcelot.core.counters import Counters
 from launcelot.core.ids import new_id
+from launcelot.delivery.filtering import FilteredDelivery
+from launcelot.delivery.outbound import LocalOutbound
 from launcelot.filestore.memory import MemoryFileStore
 from launcelot.hosting.login import Logins
 from launcelot.hosting.site import Site
@@ -148,7 +150,21 @@ def memory_site(
     staging = Staging(None, InlineWorkers())
     certificates = Certificates(hostname, "localhost") if tls is True else tls or None
     mail = MemoryMailStore(lambda: site.now(), fresh_id)
-    delivery = MailboxDelivery(mail, accounts, staging)
+    outbound = LocalOutbound(accounts, staging)
+    delivery = FilteredDelivery(
+        MailboxDelivery(mail, accounts, staging),
+        accounts,
+        mail,
+        staging,
+        InlineWorkers(),
+        outbound,
+        lambda: site.now(),
+        fresh_id,
+        hostname,
+        counters,
+    )
+    spool = MemorySpool(delivery, clock, wall_clock, counters, delivery.forget)
+    outbound.spool = spool
     site = Site(
         reactor=MemoryReactor(clock, network),
         clock=clock,
@@ -158,7 +174,7 @@ def memory_site(
         logins=Logins(accounts, counters, clock.seconds),
         mail=mail,
         files=MemoryFileStore(wall_clock, fresh_id),
-        spool=MemorySpool(delivery, clock, wall_clock, counters, delivery.forget),
+        spool=spool,
         staging=staging,
         tls=(lambda: certificates.server) if certificates else None,
         counters=counters,

@@ -26,11 +26,12 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.daemon import Daemon
 from launcelot.app.errors import CANNOT_CREATE, Ending
 from launcelot.app.folder import DataFolder
+from launcelot.app.naming import hostname_of
 from launcelot.app.passwords import ALPHABET, LENGTH, generated_password
 from launcelot.app.run import first_name
 from launcelot.app.seeds import FILES, MESSAGES
 from launcelot.app.settings import DaemonSettings, TlsSettings
-from launcelot.app.site import DaemonTls, hostname_of
+from launcelot.app.site import DaemonTls
 from launcelot.app.status import duration
 from launcelot.app.stores import utc_now
 from launcelot.app.table import Person, by_name, first_steps, table, url

@@ -1,0 +1,320 @@
+"""
+Delivery through the recipient's Sieve script.
+
+An account without an active script gets its mail as :class:`~launcelot.spool.delivery.MailboxDelivery` brings it: one
+transaction.  With one, everything that the script wants is one transaction of the account's file, messages to be sent included;
+then those are handed to the outbound side, each under an id made of the delivery's key, and forgotten here.  After a crash
+between the two the spool delivers again, finds the delivery made, and only the handing over is repeated, which changes nothing.
+
+Whatever goes wrong with a script, the message is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from twisted.logger import Logger
+
+from launcelot.accounts.interface import Account, Directory
+from launcelot.core.counters import Counters
+from launcelot.core.errors import Invalid, NotFound, NotPermitted
+from launcelot.core.ids import AccountId
+from launcelot.delivery.outbound import Outbound
+from launcelot.mailstore.interface import INBOX, AccountMail, Draft, Filing, MailStore, Outgoing
+from launcelot.mailstore.names import known
+from launcelot.message.address import Address, parse_mailbox
+from launcelot.sieve.actions import FileInto, Keep, Notify, Outcome, Redirect, Reject, Vacation
+from launcelot.sieve.editing import Edits, edits_of, rendered
+from launcelot.sieve.grammar import ScriptError
+from launcelot.sieve.replies import Letterhead, notification, rejection, vacation_answer
+from launcelot.sieve.script import Script, compile_script, run_script
+from launcelot.sieve.situation import Situation
+from launcelot.spool.delivery import MailboxDelivery, trace_fields
+from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
+from launcelot.workers.interface import Workers
+from launcelot.workers.staging import Buffer, Staged, Staging
+
+COMPILED = 500
+"""Compiled scripts that are kept for the next delivery."""
+PIECE = 262_144
+_FOREIGN = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+@dataclass
+class Plan:
+    """
+    What a delivery does.
+
+    :ivar bodies: messages that are not as they came; closed when it is done.
+    """
+
+    filings: list[Filing] = field(default_factory=list)
+    remember: list[tuple[str, int]] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    bodies: list[Staged] = field(default_factory=list)
+
+    def send(self, sender: Address | None, recipient: Address, body: bytes) -> None:
+        """Send a message."""
+        self.outgoing.append(Outgoing(len(self.outgoing), "" if sender is None else str(sender), str(recipient), body))
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    One delivery.
+
+    :ivar whole: the message with its trace fields.
+    """
+
+    account: Account
+    mail: AccountMail
+    envelope: Envelope
+    recipient: SpoolRecipient
+    whole: Buffer
+    now: datetime
+    remembered: Callable[[str], bool]
+
+
+class FilteredDelivery:
+    """
+    A :class:`~launcelot.spool.interface.Delivery` through scripts.
+
+    :param plain: delivers where there is no script.
+    :param readers: where scripts are compiled and run.
+    :param outbound: takes what they send.
+    :param now: the wall clock, aware, in the zone that scripts live in.
+    :param ids: gives a fresh identifier each time.
+    :param hostname: ours, in message ids.
+    """
+
+    log = Logger(namespace="launcelot.sieve")
+
+    def __init__(
+        self,
+        plain: MailboxDelivery,
+        accounts: Directory,
+        mail: MailStore,
+        staging: Staging,
+        readers: Workers,
+        outbound: Outbound,
+        now: Callable[[], datetime],
+        ids: Callable[[], str],
+        hostname: str,
+        counters: Counters,
+    ) -> None:
+        self._plain = plain
+        self._accounts = accounts
+        self._mail = mail
+        self._staging = staging
+        self._readers = readers
+        self._outbound = outbound
+        self._now = now
+        self._ids = ids
+        self._hostname = hostname
+        self._counters = counters
+        self._compiled: OrderedDict[AccountId, tuple[bytes, Script]] = OrderedDict()
+
+    async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
+        """Deliver; see :meth:`launcelot.spool.interface.Delivery.__call__`."""
+        account = await self._account(recipient)
+        mail = await self._mail.mail(account.id, account.quota, account.messages)
+        active = await mail.scripts.active()
+        if active is None:
+            await self._plain.put(mail, envelope, recipient, body, key)
+            return
+        staged = self._staging.begin()
+        plan = Plan()
+        try:
+            await copy(staged, [trace_fields(envelope.sender, recipient.address), body])
+            now = self._now()
+            remembered = await mail.scripts.remembered(now.timestamp())
+            case = Case(account, mail, envelope, recipient, staged.view(), now, remembered)
+            outcome = await self._outcome(case, *active)
+            await self._draw_up(plan, case, outcome)
+            await mail.file(key, plan.filings, plan.remember, plan.outgoing)
+        finally:
+            staged.close()
+            for one in plan.bodies:
+                one.close()
+        await self._send(mail, key)
+
+    async def _account(self, recipient: SpoolRecipient) -> Account:
+        for found in await self._accounts.resolve(recipient.address):
+            if found.account.id == recipient.account:
+                return found.account
+        raise NotFound("the address leads to another account now")
+
+    # -- running the script --------------------------------------------------------------------------------------
+
+    async def _outcome(self, case: Case, name: str, source: bytes) -> Outcome:
+        """What the script wants; the message kept if it is none."""
+        self._counters.add("sieve.runs")
+        try:
+            script = await self._script(case.account.id, source)
+        except ScriptError as error:
+            return self._failed(case, name, str(error))
+        situation = await self._situation(case, script)
+        outcome = await self._readers.run(lambda: run_script(script, case.whole, situation))
+        return self._failed(case, name, outcome.error) if outcome.error else outcome
+
+    def _failed(self, case: Case, name: str, error: str) -> Outcome:
+        self._counters.add("sieve.errors")
+        self.log.warn(
+            "{id}: script {name!r} of {account} failed, the message is kept: {error}",
+            id=case.envelope.id,
+            name=name,
+            account=case.account.name,
+            error=error,
+        )
+        return Outcome((Keep(edits_of(case.whole), (), True),), (), error)
+
+    async def _script(self, account: AccountId, source: bytes) -> Script:
+        kept = self._compiled.get(account)
+        if kept is not None and kept[0] == source:
+            self._compiled.move_to_end(account)
+            return kept[1]
+        script = await self._readers.run(lambda: compile_script(source))
+        self._compiled[account] = (source, script)
+        if len(self._compiled) > COMPILED:
+            self._compiled.popitem(last=False)
+        return script
+
+    async def _situation(self, case: Case, script: Script) -> Situation:
+        boxes = [one for one in await case.mail.mailboxes() if one.selectable]
+        names = {one.name for one in boxes}
+        uses = {(name, one.special_use.lower()) for one in boxes for name in (one.name, "") if one.special_use}
+        sources: dict[str, bytes] = {}
+        if "include" in script.extensions:
+            listed = await case.mail.scripts.listing()
+            sources = {one.name: await case.mail.scripts.read(one.name) for one in listed}
+        sender = case.envelope.sender
+        return Situation(
+            now=case.now,
+            sender="" if sender is None else str(sender),
+            recipient=str(case.recipient.address),
+            addresses=(str(case.account.address),),
+            has_mailbox=lambda name: known(name) in names,
+            has_use=lambda name, use: (known(name) or "" if name else "", use.lower()) in uses,
+            seen=lambda key: case.remembered(f"id:{key}"),
+            script=lambda location, name: sources.get(name) if location == "personal" else None,
+            environment={"host": self._hostname, "domain": self._hostname.partition(".")[2]},
+        )
+
+    # -- what it wants -------------------------------------------------------------------------------------------
+
+    async def _draw_up(self, plan: Plan, case: Case, outcome: Outcome) -> None:
+        moment = int(case.now.timestamp())
+        plan.remember += [(f"id:{one.key}", moment + one.seconds) for one in outcome.seen]
+        for action in outcome.actions:
+            if isinstance(action, Keep):
+                await self._file(plan, case, action.edits, action.flags, FileInto(action.edits, INBOX))
+            elif isinstance(action, FileInto):
+                await self._file(plan, case, action.edits, action.flags, action)
+            elif not await self._outgoing(plan, case, action):
+                await self._file(plan, case, edits_of(case.whole), (), FileInto(edits_of(case.whole), INBOX))
+
+    async def _file(self, plan: Plan, case: Case, edits: Edits, flags: Sequence[str], where: FileInto) -> None:
+        target = (known(where.mailbox) or INBOX, where.special_use)
+        if any((one.mailbox, one.special_use) == target for one in plan.filings):
+            return
+        body: Buffer = case.whole
+        if edits.changed:
+            staged = self._staging.begin()
+            plan.bodies.append(staged)
+            await copy(staged, rendered(case.whole, edits))
+            body = staged.view()
+        plan.filings.append(Filing(Draft(lambda: body, len(body), flags), target[0], where.create, where.special_use))
+
+    async def _outgoing(self, plan: Plan, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
+        """Plan to send something; False if it cannot be, and the message has to be kept instead."""
+        if isinstance(action, Redirect):
+            return self._redirect(plan, case, action)
+        if isinstance(action, Reject):
+            return self._reject(plan, case, action)
+        if isinstance(action, Vacation):
+            self._answer(plan, case, action)
+        else:
+            self._notify(plan, case, action)
+        return True
+
+    def _redirect(self, plan: Plan, case: Case, action: Redirect) -> bool:
+        target = parse_mailbox(action.address)
+        own = case.recipient.address.key
+        before = [line for line in action.edits.named("delivered-to") if line.start >= 0][1:]
+        if any(_key(line.text) == own for line in before) or target.key == own:
+            self.log.info("{id}: not redirected to {to}: it has been here before", id=case.envelope.id, to=str(target))
+            return False
+        if not self._outbound.can_send(target):
+            self.log.warn("{id}: not redirected to {to}: there is no way to it", id=case.envelope.id, to=str(target))
+            return False
+        # Return-Path belongs to final delivery; the next one writes its own.  RFC 5321 section 4.4.
+        edits = action.edits.without(tuple(line for line in action.edits.named("return-path") if line.start == 0))
+        plan.send(case.envelope.sender, target, b"".join(map(bytes, rendered(case.whole, edits))))
+        return True
+
+    def _reject(self, plan: Plan, case: Case, action: Reject) -> bool:
+        sender = case.envelope.sender
+        if sender is None or not self._outbound.can_send(sender):
+            return False
+        plan.send(None, sender, rejection(action, sender, case.recipient.address, case.whole, self._letter(case)))
+        return True
+
+    def _answer(self, plan: Plan, case: Case, action: Vacation) -> None:
+        to = parse_mailbox(action.to)
+        key = f"answer:{to.key}:{action.handle}"
+        if case.remembered(key) or not self._outbound.can_send(to):
+            return
+        sender = parse_mailbox(action.sender) if action.sender else case.account.address
+        if action.seconds:
+            plan.remember.append((key, int(case.now.timestamp()) + action.seconds))
+        plan.send(None, to, vacation_answer(action, to, sender, case.whole, self._letter(case)))
+
+    def _notify(self, plan: Plan, case: Case, action: Notify) -> None:
+        recipients, body = notification(action, case.whole, self._letter(case))
+        for recipient in recipients:
+            if self._outbound.can_send(recipient):
+                plan.send(None, recipient, body)
+
+    def _letter(self, case: Case) -> Letterhead:
+        return Letterhead(
+            case.account.address, case.now, f"{self._ids()}@{self._hostname}", f"=_{self._ids()}", self._hostname
+        )
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    async def _send(self, mail: AccountMail, key: str) -> None:
+        """Hand over what a delivery sends, of this run or of one that a crash cut short."""
+        waiting = await mail.outgoing(key)
+        if not waiting:
+            return
+        ids = [SpoolId(f"{_FOREIGN.sub('-', key)}.s{one.position}") for one in waiting]
+        for id, one in zip(ids, waiting, strict=True):
+            sender = parse_mailbox(one.sender) if one.sender else None
+            try:
+                await self._outbound.send(id, sender, parse_mailbox(one.recipient), one.body)
+            except NotPermitted as refusal:
+                self.log.warn("{id}: not sent to {to}: {why}", id=id, to=one.recipient, why=refusal.text)
+        await mail.sent(key)
+        await self._outbound.forget(ids)
+
+    async def forget(self, account: AccountId, keys: Sequence[str]) -> None:
+        """For the spool to call when rows are gone; see :class:`~launcelot.spool.interface.Forget`."""
+        await self._plain.forget(account, keys)
+
+
+async def copy(staged: Staged, pieces: Iterable[Buffer]) -> None:
+    """Octets in bounded pieces."""
+    for piece in pieces:
+        for start in range(0, len(piece), PIECE):
+            await staged.write(bytes(piece[start : start + PIECE]))
+
+
+def _key(text: str) -> str:
+    try:
+        return parse_mailbox(text).key
+    except Invalid:
+        return ""

@@ -1,0 +1,260 @@
+"""Deliveries through scripts: everything once, whatever happens between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.core.errors import NotPermitted, TryLater
+from launcelot.delivery.filtering import FilteredDelivery
+from launcelot.message.address import Address, parse_mailbox
+from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
+from launcelot.testing.site import memory_site
+from launcelot.workers.memory import InlineWorkers
+from launcelot.workers.staging import Buffer
+
+BODY = b"From: eve@far.example\r\nTo: ann@test\r\nSubject: hi\r\nMessage-ID: <m1@far.example>\r\n\r\nbody\r\n"
+EVE = Address("eve", "far.example")
+
+
+class Post:
+    """An outbound side that keeps what it gets, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str, bytes]] = []
+        self.forgotten: list[str] = []
+        self.fail: Exception | None = None
+        self.domains = {"far.example", "test"}
+
+    def can_send(self, recipient: Address) -> bool:
+        """To some domains."""
+        return recipient.domain in self.domains
+
+    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+        """Keep it."""
+        if self.fail is not None:
+            raise self.fail
+        self.sent.append((id, "" if sender is None else str(sender), str(recipient), bytes(body[:])))
+
+    async def forget(self, ids: Sequence[SpoolId]) -> None:
+        """Keep that, too."""
+        self.forgotten += ids
+
+
+class FilteringTests(SynchronousTestCase):
+    """FilteredDelivery."""
+
+    def setUp(self) -> None:
+        self.world = memory_site()
+        site = self.world.site
+        self.ann = self.world.add_user("ann")
+        self.post = Post()
+        self.now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+        plain = MailboxDelivery(site.mail, site.accounts, site.staging)
+        self.deliver = FilteredDelivery(
+            plain, site.accounts, site.mail, site.staging, InlineWorkers(), self.post, lambda: self.now, site.new_id, "mx.test",
+            site.counters,
+        )  # fmt: skip
+
+    def script(self, source: str) -> None:
+        """Have ann's mail go through a script."""
+
+        async def put() -> None:
+            scripts = (await self.world.site.mail.mail(self.ann.id)).scripts
+            await scripts.put("main", source.encode())
+            await scripts.activate("main")
+
+        self.world.result(put())
+
+    def arrives(self, key: str = "k1", body: bytes = BODY, sender: Address | None = EVE, to: str = "ann@test") -> None:
+        """A message is delivered."""
+        recipient = SpoolRecipient(self.ann.id, parse_mailbox(to))
+        envelope = Envelope(SpoolId("m1"), sender, (recipient,))
+        self.successResultOf(Deferred.fromCoroutine(self.deliver(envelope, recipient, body, key)))
+
+    def found(self, mailbox: str = "INBOX") -> list[tuple[bytes, list[str]]]:
+        """What a mailbox holds."""
+
+        async def read() -> list[tuple[bytes, list[str]]]:
+            box = await (await self.world.site.mail.mail(self.ann.id)).mailbox(mailbox)
+            return [(await box.read(one.uid, 0, 1 << 20), sorted(one.flags)) for one in await box.states()]
+
+        return self.world.result(read())
+
+    def test_without_a_script(self) -> None:
+        """As ever."""
+        self.arrives()
+        ((body, flags),) = self.found()
+        self.assertEqual(body, b"Return-Path: <eve@far.example>\r\nDelivered-To: ann@test\r\n" + BODY)
+        self.assertEqual(flags, [])
+
+    def test_filed_with_flags_and_edits(self) -> None:
+        """Where and how the script wants it, each once."""
+        self.script(
+            'require ["fileinto", "mailbox", "imap4flags", "editheader"]; addflag "\\\\Seen"; fileinto :create "Lists/x";'
+            'addheader "X-Sorted" "yes"; keep; fileinto "INBOX";'
+        )
+        self.arrives()
+        trace = b"Return-Path: <eve@far.example>\r\nDelivered-To: ann@test\r\n"
+        self.assertEqual(self.found("Lists/x"), [(trace + BODY, ["\\Seen"])])
+        self.assertEqual(self.found(), [(b"X-Sorted: yes\r\n" + trace + BODY, ["\\Seen"])])
+        self.arrives()
+        self.assertEqual(len(self.found()), 1)
+
+    def test_discarded(self) -> None:
+        """Nothing is left of it, and it is delivered."""
+        self.script("discard;")
+        self.arrives()
+        self.assertEqual(self.found(), [])
+
+    def test_faulty_scripts_keep(self) -> None:
+        """One that does not compile, and one that fails."""
+        for number, source in enumerate(("keep", 'require "variables"; redirect "${x}";')):
+            self.script(source)
+            self.arrives(f"k{number}")
+            self.assertEqual(len(self.found()), number + 1)
+        self.assertEqual(self.world.site.counters.snapshot().get("sieve.errors"), 2)
+
+    def test_redirected(self) -> None:
+        """With the sender it came with, without Return-Path, once."""
+        self.script('redirect "bob@far.example";')
+        self.arrives()
+        self.assertEqual(self.found(), [])
+        self.assertEqual(
+            self.post.sent, [("k1.s0", "eve@far.example", "bob@far.example", b"Delivered-To: ann@test\r\n" + BODY)]
+        )
+        self.assertEqual(self.post.forgotten, ["k1.s0"])
+        self.arrives()
+        self.assertEqual(len(self.post.sent), 1)
+
+    def test_loops_and_dead_ends_are_kept(self) -> None:
+        """What has been here before, or cannot be sent, stays."""
+        self.script('redirect "bob@far.example";')
+        self.arrives(body=b"Delivered-To: ANN@test\r\n" + BODY)
+        self.assertEqual(len(self.found()), 1)
+        self.post.domains = {"test"}
+        self.arrives("k2")
+        self.assertEqual(len(self.found()), 2)
+        self.script('redirect "Ann@test";')
+        self.arrives("k3")
+        self.assertEqual(len(self.found()), 3)
+        self.assertEqual(self.post.sent, [])
+
+    def test_rejected(self) -> None:
+        """The sender is told; what has no sender is kept."""
+        self.script('require "reject"; reject "go away";')
+        self.arrives()
+        ((id, sender, to, body),) = self.post.sent
+        self.assertEqual((sender, to), ("", "eve@far.example"))
+        self.assertIn(b"go away", body)
+        self.assertEqual(self.found(), [])
+        self.arrives("k2", sender=None)
+        self.assertEqual((len(self.found()), len(self.post.sent)), (1, 1))
+
+    def test_vacation_answers_once_in_its_time(self) -> None:
+        """To each sender; again when the days are over, or when the words have changed."""
+        self.script('require "vacation"; vacation :days 2 "away";')
+        for key in ("k1", "k2"):
+            self.arrives(key)
+        self.assertEqual([(sender, to) for _, sender, to, _ in self.post.sent], [("", "eve@far.example")])
+        self.assertIn(b"Subject: Auto: hi\r\n", self.post.sent[0][3])
+        self.assertEqual(len(self.found()), 2)
+        self.arrives("k3", sender=Address("mallory", "far.example"))
+        self.now = datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)
+        self.arrives("k4")
+        self.assertEqual(len(self.post.sent), 3)
+        self.script('require "vacation"; vacation :days 2 "still away";')
+        self.arrives("k5")
+        self.assertEqual(len(self.post.sent), 4)
+
+    def test_notified(self) -> None:
+        """By mail, with the null sender."""
+        self.script('require "enotify"; notify "mailto:pager@far.example,x@nowhere.example";')
+        self.arrives()
+        self.assertEqual([(sender, to) for _, sender, to, _ in self.post.sent], [("", "pager@far.example")])
+        self.assertEqual(len(self.found()), 1)
+
+    def test_duplicates_are_found(self) -> None:
+        """In later deliveries, not in the same one tried again."""
+        self.script('require "duplicate"; if duplicate { discard; }')
+        for key in ("k1", "k1", "k2"):
+            self.arrives(key)
+        self.assertEqual(len(self.found()), 1)
+        self.now = datetime(2026, 12, 21, tzinfo=UTC)
+        self.arrives("k3")
+        self.assertEqual(len(self.found()), 2)
+
+    def test_what_could_not_be_sent_is_sent_when_tried_again(self) -> None:
+        """The delivery is made, its messages wait; nothing is filed twice and nothing is lost."""
+        self.script('require "copy"; redirect :copy "bob@far.example";')
+        self.post.fail = TryLater()
+        recipient = SpoolRecipient(self.ann.id, parse_mailbox("ann@test"))
+        envelope = Envelope(SpoolId("m1"), EVE, (recipient,))
+        self.failureResultOf(Deferred.fromCoroutine(self.deliver(envelope, recipient, BODY, "k1")), TryLater)
+        self.assertEqual(len(self.found()), 1)
+        self.post.fail = None
+        self.script("discard;")
+        self.arrives()
+        self.assertEqual((len(self.found()), len(self.post.sent)), (1, 1))
+
+    def test_what_can_never_be_sent_is_not_tried_for_ever(self) -> None:
+        """A log line, and the delivery is done."""
+        self.script('redirect "bob@far.example";')
+        self.post.fail = NotPermitted()
+        self.arrives()
+        self.assertEqual(self.post.forgotten, ["k1.s0"])
+
+    def test_the_script_sees_mailboxes_and_others_scripts(self) -> None:
+        """Its owner's."""
+
+        async def prepare() -> None:
+            mail = await self.world.site.mail.mail(self.ann.id)
+            await mail.create("Spam", "\\Junk")
+            await mail.scripts.put("other", b'require "fileinto"; fileinto "Spam";')
+
+        self.world.result(prepare())
+        self.script(
+            'require ["include", "mailbox", "special-use"];'
+            'if allof (mailboxexists "Spam", not mailboxexists "Ham", specialuse_exists "Spam" "\\\\junk") { include "other"; }'
+        )
+        self.arrives()
+        self.assertEqual(len(self.found("Spam")), 1)
+
+    def test_large_messages(self) -> None:
+        """Octet for octet, edited or not."""
+        self.script('require "editheader"; addheader "X-A" "1";')
+        body = BODY + b"x" * 78 + b"\r\n" * 10 + b"y\r\n" * 400_000
+        self.arrives(body=body)
+        ((found, _),) = self.found()
+        trace = b"Return-Path: <eve@far.example>\r\nDelivered-To: ann@test\r\n"
+        self.assertEqual(found, (b"X-A: 1\r\n" + trace + body)[: 1 << 20])
+
+
+class WholeWayTests(SynchronousTestCase):
+    """From the spool through a script to somebody else here."""
+
+    def test_redirect_to_a_neighbour(self) -> None:
+        """The message is in the other's inbox, once, with both on its way."""
+        world = memory_site()
+        ann, bob = world.add_user("ann"), world.add_user("bob")
+
+        async def play() -> list[bytes]:
+            scripts = (await world.site.mail.mail(ann.id)).scripts
+            await scripts.put("s", b'redirect "bob+x@test";')
+            await scripts.activate("s")
+            staged = world.site.staging.begin()
+            await staged.write(BODY)
+            recipient = SpoolRecipient(ann.id, ann.address)
+            accepted = await world.site.spool.accept(Envelope(SpoolId("m1"), EVE, (recipient,)), staged)
+            await accepted.delivered
+            box = await (await world.site.mail.mail(bob.id)).mailbox("INBOX")
+            return [await box.read(one.uid, 0, 10_000) for one in await box.states()]
+
+        found: Any = world.result(play())
+        trace = b"Return-Path: <eve@far.example>\r\nDelivered-To: bob+x@test\r\nDelivered-To: ann@test\r\n"
+        self.assertEqual(found, [trace + BODY])
