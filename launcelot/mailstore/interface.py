@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from launcelot.core.errors import OverQuota
 from launcelot.core.ids import AccountId
@@ -90,9 +90,8 @@ class MailboxStatus:
     keywords: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageState:
-    """What changes of a message."""
+class MessageState(NamedTuple):
+    """What changes of a message; a tuple, because there are many."""
 
     uid: int
     modseq: int

@@ -17,26 +17,13 @@ def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns:
     """
     Some columns of those messages among ``uids`` that are there.
 
-    Nearly always these are neighbours, so they are read as one range; a range full of others is read one by one.
-
     :param uids: ascending and not empty.
     :raises Gone: the mailbox has been deleted.
     """
     numbers_of(connection, mailbox)
     names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
     join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
-    begin = f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
-    most = 2 * len(uids) + SPARE
-    rows: list[tuple[Any, ...]] = connection.execute(
-        f"{begin} AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?", (mailbox, fits(uids[0]), fits(uids[-1]), most)
-    ).fetchall()
-    if len(rows) == most:
-        rows = connection.execute(
-            f"{begin} AND m.uid IN (SELECT value FROM json_each(?)) ORDER BY m.uid", (mailbox, listed(uids))
-        ).fetchall()
-    elif len(rows) != len(uids) or any(row[0] != uid for row, uid in zip(rows, uids, strict=True)):
-        wanted = set(uids)
-        rows = [row for row in rows if row[0] in wanted]
+    rows, _ = neighbours(connection, f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?", mailbox, uids)
     keywords = keywords_of(connection, mailbox)
 
     def flags(key: int | str) -> frozenset[str]:
@@ -44,6 +31,34 @@ def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns:
         return keywords.flags(mask_of(int(system), int(words or 0)))
 
     return Sheet(rows, flags)
+
+
+def neighbours(
+    connection: Connection, begin: str, mailbox: int, uids: Sequence[int]
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """
+    Rows of those messages among ``uids`` that are there.
+
+    Nearly always these are neighbours, so they are read as one range; from a range full of others they are read one by one.
+
+    :param begin: a SELECT from ``messages AS m`` whose first column is the UID and whose condition ends with the mailbox.
+    :param uids: ascending.
+    :returns: the rows, ascending, and whether they are all that lie between the first and the last.
+    """
+    if not uids:
+        return [], True
+    most = 2 * len(uids) + SPARE
+    rows = connection.execute(
+        f"{begin} AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?", (mailbox, fits(uids[0]), fits(uids[-1]), most)
+    ).fetchall()
+    if len(rows) == most:
+        one_by_one = f"{begin} AND m.uid IN (SELECT value FROM json_each(?)) ORDER BY m.uid"
+        return connection.execute(one_by_one, (mailbox, listed(uids))).fetchall(), False
+    if len(rows) == len(uids) and all(row[0] == uid for row, uid in zip(rows, uids, strict=True)):
+        return rows, True
+    wanted = set(uids)
+    found = [row for row in rows if row[0] in wanted]
+    return found, len(found) == len(rows)
 
 
 _EXPRESSIONS: Mapping[Column, str] = {

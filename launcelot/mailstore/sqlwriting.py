@@ -8,6 +8,7 @@ and of the account in step in the same transaction, and remembers which mailboxe
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +20,13 @@ from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, t
 from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
+from launcelot.mailstore.sqlsheets import neighbours
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
+
+MAX_SETS = 8
+"""Different sets of flags that are changed with a statement each, which looks at the whole range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,25 +181,44 @@ class Writing:
     ) -> tuple[Sequence[MessageState], Sequence[int]]:
         """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
-        rows = self.rows(mailbox, uids)
-        alone = [row.uid for row in rows if unchanged_since is not None and row.modseq > unchanged_since]
-        if alone:
-            rows = [row for row in rows if unchanged_since is None or row.modseq <= unchanged_since]
+        rows, unbroken = neighbours(self.connection, _STATES, mailbox, sorted(set(uids)))
+        alone: list[int] = []
+        if unchanged_since is not None:
+            alone = [uid for uid, last, _, _ in rows if last > unchanged_since]
+            if alone:
+                rows, unbroken = [row for row in rows if row[1] <= unchanged_since], False
         if not rows:
             return [], alone
         keywords = sqlrows.keywords_of(self.connection, mailbox)
         mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
-        changed = [(row, new) for row in rows if (new := combine(row.mask, mode, mask)) != row.mask]
-        self.connection.executemany(
-            "UPDATE messages SET modseq = ?, flags = ?, keywords = ? WHERE mailbox = ? AND uid = ?",
-            [(modseq, *columns_of(new), mailbox, row.uid) for row, new in changed],
-        )
+        # Many messages have few different sets of flags, and each is looked at once.
+        old = Counter([(system, words) for _, _, system, words in rows])
+        new = {pair: combine(mask_of(*pair), mode, mask) for pair in old}
+        changed = [pair for pair in old if mask_of(*pair) != new[pair]]
+        if unbroken and len(changed) <= MAX_SETS:
+            ends = (mailbox, rows[0][0], rows[-1][0])
+            self.connection.executemany(_FLAG_RANGE, [(modseq, *columns_of(new[pair]), *ends, *pair) for pair in changed])
+        else:
+            moving = frozenset(changed)
+            self.connection.executemany(
+                _FLAG_ONE,
+                [
+                    (modseq, *columns_of(new[system, words]), mailbox, uid)
+                    for uid, _, system, words in rows
+                    if (system, words) in moving
+                ],
+            )
         if changed:
-            self._count(mailbox, modseq, [row.mask for row, _ in changed], [new for _, new in changed])
-        states = {row.uid: MessageState(row.uid, row.modseq, keywords.flags(row.mask)) for row in rows}
-        for row, new in changed:
-            states[row.uid] = MessageState(row.uid, modseq, keywords.flags(new))
-        return list(states.values()), alone
+            before = [mask_of(*pair) for pair in changed for _ in range(old[pair])]
+            self._count(mailbox, modseq, before, [new[pair] for pair in changed for _ in range(old[pair])])
+        flags = {pair: keywords.flags(found) for pair, found in new.items()}
+        same = frozenset(old).difference(changed)
+        if same:
+            return [
+                MessageState(uid, last if (system, words) in same else modseq, flags[system, words])
+                for uid, last, system, words in rows
+            ], alone
+        return [MessageState(uid, modseq, flags[system, words]) for uid, _, system, words in rows], alone
 
     def make_room(self, octets: int, messages: int) -> None:
         """
@@ -440,6 +464,12 @@ _INHERIT = """
 _ABSENT = SEEN
 """What counts for no unseen and no deleted message."""
 
+_STATES = "SELECT m.uid, m.modseq, m.flags, m.keywords FROM messages AS m WHERE m.mailbox = ?"
+_FLAG_RANGE = """
+    UPDATE messages SET modseq = ?, flags = ?, keywords = ?
+    WHERE mailbox = ? AND uid BETWEEN ? AND ? AND flags = ? AND keywords = ?
+"""
+_FLAG_ONE = "UPDATE messages SET modseq = ?, flags = ?, keywords = ? WHERE mailbox = ? AND uid = ?"
 _ROWS = """
     SELECT uid, modseq, flags, keywords, content, size, internal, internal_zone, internal_day
     FROM messages WHERE mailbox = ?"""

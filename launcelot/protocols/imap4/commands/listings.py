@@ -6,13 +6,13 @@ No object is made for a message and nothing is looked up twice: a row takes abou
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.dates import MONTHS
+from launcelot.protocols.imap4.commands.messages import flags_of, numbers_of
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Item
 from launcelot.protocols.imap4.session import Session
@@ -62,21 +62,11 @@ async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[i
     return found
 
 
-def numbers_of(view: View, uids: Sequence[int]) -> Sequence[int]:
-    """The sequence numbers of some UIDs, 0 for one that is not in view; they are nearly always neighbours."""
-    first = view.number(uids[0])
-    if first and view.uids[first - 1 : first - 1 + len(uids)] == array("I", uids):
-        return range(first, first + len(uids))
-    return [view.number(uid) for uid in uids]
-
-
 def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -> Texts:
-    recent = view.recent_ranges()
-    if any(low <= uids[-1] and high >= uids[0] and not (low <= uids[0] and high >= uids[-1]) for low, high in recent):
-        return [responses.flags(view.flags_of(sheet.flags(key), uid)) for uid, key in zip(uids, keys, strict=True)]
-    # All of them are recent or none is.
-    words = {key: responses.flags(view.flags_of(sheet.flags(key), uids[0])) for key in set(keys)}
-    return [words[key] for key in keys]
+    flags = {key: sheet.flags(key) for key in set(keys)}
+    seen = flags_of(view, uids, [flags[key] for key in keys])
+    words = {one: responses.flags(one) for one in set(seen)}
+    return [words[one] for one in seen]
 
 
 def _dates(_view: View, _sheet: Sheet, _uids: Sequence[int], seconds: Sequence[int], zones: Sequence[int]) -> Texts:

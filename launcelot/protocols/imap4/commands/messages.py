@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 
 from launcelot.mailstore.interface import MessageState
@@ -11,7 +12,7 @@ from launcelot.protocols.imap4.grammar.requests import Messages
 from launcelot.protocols.imap4.session import Reply, Session, no
 from launcelot.protocols.imap4.view import View
 
-ROWS = 500
+ROWS = 5_000
 """Rows joined into one write."""
 
 EXPUNGED: Reply = no("Some of the messages no longer exist", b"EXPUNGEISSUED")
@@ -45,22 +46,45 @@ async def write_flags(
     :param silent: whether flags are not.
     """
     view = session.view
-    uids = view.uids
-    place = 0
-    rows: list[bytes] = []
-    uid_only = session.uid_only
-    no_recent = not view.recent_ranges()
-    for state in states:
-        number = state.uid
-        while place < len(uids) and uids[place] < number:
-            place += 1
-        if place == len(uids) or uids[place] != number:
-            continue
-        flags = state.flags if no_recent else view.flags_of(state.flags, number)
-        rows.append(responses.state_row(place + 1, state, None if silent else flags, uid, modseq, uid_only))
-        if len(rows) == ROWS:
-            session.wire.write(b"".join(rows))
-            rows.clear()
-            await session.wire.drain()
-            await session.breathe()
-    session.wire.write(b"".join(rows))
+    told = list(states)
+    for start in range(0, len(told), ROWS):
+        some = told[start : start + ROWS]
+        uids = [state.uid for state in some]
+        numbers = numbers_of(view, uids)
+        flags = flags_of(view, uids, [state.flags for state in some])
+        if uid or modseq or silent or session.uid_only:
+            rows = [
+                responses.state_row(number, state, None if silent else seen, uid, modseq, session.uid_only)
+                for number, state, seen in zip(numbers, some, flags, strict=True)
+                if number
+            ]
+        else:
+            texts = {seen: responses.flags(seen) for seen in set(flags)}
+            pairs = zip(numbers, [texts[seen] for seen in flags], strict=True)
+            rows = [b"* %d FETCH (FLAGS %b)\r\n" % pair for pair in pairs if pair[0]]
+        session.wire.write(b"".join(rows))
+        await session.wire.drain()
+        await session.breathe()
+
+
+def numbers_of(view: View, uids: Sequence[int]) -> Sequence[int]:
+    """The sequence numbers of some UIDs, 0 for one that is not in view; they are nearly always neighbours."""
+    first = view.number(uids[0])
+    if first and view.uids[first - 1 : first - 1 + len(uids)] == array("I", uids):
+        return range(first, first + len(uids))
+    return [view.number(uid) for uid in uids]
+
+
+def flags_of(view: View, uids: Sequence[int], flags: Sequence[frozenset[str]]) -> Sequence[frozenset[str]]:
+    """
+    The flags a client sees.
+
+    :param uids: ascending.
+    """
+    touched = [(low, high) for low, high in view.recent_ranges() if low <= uids[-1] and high >= uids[0]]
+    if not touched:
+        return flags
+    if touched[0][0] <= uids[0] and touched[0][1] >= uids[-1]:
+        seen = {one: view.flags_of(one, uids[0]) for one in set(flags)}
+        return [seen[one] for one in flags]
+    return [view.flags_of(one, uid) for one, uid in zip(flags, uids, strict=True)]
