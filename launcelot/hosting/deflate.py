@@ -289,16 +289,21 @@ def attach(transport: Any, protocol: Any) -> None:
         transport.protocol = protocol
 
 
-def start_deflate(stream: Any, clock: IReactorTime) -> Deflated:
+def start_deflate(stream: Any, clock: IReactorTime, deflated: bool = False) -> Deflated:
     """
     Compress both directions of a stream from the next octet on.
 
-    :raises ValueError: octets are there already that have come uncompressed.
+    :param deflated: whether what has come and is unread is compressed already, as it is for a client that has just read the
+        server's consent.
+    :raises ValueError: octets are there that have come uncompressed.
     """
-    if stream.pending:
+    if stream.pending and not deflated:
         raise ValueError("plain octets behind the command that starts compression")
     stream.flush()
+    behind = stream.take_unread()
     layer = Deflated(stream, clock)
     attach(stream.transport, layer)
     stream.transport = layer
+    if behind:
+        layer.dataReceived(behind)
     return layer

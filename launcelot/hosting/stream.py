@@ -239,6 +239,12 @@ class Stream(Source, Protocol):
         self._input = data + self._input[self._position :]
         self._position = 0
 
+    def take_unread(self) -> bytes:
+        """All that has come and has not been read; a layer that is put in between has to have it."""
+        unread, self._input = self._input[self._position :], b""
+        self._position = 0
+        return unread
+
     async def _more(self, line_limit: int) -> None:
         self._raise_end(line_limit)
         before = self.received

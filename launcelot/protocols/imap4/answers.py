@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from launcelot.protocols.imap4.grammar import mailboxnames
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.replies import Condition, Data
+from launcelot.protocols.imap4.told import Annotations, Fetched, Listed, Numbers, Told, Vanished, expand
+
+T = TypeVar("T")
 
 
 class ImapError(Exception):
@@ -59,11 +62,17 @@ class Completed:
     :ivar reply: the tagged answer.
     :ivar data: untagged responses that came before it.
     :ivar conditions: untagged OK, NO, BAD and BYE among them.
+    :ivar told: the data as values.
     """
 
     reply: Condition
     data: tuple[Data, ...]
     conditions: tuple[Condition, ...]
+    told: tuple[Told, ...] = ()
+
+    def all(self, kind: type[T]) -> list[T]:
+        """What was told of one kind, in order."""
+        return [one for one in self.told if isinstance(one, kind)]
 
     def code(self, name: bytes) -> bytes | None:
         """The argument of a response code, wherever it stood; None if it was not told."""
@@ -79,7 +88,11 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What SELECT and EXAMINE tell; numbers are 0 where nothing was told."""
+    """
+    What SELECT and EXAMINE tell; numbers are 0 where nothing was told.
+
+    :ivar vanished: UIDs that are gone since the mailbox was known; :ivar changed: what has changed since.  RFC 7162.
+    """
 
     exists: int
     recent: int
@@ -89,6 +102,10 @@ class Selected:
     flags: tuple[bytes, ...]
     permanent_flags: bytes
     read_only: bool
+    highest_modseq: int = 0
+    mailbox_id: bytes = b""
+    vanished: tuple[str, ...] = ()
+    changed: tuple[Fetched, ...] = ()
 
     @classmethod
     def made_from(cls, completed: Completed) -> Selected:
@@ -108,56 +125,57 @@ class Selected:
             flags=flags,
             permanent_flags=completed.code(b"PERMANENTFLAGS") or b"",
             read_only=completed.reply.code == b"READ-ONLY",
+            highest_modseq=number(b"HIGHESTMODSEQ"),
+            mailbox_id=(completed.code(b"MAILBOXID") or b"").strip(b"()"),
+            vanished=tuple(one.uids for one in completed.all(Vanished)),
+            changed=tuple(completed.all(Fetched)),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One name in a listing."""
+class Listing:
+    """
+    What LIST with options tells.
 
-    name: str
-    separator: str
-    attributes: tuple[bytes, ...]
+    :ivar names: in the order told.
+    :ivar statuses: numbers of mailboxes by name.  RFC 5819.
+    :ivar annotations: by name.  RFC 9590.
+    """
+
+    names: tuple[Listed, ...]
+    statuses: Mapping[str, Mapping[bytes, Any]]
+    annotations: Mapping[str, Mapping[str, bytes | None]]
 
     @classmethod
-    def all_from(cls, completed: Completed) -> list[Listed]:
-        """Read them from LIST or LSUB responses; a name that is not modified UTF-7 is taken as UTF-8."""
-        found = []
-        for one in completed.data:
-            if one.name in (b"LIST", b"LSUB") and len(one.values) >= 3:
-                attributes, separator, raw = one.values[:3]
-                name = str(raw) if isinstance(raw, int) else _decoded(raw or b"NIL")
-                found.append(cls(name, (separator or b"").decode("latin-1"), attributes))
-        return found
-
-
-def _decoded(raw: bytes) -> str:
-    try:
-        return mailboxnames.decode(raw)
-    except Malformed:
-        return raw.decode("utf-8", "replace")
+    def made_from(cls, completed: Completed) -> Listing:
+        """Read it from the responses."""
+        annotations: dict[str, dict[str, bytes | None]] = {}
+        for one in completed.all(Annotations):
+            annotations.setdefault(one.mailbox, {}).update(one.entries)
+        statuses = {one.mailbox: one.items for one in completed.all(Numbers)}
+        return cls(tuple(completed.all(Listed)), statuses, annotations)
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where a message went.  RFC 4315 section 3."""
+    """
+    Where messages went.  RFC 4315 section 3, RFC 3502.
+
+    :ivar uid: of the first, or of the only one; :ivar uids: of all.
+    """
 
     uid_validity: int
     uid: int
+    uids: tuple[int, ...] = ()
 
     @classmethod
     def made_from(cls, completed: Completed) -> Appended | None:
         """Read it from APPENDUID; None where the server did not tell."""
         words = (completed.code(b"APPENDUID") or b"").split()
-        if len(words) == 2 and all(word.isdigit() and len(word) <= 10 for word in words):
-            return cls(int(words[0]), int(words[1]))
-        return None
-
-
-def pairs(values: tuple[Any, ...]) -> dict[bytes, int]:
-    """Names and numbers that alternate, as in STATUS."""
-    return {
-        name.upper(): number
-        for name, number in zip(values[::2], values[1::2], strict=False)
-        if isinstance(name, bytes) and isinstance(number, int)
-    }
+        if len(words) != 2 or not words[0].isdigit() or len(words[0]) > 10:
+            return None
+        try:
+            uids = tuple(expand(words[1]))
+        except Malformed:
+            return None
+        return cls(int(words[0]), uids[0], uids)

@@ -1,99 +1,93 @@
 """
-Asks an IMAP server: any number of commands at once, sent one after another, each ending exactly once.  RFC 3501.
+Asks an IMAP server: a method for each command, giving typed results.  RFC 9051, RFC 3501 and extensions.
 
 >>> client = await endpoint.connect(ImapClientFactory(reactor))          # doctest: +SKIP
 >>> await client.greeting()                                             # doctest: +SKIP
->>> await client.login("ann", "secret")                                 # doctest: +SKIP
+>>> await client.authenticate("ann", "secret")                          # doctest: +SKIP
 >>> await client.select("INBOX")                                        # doctest: +SKIP
 >>> await client.fetch("1:*", b"(UID FLAGS)")                           # doctest: +SKIP
 
-The server is listened to while a command waits for its end; what it says in between is heard with the next one and goes to
-``heard``.  Octets that came in clear behind the answer to STARTTLS are never believed: the connection is aborted.
+How commands are sent and answers heard is in :mod:`~launcelot.protocols.imap4.conversation`; what comes untagged is in
+:mod:`~launcelot.protocols.imap4.told`.  What has no method here can be asked with :meth:`ImapClient.command`.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
-from launcelot.core.wire import DeadlinePassed, LineError, WireEnd
+from launcelot.core.wire import WireEnd
 from launcelot.hosting.deadlines import Deadlines
-from launcelot.hosting.stream import PlaintextBehindTLS, Stream
-from launcelot.protocols.imap4.answers import (
-    Appended,
-    CommandFailed,
-    Completed,
-    Confused,
-    Disconnected,
-    ImapError,
-    Injected,
-    Listed,
-    Selected,
-    TimedOut,
-    Untrusted,
-    pairs,
-)
-from launcelot.protocols.imap4.asking import Body, Octets, Opener, Part, Request, Sink, name_of, open_sink, spaced
+from launcelot.hosting.proving import Prover
+from launcelot.protocols.imap4.answers import Appended, Completed, Confused, ImapError, Listing, Selected
+from launcelot.protocols.imap4.asking import Mail, Octets, Opener, Part, Request, name_of, resources_of, spaced
+from launcelot.protocols.imap4.conversation import Conversation
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.reader import Malformed, announced
-from launcelot.protocols.imap4.grammar.replies import Condition, Continuation, Data, Response, ResponseReader, parse
+from launcelot.protocols.imap4.told import (
+    AccessList,
+    Annotations,
+    Expunged,
+    Fetched,
+    Found,
+    Identity,
+    Listed,
+    MyRights,
+    Namespaces,
+    Numbers,
+    PossibleRights,
+    Quota,
+    QuotaRoots,
+    Threads,
+    Told,
+)
+from launcelot.workers.interface import Workers
+
+T = TypeVar("T")
 
 TIMEOUT = 60.0
 """Seconds to wait for the next line, by default."""
-MAX_LINE = 1 << 20
-"""Octets of one line of a response."""
-MAX_LITERAL = 1 << 26
-"""Octets of a literal that is kept in memory; larger ones need a sink."""
-PIECE = 65_536
 
 
-class ImapClient(Stream):
+class ImapClient(Conversation):
     """
-    One connection to an IMAP server.
+    One connection to an IMAP server; parameters as :class:`ImapClientFactory`'s.
 
-    :param timeout: seconds to wait for the next line while a command is under way.
-    :ivar capabilities: as last told, in upper case; empty before and after STARTTLS.
-    :ivar heard: called with every untagged response that comes, if set.
+    A command whose Deferred is cancelled is still sent, and its answer dropped.
     """
 
-    def __init__(self, clock: IReactorTime, deadlines: Deadlines, timeout: float = TIMEOUT) -> None:
-        super().__init__(clock, deadlines)
-        self.capabilities: frozenset[bytes] = frozenset()
-        self.heard: Callable[[Response], None] | None = None
-        self._timeout = timeout
-        self._queue: deque[Request] = deque()
-        self._current: Request | None = None
-        self._hearing: Deferred[None] | None = None
-        self._failed: ImapError | None = None
-        self._lost_because: Failure | None = None
-        self._serial = 0
+    def __init__(
+        self,
+        clock: IReactorTime,
+        deadlines: Deadlines,
+        timeout: float = TIMEOUT,
+        pipeline: int = 1,
+        workers: Workers | None = None,
+    ) -> None:
+        super().__init__(clock, deadlines, timeout, pipeline)
+        self._workers = workers
         self._leaving: Deferred[None] | None = None
-        self._left = False
 
-    # -- commands --------------------------------------------------------------------------------------------------
+    # -- the connection --------------------------------------------------------------------------------------------
 
     def greeting(self) -> Deferred[Completed]:
         """Wait for the server's first line; it must be asked for once, before anything else."""
-        request = Request(b"", deque(), Deferred())
-        return self._enqueue(request)
+        return self.enqueue(Request(b"", deque(), Deferred(), alone=True))
 
     def command(self, name: bytes, *parts: Part, opener: Opener | None = None) -> Deferred[Completed]:
         """
-        Send any command.  One whose Deferred is cancelled is still sent, and its answer dropped.
+        Send any command.
 
         :param parts: arguments, separated by spaces; octets are sent as they are and must have no line end.
         :raises ValueError: a raw argument has a control character or announces a literal.
         """
-        return self._enqueue(Request(name, deque(spaced(name, parts)), Deferred(), opener=opener))
+        return self.enqueue(Request(name, deque(spaced(name, parts)), Deferred(), opener=opener, alone=name in ALONE))
 
     def capability(self) -> Deferred[frozenset[bytes]]:
         """Ask what the server can do."""
@@ -103,6 +97,15 @@ class ImapClient(Stream):
         """Hear of changes."""
         return self.command(b"NOOP")
 
+    def identify(self, fields: Mapping[str, str] | None = None) -> Deferred[Mapping[str, str]]:
+        """ID: say who one is, and hear who the server is.  RFC 2971."""
+        words: list[Part] = [b"NIL"]
+        if fields:
+            words = _listed(Octets(text.encode()) for pair in fields.items() for text in pair)
+        return self.command(b"ID", *words).addCallback(
+            lambda done: next((one.fields for one in done.all(Identity)), {})
+        )
+
     def secure_with(self, context: Any) -> Deferred[None]:
         """
         STARTTLS; everything heard before is forgotten.  Whether the handshake succeeds shows with the next command.
@@ -111,49 +114,138 @@ class ImapClient(Stream):
         :raises CommandFailed: the server refuses; nothing is sent in clear behind it unless the caller goes on.
         :raises Injected: the server said more than its answer in clear.
         """
-        return self._enqueue(
-            Request(b"STARTTLS", deque([b"STARTTLS"]), Deferred(), respond=lambda: self._begin_tls(context))
-        ).addCallback(lambda _: None)
+        return self._layered(b"STARTTLS", lambda: self.begin_tls(context))
+
+    def compress(self) -> Deferred[None]:
+        """COMPRESS DEFLATE, both ways from here on.  RFC 4978."""
+        return self._layered(b"COMPRESS DEFLATE", self.begin_compression)
+
+    def unauthenticate(self) -> Deferred[None]:
+        """UNAUTHENTICATE: be nobody again, without compression, without what was enabled.  RFC 8437."""
+        return self._layered(b"UNAUTHENTICATE", self.forget_account)
+
+    def _layered(self, words: bytes, respond: Callable[[], None]) -> Deferred[None]:
+        request = Request(words.partition(b" ")[0], deque([words]), Deferred(), respond=respond, alone=True)
+        return self.enqueue(request).addCallback(lambda _: None)
 
     def login(self, name: str, password: str) -> Deferred[Completed]:
-        """LOGIN; name and password as UTF-8."""
+        """LOGIN; name and password as UTF-8, as they are: for TLS, and for servers without SASL."""
         return self.command(b"LOGIN", Octets(name.encode()), Octets(password.encode()))
+
+    def authenticate(self, name: str, password: str) -> Deferred[Completed]:
+        """
+        AUTHENTICATE with the best SCRAM that the server offers, or else with PLAIN.
+
+        :raises Untrusted: the server accepts the password and cannot prove that it knows it.
+        """
+        return Deferred.fromCoroutine(self._authenticate(name, password))
+
+    async def _authenticate(self, name: str, password: str) -> Completed:
+        if not self.capabilities:
+            await self.capability()
+        offered = {one[5:] for one in self.capabilities if one.startswith(b"AUTH=")}
+        prover = Prover.choose(name, password, self.transport, offered, self._workers)
+        if prover is None:
+            return await self.authenticate_plain(name, password)
+        return await self._sasl(prover.mechanism, prover.first, prover)
 
     def authenticate_plain(self, name: str, password: str) -> Deferred[Completed]:
         """AUTHENTICATE PLAIN, in one step where the server has SASL-IR."""
-        secret = base64.b64encode(b"\0%b\0%b" % (name.encode(), password.encode()))
-        if b"SASL-IR" in self.capabilities:
-            return self.command(b"AUTHENTICATE", b"PLAIN", secret)
-        request = Request(b"AUTHENTICATE", deque([b"AUTHENTICATE PLAIN"]), Deferred(), event=self._answer_with(secret))
-        return self._enqueue(request)
+        return self._sasl(b"PLAIN", b"\0%b\0%b" % (name.encode(), password.encode()))
+
+    def _sasl(self, mechanism: bytes, first: bytes, prover: Prover | None = None) -> Deferred[Completed]:
+        words, secret = b"AUTHENTICATE " + mechanism, base64.b64encode(first)
+        at_once = b"SASL-IR" in self.capabilities
+        parts: deque[Part] = deque([words + b" " + secret if at_once else words])
+        more = deque(() if at_once else (secret,))
+        return self.enqueue(Request(b"AUTHENTICATE", parts, Deferred(), more=more, prover=prover, alone=True))
+
+    def enable(self, *names: bytes) -> Deferred[frozenset[bytes]]:
+        """ENABLE; what is on now, in upper case.  RFC 5161."""
+        return self.command(b"ENABLE", *names).addCallback(lambda _: self.enabled)
+
+    def namespace(self) -> Deferred[Namespaces]:
+        """NAMESPACE.  RFC 2342."""
+        return self.command(b"NAMESPACE").addCallback(_one(Namespaces))
+
+    # -- mailboxes -------------------------------------------------------------------------------------------------
 
     def mailboxes(self, reference: str = "", pattern: str = "*") -> Deferred[list[Listed]]:
         """LIST."""
-        return self.command(b"LIST", name_of(reference), name_of(pattern)).addCallback(Listed.all_from)
+        return self.command(b"LIST", self._name(reference), self._name(pattern)).addCallback(_all(Listed))
 
-    def select(self, mailbox: str, read_only: bool = False) -> Deferred[Selected]:
-        """SELECT, or EXAMINE."""
-        return self.command(b"EXAMINE" if read_only else b"SELECT", name_of(mailbox)).addCallback(Selected.made_from)
+    def subscriptions(self, reference: str = "", pattern: str = "*") -> Deferred[list[Listed]]:
+        """LSUB."""
+        return self.command(b"LSUB", self._name(reference), self._name(pattern)).addCallback(_all(Listed))
 
-    def status(self, mailbox: str, *items: bytes) -> Deferred[dict[bytes, int]]:
+    def listing(
+        self, *patterns: str, select: Sequence[bytes] = (), returned: Sequence[bytes] = ()
+    ) -> Deferred[Listing]:
+        """
+        LIST with options, and what it brings besides names.  RFC 5258, RFC 5819, RFC 9590.
+
+        :param select: such as ``SUBSCRIBED``; :param returned: such as ``STATUS (MESSAGES)``.
+        """
+        words: list[Part] = [b"(%b)" % b" ".join(select)] if select else []
+        words += [Octets(b""), *_listed(map(self._name, patterns))]
+        if returned:
+            words += [b"RETURN", b"(%b)" % b" ".join(returned)]
+        return self.command(b"LIST", *words).addCallback(Listing.made_from)
+
+    def select(
+        self,
+        mailbox: str,
+        read_only: bool = False,
+        condstore: bool = False,
+        known: tuple[int, int] | None = None,
+    ) -> Deferred[Selected]:
+        """
+        SELECT, or EXAMINE.
+
+        :param known: UIDVALIDITY and HIGHESTMODSEQ of when the mailbox was last seen; QRESYNC must be enabled.
+        """
+        words: list[Part] = []
+        if known is not None:
+            words = [b"(QRESYNC (%d %d))" % known]
+        elif condstore:
+            words = [b"(CONDSTORE)"]
+        verb = b"EXAMINE" if read_only else b"SELECT"
+        return self.command(verb, self._name(mailbox), *words).addCallback(Selected.made_from)
+
+    def unselect(self) -> Deferred[Completed]:
+        """UNSELECT.  RFC 3691."""
+        return self.command(b"UNSELECT")
+
+    def close_mailbox(self) -> Deferred[Completed]:
+        """CLOSE."""
+        return self.command(b"CLOSE")
+
+    def status(self, mailbox: str, *items: bytes) -> Deferred[Mapping[bytes, Any]]:
         """STATUS."""
-        return self.command(b"STATUS", name_of(mailbox), b"(%b)" % b" ".join(items)).addCallback(_status)
+        asked = self.command(b"STATUS", self._name(mailbox), b"(%b)" % b" ".join(items))
+        return asked.addCallback(_one(Numbers)).addCallback(lambda told: told.items)
 
-    def create(self, mailbox: str) -> Deferred[Completed]:
-        """CREATE."""
-        return self.command(b"CREATE", name_of(mailbox))
+    def create(self, mailbox: str, use: str = "") -> Deferred[Completed]:
+        r"""CREATE; ``use`` is a special use such as ``\Sent``.  RFC 6154 section 3."""
+        words = [b"(USE (%b))" % use.encode("ascii")] if use else []
+        return self.command(b"CREATE", self._name(mailbox), *words)
 
     def delete(self, mailbox: str) -> Deferred[Completed]:
         """DELETE."""
-        return self.command(b"DELETE", name_of(mailbox))
+        return self.command(b"DELETE", self._name(mailbox))
 
     def rename(self, mailbox: str, to: str) -> Deferred[Completed]:
         """RENAME."""
-        return self.command(b"RENAME", name_of(mailbox), name_of(to))
+        return self.command(b"RENAME", self._name(mailbox), self._name(to))
 
     def subscribe(self, mailbox: str, subscribed: bool = True) -> Deferred[Completed]:
         """SUBSCRIBE or UNSUBSCRIBE."""
-        return self.command(b"SUBSCRIBE" if subscribed else b"UNSUBSCRIBE", name_of(mailbox))
+        return self.command(b"SUBSCRIBE" if subscribed else b"UNSUBSCRIBE", self._name(mailbox))
+
+    def _name(self, mailbox: str) -> Octets:
+        return name_of(mailbox, self.utf8)
+
+    # -- messages --------------------------------------------------------------------------------------------------
 
     def append(
         self, mailbox: str, size: int, chunks: Iterable[bytes], flags: Sequence[str] = (), date: bytes = b""
@@ -165,77 +257,155 @@ class ImapClient(Stream):
         :param date: INTERNALDATE as ``launcelot.message.dates.format_internal`` writes it.
         :returns: where the message went, if the server has UIDPLUS.
         """
-        parts: list[Part] = [name_of(mailbox)]
-        if flags:
-            parts.append(responses.flag_list(flags))
-        if date:
-            parts.append(date)
-        return self.command(b"APPEND", *parts, Body(size, chunks)).addCallback(Appended.made_from)
+        return self.append_all(mailbox, [Mail(size, chunks, flags, date)])
+
+    def append_all(self, mailbox: str, mails: Iterable[Mail]) -> Deferred[Appended | None]:
+        """APPEND of several messages, all or none.  RFC 3502."""
+        words = [part for mail in mails for part in mail.parts()]
+        return self.command(b"APPEND", self._name(mailbox), *words).addCallback(Appended.made_from)
+
+    def replace(self, message: int, mailbox: str, mail: Mail, uid: bool = True) -> Deferred[Appended | None]:
+        """REPLACE or UID REPLACE: put one message in another's place.  RFC 8508."""
+        asked = self.command(_uid(b"REPLACE", uid), b"%d" % message, self._name(mailbox), *mail.parts())
+        return asked.addCallback(Appended.made_from)
 
     def fetch(
-        self, messages: str, items: bytes, uid: bool = True, opener: Opener | None = None
-    ) -> Deferred[list[Data]]:
+        self, messages: str, items: bytes, uid: bool = True, opener: Opener | None = None, modifiers: bytes = b""
+    ) -> Deferred[list[Fetched]]:
         """
         FETCH or UID FETCH; rows in the order in which they came.
 
         :param items: such as ``b"(FLAGS BODY.PEEK[])"``.
         :param opener: gives sinks for literals; one that went to a sink is empty in its row.
+        :param modifiers: such as ``b"(CHANGEDSINCE 5)"``.  RFC 7162 section 3.1.4.1.
         """
-        prefix = b"UID FETCH" if uid else b"FETCH"
-        return self.command(prefix, messages.encode(), items, opener=opener).addCallback(_rows)
+        words = [messages.encode(), items, *([modifiers] if modifiers else [])]
+        return self.command(_uid(b"FETCH", uid), *words, opener=opener).addCallback(_all(Fetched))
 
-    def store(self, messages: str, how: bytes, flags: Sequence[str], uid: bool = True) -> Deferred[list[Data]]:
+    def store(
+        self, messages: str, how: bytes, flags: Sequence[str], uid: bool = True, unchanged_since: int | None = None
+    ) -> Deferred[list[Fetched]]:
         """
         STORE or UID STORE; the rows the server tells.
 
         :param how: ``FLAGS``, ``+FLAGS.SILENT`` ...
+        :param unchanged_since: MODSEQ; what has changed since is in the code MODIFIED, see :meth:`command`.
         """
-        prefix = b"UID STORE" if uid else b"STORE"
-        return self.command(prefix, messages.encode(), how, responses.flag_list(flags)).addCallback(_rows)
+        since = [] if unchanged_since is None else [b"(UNCHANGEDSINCE %d)" % unchanged_since]
+        words = [messages.encode(), *since, how, responses.flag_list(flags)]
+        return self.command(_uid(b"STORE", uid), *words).addCallback(_all(Fetched))
 
     def copy(self, messages: str, mailbox: str, uid: bool = True, move: bool = False) -> Deferred[Completed]:
         """COPY or MOVE, by UID or number."""
-        name = (b"UID " if uid else b"") + (b"MOVE" if move else b"COPY")
-        return self.command(name, messages.encode(), name_of(mailbox))
+        return self.command(_uid(b"MOVE" if move else b"COPY", uid), messages.encode(), self._name(mailbox))
+
+    def expunge(self, uids: str = "") -> Deferred[list[int]]:
+        """EXPUNGE, or UID EXPUNGE when UIDs are named; the numbers in the order told (none under QRESYNC)."""
+        done = self.command(b"UID EXPUNGE", uids.encode()) if uids else self.command(b"EXPUNGE")
+        return done.addCallback(lambda done: [one.number for one in done.all(Expunged)])
+
+    # -- searching -------------------------------------------------------------------------------------------------
 
     def search(self, *keys: Part, uid: bool = True) -> Deferred[list[int]]:
         """SEARCH or UID SEARCH in UTF-8; strings are given as :class:`Octets`."""
-        name = b"UID SEARCH" if uid else b"SEARCH"
+        return self._search(b"SEARCH", (), keys, uid).addCallback(lambda found: list(found.numbers))
+
+    def search_for(self, returned: Sequence[bytes], *keys: Part, uid: bool = True) -> Deferred[Found]:
+        """
+        SEARCH with RETURN.  RFC 4731, RFC 5182, RFC 9394.
+
+        :param returned: such as ``MIN``, ``COUNT``, ``SAVE`` or ``PARTIAL 1:50``.
+        """
+        return self._search(b"SEARCH", (b"RETURN", b"(%b)" % b" ".join(returned)), keys, uid)
+
+    def sort(self, criteria: bytes, *keys: Part, uid: bool = True) -> Deferred[list[int]]:
+        """SORT or UID SORT; ``criteria`` such as ``b"REVERSE DATE"``.  RFC 5256."""
+        words = (b"(%b)" % criteria, b"UTF-8")
+        return self._search(b"SORT", words, keys, uid).addCallback(lambda found: list(found.numbers))
+
+    def thread(self, algorithm: bytes, *keys: Part, uid: bool = True) -> Deferred[tuple[Any, ...]]:
+        """THREAD or UID THREAD; trees as nested tuples.  RFC 5256."""
+        done = self.command(_uid(b"THREAD", uid), algorithm, b"UTF-8", *keys)
+        return done.addCallback(lambda done: next((one.threads for one in done.all(Threads)), ()))
+
+    def _search(self, verb: bytes, before: Sequence[bytes], keys: Sequence[Part], uid: bool) -> Deferred[Found]:
         plain = all(isinstance(key, bytes) or (isinstance(key, Octets) and key.data.isascii()) for key in keys)
-        return self.command(name, *(() if plain else (b"CHARSET", b"UTF-8")), *keys).addCallback(_numbers)
+        charset = () if plain or self.utf8 or verb != b"SEARCH" else (b"CHARSET", b"UTF-8")
+        return self.command(_uid(verb, uid), *before, *charset, *keys).addCallback(
+            lambda done: next(iter(done.all(Found)), Found(()))
+        )
 
-    def expunge(self, uids: str = "") -> Deferred[list[int]]:
-        """EXPUNGE, or UID EXPUNGE when UIDs are named; the numbers in the order told."""
-        done = self.command(b"UID EXPUNGE", uids.encode()) if uids else self.command(b"EXPUNGE")
-        return done.addCallback(_expunged)
+    # -- annotations, quotas, rights -------------------------------------------------------------------------------
 
-    def close_mailbox(self) -> Deferred[Completed]:
-        """CLOSE."""
-        return self.command(b"CLOSE")
+    def annotations(self, mailbox: str, *entries: str) -> Deferred[Mapping[str, bytes | None]]:
+        """GETMETADATA; an empty name asks for the server's.  RFC 5464."""
+        words = _listed(Octets(one.encode()) for one in entries)
+        done = self.command(b"GETMETADATA", self._name(mailbox), *words)
+        return done.addCallback(
+            lambda done: {name: value for one in done.all(Annotations) for name, value in one.entries.items()}
+        )
 
-    def idle(self, event: Callable[[Response], None]) -> Deferred[Completed]:
+    def annotate(self, mailbox: str, entries: Mapping[str, bytes | None]) -> Deferred[Completed]:
+        """SETMETADATA; None removes an entry."""
+        words = [
+            part
+            for name, value in entries.items()
+            for part in (Octets(name.encode()), b"NIL" if value is None else Octets(value))
+        ]
+        return self.command(b"SETMETADATA", self._name(mailbox), *_listed(words))
+
+    def quota(self, root: str = "") -> Deferred[Quota]:
+        """GETQUOTA.  RFC 9208."""
+        return self.command(b"GETQUOTA", Octets(root.encode())).addCallback(_one(Quota))
+
+    def quota_roots(self, mailbox: str) -> Deferred[tuple[QuotaRoots, list[Quota]]]:
+        """GETQUOTAROOT: which quotas a mailbox counts for, and these."""
+        done = self.command(b"GETQUOTAROOT", self._name(mailbox))
+        return done.addCallback(lambda done: (_one(QuotaRoots)(done), done.all(Quota)))
+
+    def set_quota(self, root: str, limits: Mapping[bytes, int]) -> Deferred[Completed]:
+        """SETQUOTA."""
+        return self.command(b"SETQUOTA", Octets(root.encode()), resources_of(limits))
+
+    def rights(self, mailbox: str) -> Deferred[Mapping[str, str]]:
+        """GETACL: rights by identifier.  RFC 4314."""
+        return self.command(b"GETACL", self._name(mailbox)).addCallback(_one(AccessList)).addCallback(_rights)
+
+    def set_rights(self, mailbox: str, identifier: str, rights: str) -> Deferred[Completed]:
+        """SETACL; rights with ``+`` or ``-`` before them are added or taken away."""
+        return self.command(b"SETACL", self._name(mailbox), Octets(identifier.encode()), Octets(rights.encode()))
+
+    def delete_rights(self, mailbox: str, identifier: str) -> Deferred[Completed]:
+        """DELETEACL."""
+        return self.command(b"DELETEACL", self._name(mailbox), Octets(identifier.encode()))
+
+    def my_rights(self, mailbox: str) -> Deferred[str]:
+        """MYRIGHTS."""
+        return self.command(b"MYRIGHTS", self._name(mailbox)).addCallback(_one(MyRights)).addCallback(_rights)
+
+    def possible_rights(self, mailbox: str, identifier: str) -> Deferred[PossibleRights]:
+        """LISTRIGHTS."""
+        return self.command(b"LISTRIGHTS", self._name(mailbox), Octets(identifier.encode())).addCallback(
+            _one(PossibleRights)
+        )
+
+    # -- idling and leaving ----------------------------------------------------------------------------------------
+
+    def idle(self, event: Callable[[Told], None]) -> Deferred[Completed]:
         """
         IDLE until :meth:`done`; there is no time limit.  RFC 2177.
 
-        :param event: hears every untagged response.
+        :param event: hears everything that comes.
         """
-        request = Request(b"IDLE", deque([b"IDLE"]), Deferred(), event=event, patient=True)
-        return self._enqueue(request)
+        return self.enqueue(Request(b"IDLE", deque([b"IDLE"]), Deferred(), event=event, patient=True, alone=True))
 
     def done(self) -> None:
         """End the IDLE that is under way, or the first one that waits to be sent."""
-        under_way = [self._current] if self._current is not None else []
-        request = next((one for one in (*under_way, *self._queue) if one.patient), None)
-        if request is None:
-            return
-        request.patient = False
-        if request is self._current:
-            self._say_done()
-
-    def _say_done(self) -> None:
-        self.write(b"DONE\r\n")
-        self.flush()
-        self._expect_soon()
+        request = next((one for one in (*self._sent, *self._queue) if one.patient), None)
+        if request is not None:
+            request.patient = False
+            if request in self._sent:
+                self.say_done()
 
     def logout(self) -> Deferred[None]:
         """LOGOUT, then wait until the connection is closed; it ends well even if the server closes early."""
@@ -246,250 +416,23 @@ class ImapClient(Stream):
                 self._leaving.callback(None)
         return self._leaving
 
-    # -- sending ---------------------------------------------------------------------------------------------------
-
-    def _enqueue(self, request: Request) -> Deferred[Completed]:
-        if self._failed is not None:
-            return fail(self._failed)
-        self._queue.append(request)
-        if self._hearing is None:
-            hearing = self._hearing = Deferred.fromCoroutine(self._hear())
-            hearing.addBoth(self._stopped)
-            if hearing.called:
-                self._hearing = None
-        return request.done
-
-    async def _hear(self) -> None:
-        while self._queue:
-            request = self._current = self._queue.popleft()
-            self._expect_soon()
-            if request.name:
-                self._serial += 1
-                request.tag = b"L%d" % self._serial
-                self.write(request.tag + b" ")
-                await self._send(request)
-                if request.name == b"IDLE" and not request.patient:
-                    self._say_done()
-                while not await self._take(request):
-                    pass
-            else:
-                await self._greet(request)
-            self._current = None
-
-    async def _send(self, request: Request) -> None:
-        """Write up to the next literal the server must agree to, or to the end of the command."""
-        while request.parts:
-            part = request.parts.popleft()
-            if isinstance(part, bytes):
-                self.write(part)
-                continue
-            size = part.size if isinstance(part, Body) else len(part.data)
-            text = part.data if isinstance(part, Octets) else b""
-            if isinstance(part, Octets) and (quoted := responses.string(text)).startswith(b'"'):
-                self.write(quoted)
-                continue
-            at_once = b"LITERAL+" in self.capabilities
-            self.write(b"{%d+}\r\n" % size if at_once else b"{%d}\r\n" % size)
-            self.flush()
-            if not at_once and not await self._continuation(request):
-                return
-            await self._send_octets(part)
-        self.write(b"\r\n")
-        self.flush()
-
-    async def _continuation(self, request: Request) -> bool:
-        """Wait for the go-ahead; False when the command has ended instead."""
-        while True:
-            response = await self._response(request)
-            if isinstance(response, Continuation):
-                return True
-            if self._note(request, response):
-                request.parts.clear()
-                return False
-
-    async def _send_octets(self, part: Octets | Body) -> None:
-        if isinstance(part, Octets):
-            self.write(part.data)
-            return
-        left = part.size
-        for chunk in part.chunks:
-            left -= len(chunk)
-            if left < 0:
-                raise Confused("the message is longer than was said")
-            self.write(chunk)
-            await self.drain()
-        if left:
-            raise Confused("the message is shorter than was said")
-
-    def _expect_soon(self) -> None:
-        self.limit_idle(math.inf if self._current is not None and self._current.patient else self._timeout)
-        if self._reader is not None:
-            self._await_input()
-
-    # -- hearing ---------------------------------------------------------------------------------------------------
-
-    async def _greet(self, request: Request) -> None:
-        response = await self._response(request)
-        if not isinstance(response, Condition) or response.tag != b"*" or response.condition not in _GREETINGS:
-            raise Confused("this is not an IMAP server")
-        self._learn(response)
-        if response.condition == b"BYE":
-            raise Disconnected("the server said BYE")
-        request.done.callback(Completed(response, (), ()))
-
-    async def _take(self, request: Request) -> bool:
-        """Hear one response; whether it ended the command."""
-        if request.ended:
-            return True
-        response = await self._response(request)
-        if isinstance(response, Continuation):
-            if request.event is None:
-                raise Confused("the server waits for what was not announced")
-            request.event(response)
-            return False
-        return self._note(request, response)
-
-    def _note(self, request: Request, response: Condition | Data) -> bool:
-        """Keep a response for the command it came with; whether it ended the command."""
-        self._learn(response)
-        if isinstance(response, Condition) and response.tag != b"*":
-            if response.tag != request.tag:
-                raise Confused("an answer to a command that nobody gave")
-            self._end_request(request, response)
-            return True
-        for hears in (self.heard, request.event):
-            if hears is not None:
-                hears(response)
-        if isinstance(response, Data):
-            request.found.append(response)
-        else:
-            self._left = self._left or response.condition == b"BYE"
-            request.conditions.append(response)
-        return False
-
-    def _end_request(self, request: Request, response: Condition) -> None:
-        request.ended = True
-        if response.condition != b"OK":
-            self._current = None
-            request.done.errback(CommandFailed(request.name, response))
-            return
-        if request.respond is not None:
-            request.respond()
-        self._current = None
-        request.done.callback(Completed(response, tuple(request.found), tuple(request.conditions)))
-
-    def _learn(self, response: Condition | Data) -> None:
-        if isinstance(response, Data) and response.name == b"CAPABILITY":
-            self.capabilities = frozenset(value.upper() for value in response.values if isinstance(value, bytes))
-        elif isinstance(response, Condition) and response.code == b"CAPABILITY":
-            self.capabilities = frozenset(response.argument.upper().split())
-
-    async def _response(self, request: Request) -> Response:
-        first = line = await self.line(MAX_LINE)
-        reader = ResponseReader(first)
-        literal = announced(line)
-        kept = len(line)
-        while literal is not None:
-            sink = None if request.opener is None else open_sink(request.opener, first, line, literal)
-            kept += 0 if sink is not None else literal.size
-            if kept > MAX_LITERAL:
-                raise Confused("a response is too large to be kept")
-            data = await self._literal(literal.size, sink)
-            line = await self.line(MAX_LINE)
-            kept += len(line)
-            reader.add(data, line)
-            literal = announced(line)
-        return parse(reader)
-
-    async def _literal(self, size: int, sink: Sink | None) -> bytes:
-        pieces: list[bytes] = []
-        left = size
-        while left:
-            piece = await self.chunk(min(left, PIECE))
-            left -= len(piece)
-            if sink is None:
-                pieces.append(piece)
-            else:
-                sink(piece)
-        return b"".join(pieces)
-
-    def _answer_with(self, secret: bytes) -> Callable[[Response], None]:
-        """Answers the one challenge of PLAIN, which is empty."""
-
-        def event(response: Response) -> None:
-            if isinstance(response, Continuation):
-                self.write(secret + b"\r\n")
-                self.flush()
-
-        return event
-
-    def _begin_tls(self, context: Any) -> None:
-        self.capabilities = frozenset()
-        self.start_tls(context, client=True)
-
-    # -- ends ------------------------------------------------------------------------------------------------------
-
-    def readConnectionLost(self) -> None:
-        """The server has said its last word; nobody may be waiting for one."""
-        super().readConnectionLost()
-        if self._hearing is None:
-            self._fail(self._why(None))
-            self.close()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Fail what is still to be answered."""
-        self._lost_because = reason
-        super().connectionLost(reason)
-        self._fail(self._why(None))
-        leaving = self._leaving
-        if leaving is not None and not leaving.called:
-            leaving.callback(None)
-
-    def _stopped(self, result: Failure | None) -> None:
-        self._hearing = None
-        if isinstance(result, Failure):
-            current = self._current
-            if current is not None and not result.check(ImapError, PlaintextBehindTLS, Malformed, LineError, WireEnd):
-                self._current = None
-                current.done.errback(result)
-            self._fail(self._why(result))
-            if self._leaving is not None and result.check(WireEnd):
-                self.close()
-            else:
-                self.abort()
-
     def _logged_out(self, result: Completed | Failure) -> None:
         if isinstance(result, Failure):
             result.trap(ImapError)
         self.close()
 
-    def _why(self, result: Failure | None) -> ImapError:
-        if self._failed is not None:
-            return self._failed
-        error = None if result is None else result.value
-        if isinstance(error, ImapError):
-            return error
-        if isinstance(error, PlaintextBehindTLS):
-            return Injected("the server spoke in clear behind its answer to STARTTLS")
-        if isinstance(error, (Malformed, LineError)):
-            return Confused(str(error) or "malformed response")
-        if isinstance(error, DeadlinePassed):
-            return TimedOut("no answer in time")
-        lost = self._lost_because
-        if lost is not None and not lost.check(ConnectionDone, ConnectionLost, ConnectionAborted):
-            return Untrusted(str(lost.value) or type(lost.value).__name__)
-        return Disconnected("the connection was closed" if not self._left else "the server said BYE")
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Fail what is still to be answered; who waits for the end has it."""
+        super().connectionLost(reason)
+        if self._leaving is not None and not self._leaving.called:
+            self._leaving.callback(None)
 
-    def _fail(self, error: ImapError) -> None:
-        if self._failed is None:
-            self._failed = error
-        left = [self._current] if self._current is not None else []
-        left.extend(self._queue)
-        self._current = None
-        self._queue.clear()
-        for request in left:
-            if not request.done.called:
-                request.done.errback(self._failed)
+    def hearing_failed(self, result: Failure) -> None:
+        """Leave in peace where we were leaving anyway."""
+        if self._leaving is not None and result.check(WireEnd):
+            self.close()
+        else:
+            self.abort()
 
 
 class ImapClientFactory(Factory):
@@ -498,37 +441,52 @@ class ImapClientFactory(Factory):
 
     :param clock: the reactor, or a ``task.Clock``.
     :param timeout: seconds to wait for the next line while a command is under way.
+    :param pipeline: commands that may be under way at once; see :mod:`~launcelot.protocols.imap4.conversation`.
+    :param workers: where passwords are hashed for SCRAM; without, a log-in keeps the reactor for some 30 ms.
     """
 
     noisy = False
 
-    def __init__(self, clock: IReactorTime, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, clock: IReactorTime, timeout: float = TIMEOUT, pipeline: int = 1, workers: Workers | None = None
+    ) -> None:
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._timeout = timeout
+        self._pipeline = pipeline
+        self._workers = workers
 
     def buildProtocol(self, addr: IAddress | None) -> ImapClient:
         """A client for one connection."""
-        return ImapClient(self._clock, self._deadlines, self._timeout)
+        return ImapClient(self._clock, self._deadlines, self._timeout, self._pipeline, self._workers)
 
 
-def _rows(completed: Completed) -> list[Data]:
-    return [one for one in completed.data if one.name == b"FETCH"]
+ALONE = frozenset({b"LOGIN", b"SELECT", b"EXAMINE", b"ENABLE", b"UNSELECT", b"CLOSE", b"LOGOUT", b"EXPUNGE", b"MOVE"})
+"""Commands that change what others mean, or shift numbers; nothing is sent behind them before their answer."""
 
 
-def _numbers(completed: Completed) -> list[int]:
-    return [number for one in completed.data if one.name == b"SEARCH" for number in one.values]
+def _uid(verb: bytes, uid: bool) -> bytes:
+    return b"UID " + verb if uid else verb
 
 
-def _expunged(completed: Completed) -> list[int]:
-    return [one.number for one in completed.data if one.name == b"EXPUNGE" and one.number is not None]
+def _listed(parts: Iterable[Part]) -> list[Part]:
+    """Arguments in parentheses."""
+    return [b"(", *parts, b")"]
 
 
-def _status(completed: Completed) -> dict[bytes, int]:
-    for one in completed.data:
-        if one.name == b"STATUS" and len(one.values) == 2:
-            return pairs(one.values[1])
-    raise Confused("STATUS was not answered")
+def _all(kind: type[T]) -> Callable[[Completed], list[T]]:
+    return lambda done: done.all(kind)
 
 
-_GREETINGS = frozenset({b"OK", b"PREAUTH", b"BYE"})
+def _one(kind: type[T]) -> Callable[[Completed], T]:
+    def first(done: Completed) -> T:
+        found = done.all(kind)
+        if not found:
+            raise Confused(f"{kind.__name__} was not told")
+        return found[0]
+
+    return first
+
+
+def _rights(told: AccessList | MyRights) -> Any:
+    return told.rights

@@ -15,13 +15,12 @@ from launcelot.protocols.imap4.answers import (
     Disconnected,
     ImapError,
     Injected,
-    Listed,
     TimedOut,
     Untrusted,
 )
 from launcelot.protocols.imap4.asking import Octets
 from launcelot.protocols.imap4.client import ImapClient, ImapClientFactory
-from launcelot.protocols.imap4.grammar.replies import Data, Response
+from launcelot.protocols.imap4.told import Exists, Listed, Told
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Pair, connect_pair
 from tests.protocols.imap4.world import MESSAGE, ImapCase
@@ -156,13 +155,13 @@ class TalkTests(PairCase):
         """Events come as they happen; done ends it and the next command goes out."""
         self.get(self.client.login("ann", "pw"))
         self.get(self.client.select("INBOX"))
-        events: list[Response] = []
+        events: list[Told] = []
         idling = self.client.idle(events.append)
         self.pair.flush()
         self.world.advance(600, step=60)
         self.fill(1)
         self.pair.flush()
-        self.assertIn(Data(b"EXISTS", 1), events)
+        self.assertIn(Exists(1), events)
         self.assertNoResult(idling)
         after = self.client.noop()
         self.client.done()
@@ -337,7 +336,7 @@ class HostileServerTests(ImapCase):
 
     def test_unsolicited_words_between_commands(self) -> None:
         """They are heard with the next command."""
-        heard: list[Response] = []
+        heard: list[Told] = []
         self.client.heard = heard.append
         greeting = self.client.greeting()
         self.says(b"* OK hi\r\n* 7 EXISTS\r\n")
@@ -345,7 +344,7 @@ class HostileServerTests(ImapCase):
         noop = self.client.noop()
         self.says(b"L1 OK\r\n")
         self.assertEqual(self.successResultOf(noop).number(b"EXISTS"), 7)
-        self.assertIn(Data(b"EXISTS", 7), heard)
+        self.assertIn(Exists(7), heard)
 
 
 class ClientTLSTests(PairCase):

@@ -85,7 +85,7 @@ class ResponseReader(Reader):
         if first == b'"':
             inside = self.match(_QUOTED, "malformed quoted string")[1]
             return re.sub(rb"\\(.)", rb"\1", inside) if b"\\" in inside else inside
-        if first in (b"{", b"~"):
+        if first == b"{" or self.rest.startswith(b"~{"):
             self.accept(b"~")
             return self.string()
         if first.isdigit():
@@ -110,7 +110,8 @@ class ResponseReader(Reader):
     def values(self) -> tuple[Any, ...]:
         """Values up to the end."""
         found: list[Any] = []
-        while self.accept(b" ") and self.rest:
+        while (self.accept(b" ") and self.rest) or (self.peek() == b"(" and found and isinstance(found[-1], tuple)):
+            # Threads stand one behind another without spaces.  RFC 5256 section 5.
             found.append(self.value())
         self.end()
         return tuple(found)
