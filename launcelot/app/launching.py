@@ -63,7 +63,7 @@ class Orders:
 def read_orders(octets: bytes) -> Orders:
     """The other half of :meth:`Orders.encode`."""
     given = json.loads(octets)
-    return Orders(**{**given, "key": base64.b64decode(given["key"])})
+    return Orders(**{**given, "key": base64.b64decode(given["key"]), "auth": tuple(given["auth"])})
 
 
 def tables_of(configuration: Configuration) -> dict[str, Any]:

@@ -84,8 +84,10 @@ class WorkerDaemon(Daemon):
     # -- starting and stopping -----------------------------------------------------------------------------------
 
     def privilegedStartService(self) -> None:
-        """Take over the sockets."""
+        """Take over the sockets; ports have descriptors of their own, and a port that is closed is to be closed."""
         super().privilegedStartService()
+        for given in self._sockets:
+            os.close(given.descriptor)
         self._alarm.start(ALARM_INTERVAL)
 
     def _expect(self) -> None:

@@ -505,15 +505,17 @@ class TwistdTests(WorkersCase):
     """Under twistd, from another folder, with sockets of several kinds."""
 
     def test_twistd_workers_serve_datagrams_and_paths(self) -> None:
-        """UDP, a Unix socket, PROXY headers; modules are found where twistd finds them; two SIGTERMs are one."""
+        """UDP, a Unix socket, PROXY headers, --auth; nobody gets in while it stops; two SIGTERMs are one."""
         self.configure(
             f'[questions]\nlisten = ["proxied:tcp:0:interface=127.0.0.1", "unix:{self.folder}/q.sock"]\n'
             'listen_udp = ["udp:0:interface=127.0.0.1"]\ndatagram_rate = 0.1',
-            "[imap]\nenabled = false",
+            '[imap]\nlisten = ["tcp:0:interface=127.0.0.1"]\nlisten_tls = []',
         )
+        done = self.run_program(*COMMAND, "account", "add", "ann", "--data", str(self.data), said="secret\n")
+        self.assertEqual(0, done.returncode, done.stderr)
         text = (self.folder / "it.toml").read_text()
         (self.folder / "it.toml").write_text(text.replace("[daemon]", '[daemon]\nproxy_networks = ["127.0.0.0/8"]'))
-        options = ("--config", str(self.folder / "it.toml"), "--data", str(self.data), "--workers", "3")
+        options = ("--config", str(self.folder / "it.toml"), "--data", str(self.data), "--workers", "3", "--auth", "memory:ann:x")
         process = self.start(*TWISTD, "-n", "--pidfile=", "launcelot", *options)
         for line in process.stdout or ():
             if line.startswith("  data "):
@@ -521,6 +523,9 @@ class TwistdTests(WorkersCase):
         pids = self.pids
         self.assertEqual(3, len(pids))
         self.ports = {one["name"]: one["port"] for one in self.status["listeners"] if one["port"]}
+        imap = self.peer("imap")
+        imap.hear(b"* OK")
+        self.assertIn(b"a OK", imap.command(b"LOGIN ann x"))
         proxied = self.peer("questions")
         proxied.say(b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 1060")
         self.assertEqual(ANSWER, proxied.question())
@@ -538,9 +543,13 @@ class TwistdTests(WorkersCase):
                     asking.sendto(NAME, ("127.0.0.1", self.ports["questions-udp"]))
         # The one answer that this source has for now was another worker's.
         self.wait_for_counter("questions-udp.limited", 2)
-        self.hang_up()
         for pid in (*pids, process.pid, *pids):
             os.kill(pid, signal.SIGTERM)
+        with self.assertRaises(ConnectionRefusedError):
+            while True:
+                self.peer("questions")
+        self.assertIsNone(process.poll(), "it waits for the first peer")
+        self.hang_up()
         output, errors = process.communicate(timeout=LIMIT)
         self.assertEqual(-signal.SIGTERM, process.returncode, output + errors)
         self.assertNotIn("Traceback", output + errors)
