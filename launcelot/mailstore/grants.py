@@ -28,10 +28,11 @@ class Grants(Protocol):
     async def all(self) -> Mapping[str, Entries]:
         """The lists of all mailboxes that have entries, by MAILBOXID."""
 
-    async def change(self, id: str, identity: str, change: Change, rights: Rights) -> Rights:
+    async def change(self, id: str, identity: str, change: Change, rights: Rights, keep: bool = False) -> Rights:
         """
         Change one entry, durable when it returns; one without rights is removed.
 
+        :param keep: keep one without rights, too.
         :returns: what the entry has now.
         :raises Gone: the mailbox has been deleted.
         :raises LimitReached: the list has too many entries.

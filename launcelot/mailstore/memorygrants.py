@@ -41,11 +41,11 @@ class MemoryGrants:
         """The lists of all mailboxes that have entries."""
         return {id: dict(shelf.grants) for id, shelf in self._account.all_shelves().items() if shelf.grants}
 
-    async def change(self, id: str, identity: str, change: Change, rights: Rights) -> Rights:
+    async def change(self, id: str, identity: str, change: Change, rights: Rights, keep: bool = False) -> Rights:
         """Change one entry."""
         shelf = self._shelf(id)
         now = change.apply(shelf.grants.get(identity, NONE), rights)
-        if now:
+        if now or keep:
             check_room(len(shelf.grants.keys() | {identity}))
             shelf.grants[identity] = now
         else:

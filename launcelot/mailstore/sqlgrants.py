@@ -26,9 +26,9 @@ class SqliteGrants:
         """The lists of all mailboxes that have entries."""
         return await self._file.read(all_entries)
 
-    async def change(self, id: str, identity: str, change: Change, rights: Rights) -> Rights:
+    async def change(self, id: str, identity: str, change: Change, rights: Rights, keep: bool = False) -> Rights:
         """Change one entry."""
-        return await self._file.write(lambda writing: put(writing, id, identity, change, rights))
+        return await self._file.write(lambda writing: put(writing, id, identity, change, rights, keep))
 
 
 def number_of(connection: Connection, id: str) -> int:
@@ -54,13 +54,13 @@ def all_entries(connection: Connection) -> Mapping[str, Entries]:
     return found
 
 
-def put(writing: Writing, id: str, identity: str, change: Change, rights: Rights) -> Rights:
+def put(writing: Writing, id: str, identity: str, change: Change, rights: Rights, keep: bool) -> Rights:
     """Change one entry inside a transaction."""
     connection = writing.connection
     mailbox = number_of(connection, id)
     entries = entries_of(connection, mailbox)
     now = change.apply(entries.get(identity, frozenset()), rights)
-    if now:
+    if now or keep:
         check_room(len(entries.keys() | {identity}))
         connection.execute("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", (mailbox, identity, kept(now)))
     else:

@@ -29,6 +29,8 @@ class GrantContract(Contract):
         await mail.grants.change(id, "-account:1", Change.REPLACE, frozenset())
         await mail.grants.change(id, "nobody", Change.REMOVE, ALL)
         self.assertEqual(await mail.grants.of(id), {"account:1": frozenset("swi")})
+        await mail.grants.change(id, "account:1", Change.REPLACE, frozenset(), keep=True)
+        self.assertEqual(await mail.grants.of(id), {"account:1": frozenset()})
 
     @claim
     async def test_rename_keeps_and_delete_drops(self) -> None:

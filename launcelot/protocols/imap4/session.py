@@ -31,7 +31,9 @@ from launcelot.core.errors import (
 )
 from launcelot.core.wire import Wire
 from launcelot.hosting import sasl
+from launcelot.hosting.sharing import SharedMail
 from launcelot.mailstore.interface import AccountMail, MessageState
+from launcelot.mailstore.rights import FLAGS, permitted
 from launcelot.protocols.imap4 import capabilities
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.sets import format_set
@@ -236,7 +238,7 @@ class Session:
         self.own: dict[int, int] = {}
         self.tag = b"*"
         self._account: Account | None = None
-        self._mail: AccountMail | None = None
+        self._mail: SharedMail | None = None
         self._view: View | None = None
         self.news: News | None = None
         self._worked_since = 0.0
@@ -257,7 +259,8 @@ class Session:
         """Become authenticated; the time for logging in is over."""
         self.move_to(State.AUTHENTICATED)
         self._account = account
-        self._mail = mail
+        site = self.site
+        self._mail = SharedMail(mail, account, site.mail, site.accounts, site.staging, self.breathe)
         self.wire.limit_total(None)
         self.wire.limit_idle(self.settings.idle_timeout)
         self.wire.logged_in(account.name)
@@ -287,8 +290,8 @@ class Session:
         return account
 
     @property
-    def mail(self) -> AccountMail:
-        """The account's mail."""
+    def mail(self) -> SharedMail:
+        """The account's mail, and what others share with it."""
         if self._mail is None:
             raise Unlawful("nobody has logged in")
         return self._mail
@@ -454,6 +457,8 @@ class Session:
             await self._tell_flags(view, known)
         if not view.gone:
             view.settled = view.modseq
+        if view.mailbox.rights != view.told_rights:
+            self.tell_flags_of(view)
 
     def _tell_gone(self, view: View) -> None:
         """EXPUNGE for each message, or VANISHED for all.  RFC 7162 section 3.2.10.2."""
@@ -484,13 +489,15 @@ class Session:
             self.tell_flags_of(view)
 
     def tell_flags_of(self, view: View) -> None:
-        """FLAGS and PERMANENTFLAGS of the mailbox."""
+        """FLAGS and PERMANENTFLAGS of the mailbox; the latter as far as its access list goes.  RFC 4314 section 5.1.1."""
         defined = frozenset(responses.SYSTEM) | view.keywords
         self.untagged(b"FLAGS " + responses.flags(defined))
-        if view.read_only:
+        rights = view.told_rights = view.mailbox.rights
+        if view.read_only or not rights & FLAGS:
             self.inform("No flags can be changed", b"PERMANENTFLAGS ()")
         else:
-            self.inform("Flags that can be changed", b"PERMANENTFLAGS " + responses.flags(defined | {"\\*"}))
+            changeable = frozenset(permitted(defined | {"\\*"}, rights))
+            self.inform("Flags that can be changed", b"PERMANENTFLAGS " + responses.flags(changeable))
 
     # -- annotations -----------------------------------------------------------------------------------------------
 

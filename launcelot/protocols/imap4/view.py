@@ -30,6 +30,7 @@ class View:
     :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
     :ivar knows_recent: whether it claims what is recent, and says so; IMAP4rev2 knows no such thing.
+    :ivar told_rights: what the client has been told it may do.
     :ivar notify: called at every change, while the session idles.
     """
 
@@ -47,6 +48,7 @@ class View:
         "saved",
         "settled",
         "told_recent",
+        "told_rights",
         "uids",
     )
 
@@ -60,6 +62,7 @@ class View:
         self.modseq = 0
         self.settled = 0
         self.told_recent = 0
+        self.told_rights = mailbox.rights
         self.saved = array("I")
         self.dirty = False
         self.notify: Callable[[], None] | None = None

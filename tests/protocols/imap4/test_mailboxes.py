@@ -196,7 +196,7 @@ class MailboxTests(ImapCase):
 
     def test_namespace(self) -> None:
         """One personal namespace; others' and shared ones are NIL, in that order (twisted-audit)."""
-        self.assertEqual(self.ask(self.log_in(), b"NAMESPACE")[0], b'* NAMESPACE (("" "/")) NIL NIL')
+        self.assertEqual(self.ask(self.log_in(), b"NAMESPACE")[0], b'* NAMESPACE (("" "/")) NIL (("Shared/" "/"))')
 
     def test_deleting_the_selected_mailbox(self) -> None:
         """Who deletes it has none selected; another session is told BYE (RFC 2180 section 3.3)."""

@@ -98,7 +98,7 @@ class ImaplibTests(OutsideCase):
                 self.ok(client.status("INBOX", "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN RECENT)"))[0][:19],
                 b'"INBOX" (MESSAGES 0',
             )
-            self.assertEqual(client.namespace()[1], [b'(("" "/")) NIL NIL'])
+            self.assertEqual(client.namespace()[1], [b'(("" "/")) NIL (("Shared/" "/"))'])
             self.assertEqual(client.select("nope")[0], "NO")
             client.logout()
 

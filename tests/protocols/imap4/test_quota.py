@@ -43,7 +43,7 @@ class GrammarTests(SynchronousTestCase):
         resources = [Resource(b"STORAGE", 1, 2), Resource(b"MESSAGE", 3, 4)]
         self.assertEqual(quota("a", resources), b'QUOTA "a" (STORAGE 1 2 MESSAGE 3 4)')
         self.assertEqual(quota("\u00e9", []), b"QUOTA {2}\r\n\xc3\xa9 ()")
-        self.assertEqual(quota_root("a/b", "x"), b'QUOTAROOT "a/b" "x"')
+        self.assertEqual(quota_root(b'"a/b"', "x"), b'QUOTAROOT "a/b" "x"')
 
 
 class QuotaTests(ImapCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.protocols.imap4 import (
+    test_acl,
     test_append,
     test_condstore,
     test_consistency,
@@ -13,6 +14,7 @@ from tests.protocols.imap4 import (
     test_metadata,
     test_quota,
     test_sessions,
+    test_sharing,
     test_sorting,
 )
 
@@ -122,5 +124,46 @@ class NewsTests(test_metadata.NewsTests):
 
 class QuotaTests(test_quota.QuotaTests):
     """Quotas."""
+
+    in_files = True
+
+
+class AclTests(test_acl.AclTests):
+    """Access lists and other people's mailboxes."""
+
+    in_files = True
+
+
+
+class SharedAuthenticatedTests(test_sharing.AuthenticatedTests):
+    """Access lists and other people's mailboxes."""
+
+    in_files = True
+
+
+
+class SharedSelectedTests(test_sharing.SelectedTests):
+    """Access lists and other people's mailboxes."""
+
+    in_files = True
+
+
+
+class SharedLosingTests(test_sharing.LosingTests):
+    """Access lists and other people's mailboxes."""
+
+    in_files = True
+
+
+
+class SharedNewsTests(test_sharing.NewsTests):
+    """Access lists and other people's mailboxes."""
+
+    in_files = True
+
+
+
+class SharedGroupTests(test_sharing.GroupTests):
+    """Access lists and other people's mailboxes."""
 
     in_files = True

@@ -155,7 +155,7 @@ async def replace(session: Session, request: Replace) -> Reply:
             return bad("one message comes in the place of one")
         (draft,) = await stages.drafts(arrived)
         with Progress(session):
-            appended = await view.mailbox.replace(uids[0], draft.body(), request.append.mailbox, draft)
+            appended = await session.mail.replace(view.mailbox, uids[0], draft.body(), request.append.mailbox, draft)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:

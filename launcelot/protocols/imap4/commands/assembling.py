@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, Refusal, TooLarge
+from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, NotPermitted, Refusal, TooLarge
 from launcelot.core.wire import BareNewline
 from launcelot.mailstore.interface import Mailbox, Message
 from launcelot.message.sections import PartTable, header_subset
@@ -234,6 +234,8 @@ class Assembly:
         """
         session = self._session
         mailbox = await session.mail.mailbox(self._name)
+        if "i" not in mailbox.rights:
+            raise NotPermitted("the access list of the mailbox does not allow that")
         largest = session.settings.max_append_size
         staged = self._staged.size
         if staged - start + size > largest:
@@ -241,7 +243,7 @@ class Assembly:
         if len(self._arrived) >= MAX_MESSAGES or staged + size > MAX_TOTAL * largest + self._freed:
             raise LimitReached("too many messages in one command")
         messages = len(self._arrived) + 1 - bool(self._freed)
-        await check_room(session, staged - self._freed + size, messages)
+        await check_room(session, self._name, staged - self._freed + size, messages)
         return mailbox
 
     async def _literal(self, literal: Announced) -> None:
@@ -283,7 +285,7 @@ class Assembly:
             mailbox = await self._session.mail.mailbox(asked.mailbox)
             validity = (await mailbox.status()).uid_validity
             found = [message async for batch in mailbox.messages([asked.uid]) for message in batch]
-        except (Malformed, NotFound, Invalid, Gone):
+        except (Malformed, NotFound, NotPermitted, Invalid, Gone):
             raise BadUrl(url) from None
         if not found or asked.uid_validity not in (None, validity):
             raise BadUrl(url)

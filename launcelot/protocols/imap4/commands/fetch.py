@@ -110,7 +110,8 @@ class Rows:
         sections = [item for item in items if isinstance(item, Section | Binary)]
         self._binaries = [item for item in items if isinstance(item, Binary)]
         self.unknown = False
-        self._sees = not self._view.read_only and not all(section.peek for section in sections)
+        sees = "s" in self._mailbox.rights and not self._view.read_only
+        self._sees = sees and not all(section.peek for section in sections)
         self._needs_table = bool(self._binaries) or any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
         self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items

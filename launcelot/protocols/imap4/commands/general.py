@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launcelot import __version__
 from launcelot.core.wire import BareNewline
+from launcelot.hosting.sharing import SHARED
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Enable, Identify, Nothing
 from launcelot.protocols.imap4.news import News
@@ -49,14 +50,14 @@ async def enable(session: Session, request: Enable) -> Reply:
     for extension in known:
         session.enable(extension)
     if Extension.METADATA in known and session.news is None:
-        session.news = await News.begin(session.mail.annotations, session.account.id)
+        session.news = await News.begin(session.mail, session.account.id)
     session.untagged(b" ".join([b"ENABLED", *(one.value for one in known)]))
     return ok("ENABLE completed")
 
 
 async def namespace(session: Session, _request: Nothing) -> Reply:
-    """One personal namespace at the root.  RFC 2342 section 5."""
-    session.untagged(b'NAMESPACE (("" "/")) NIL NIL')
+    """One personal namespace at the root, and a shared one for everybody else's.  RFC 2342 section 5."""
+    session.untagged(b'NAMESPACE (("" "/")) NIL (("%b/" "/"))' % SHARED.encode("ascii"))
     return ok("NAMESPACE completed")
 
 

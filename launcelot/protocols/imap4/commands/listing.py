@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from launcelot.core.errors import Gone, NotFound
+from launcelot.core.errors import Gone, NotFound, NotPermitted
 from launcelot.mailstore.interface import MailboxInfo
 from launcelot.mailstore.names import Pattern, order, parents
 from launcelot.protocols.imap4.commands.mailbox import status_of
 from launcelot.protocols.imap4.commands.metadata import look_up
 from launcelot.protocols.imap4.commands.naming import attributes_of
+from launcelot.protocols.imap4.grammar.acl import my_rights
 from launcelot.protocols.imap4.grammar.listing import BASE, List, ListExtended, Return, Select
 from launcelot.protocols.imap4.session import Reply, Session, ok
 
@@ -136,6 +137,8 @@ async def list_extended(session: Session, request: ListExtended) -> Reply:
             session.untagged(b'LIST (%b) "/" %b%b' % (b" ".join(words), session.name_of(name), extended))
             if status is not None:
                 session.untagged(status)
+            if chosen and Return.MYRIGHTS in request.returned and listing.exists(name):
+                await tell_rights(session, name)
             if chosen and request.metadata and listing.exists(name):
                 await tell_metadata(session, name, request.metadata)
         await rest_after(session, count)
@@ -164,7 +167,7 @@ async def looked_up(session: Session, name: str, items: Sequence[bytes]) -> byte
     """The STATUS response of a mailbox; None if it has just gone.  RFC 5819 section 2."""
     try:
         return await status_of(session, name, items)
-    except (Gone, NotFound):
+    except (Gone, NotFound, NotPermitted):
         return None
 
 
@@ -172,5 +175,14 @@ async def tell_metadata(session: Session, name: str, entries: Sequence[str]) -> 
     """The METADATA response of a mailbox; none if it has just gone.  RFC 9590 section 3."""
     try:
         await look_up(session, name, entries)
-    except NotFound:
+    except (Gone, NotFound, NotPermitted):
         return
+
+
+async def tell_rights(session: Session, name: str) -> None:
+    """The MYRIGHTS response of a mailbox; none if it has just gone.  RFC 8440 section 3."""
+    try:
+        rights = await session.mail.rights(name)
+    except (Gone, NotFound):
+        return
+    session.untagged(my_rights(session.name_of(name), rights))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from launcelot.core.errors import Gone, Invalid
+from launcelot.core.errors import Gone, Invalid, NotPermitted
 from launcelot.mailstore.furnishing import SPECIAL_USES
 from launcelot.mailstore.interface import SEPARATOR, MailboxStatus, MessageState
 from launcelot.mailstore.query import Uids
+from launcelot.mailstore.rights import WRITING
 from launcelot.protocols.imap4.commands.fetch import tell_earlier
 from launcelot.protocols.imap4.commands.messages import write_flags
 from launcelot.protocols.imap4.commands.naming import tell_normalized, tell_opened
@@ -21,9 +23,9 @@ from launcelot.protocols.imap4.view import View
 
 
 async def select(session: Session, request: Select) -> Reply:
-    """Open a mailbox for reading and writing.  RFC 3501 section 6.3.1."""
+    """Open a mailbox for reading and writing, as far as its access list goes.  RFC 3501 section 6.3.1, RFC 4314 section 5.2."""
     await open_mailbox(session, request, read_only=False)
-    return ok("SELECT completed", b"READ-WRITE")
+    return ok("SELECT completed", b"READ-ONLY" if session.view.read_only else b"READ-WRITE")
 
 
 async def examine(session: Session, request: Select) -> Reply:
@@ -47,7 +49,8 @@ async def open_mailbox(session: Session, request: Select, read_only: bool) -> No
         session.inform("The mailbox selected before is closed", b"CLOSED")
     if request.condstore:
         session.enable(Extension.CONDSTORE)
-    view = View(await session.mail.mailbox(request.mailbox), read_only, knows_recent=not session.rev2)
+    mailbox = await session.mail.mailbox(request.mailbox)
+    view = View(mailbox, read_only or not mailbox.rights & WRITING, knows_recent=not session.rev2)
     try:
         status = await view.open()
     except BaseException:
@@ -83,9 +86,10 @@ async def resynchronize(session: Session, resync: Resync) -> None:
 
 
 async def close(session: Session, _request: Nothing) -> Reply:
-    """Expunge without telling, then unselect.  RFC 3501 section 6.4.2."""
+    """Expunge without telling, if that may be, then unselect.  RFC 3501 section 6.4.2, RFC 4314 section 4."""
     if not session.view.read_only:
-        await session.view.mailbox.expunge()
+        with suppress(NotPermitted):
+            await session.view.mailbox.expunge()
     session.unselect()
     return ok("CLOSE completed")
 

@@ -49,7 +49,8 @@ async def get_metadata(session: Session, request: GetMetadata) -> Reply:
 
 async def entries_of(session: Session, mailbox: str) -> Mapping[str, bytes]:
     """All that this person sees of a mailbox, or of the server."""
-    kept = await session.mail.annotations.read(mailbox, session.account.id)
+    annotations, inner = await session.mail.annotated(mailbox)
+    kept = await annotations.read(inner, session.account.id)
     return {**kept, **server_entries(session)} if mailbox == WHOLE_ACCOUNT else kept
 
 
@@ -88,7 +89,9 @@ async def set_metadata(session: Session, request: SetMetadata) -> Reply:
     if request.mailbox == WHOLE_ACCOUNT and any(entry.startswith("/shared/") for entry in values):
         raise NotPermitted("shared annotations of the server are the operator's")
     try:
-        number = await session.mail.annotations.write(request.mailbox, session.account.id, values)
+        shared = any(entry.startswith("/shared/") for entry in values)
+        annotations, inner = await session.mail.annotated(request.mailbox, shared)
+        number = await annotations.write(inner, session.account.id, values)
     except ValueTooLarge as refusal:
         return no(refusal.text, TOO_LARGE)
     except TooManyAnnotations as refusal:
@@ -100,5 +103,5 @@ async def set_metadata(session: Session, request: SetMetadata) -> Reply:
 
 async def look_up(session: Session, mailbox: str, entries: Sequence[str]) -> None:
     """What LIST tells of a mailbox behind its name.  RFC 9590 section 3."""
-    kept = await session.mail.annotations.read(mailbox, session.account.id)
+    kept = await entries_of(session, mailbox)
     await tell_values(session, mailbox, {entry: kept.get(entry) for entry in entries})

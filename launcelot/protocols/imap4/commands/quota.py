@@ -1,14 +1,17 @@
 """
 GETQUOTA, GETQUOTAROOT, SETQUOTA.  RFC 9208.
 
-Every account is one quota root, called by its name, over all its mailboxes.  Its limits stand in the account base, where
-SETQUOTA of an administrator changes them; they count for sessions that are open, too.
+Every account and every group is one quota root over all its mailboxes, called as in access lists: by its name, groups with
+``group:`` before it.  Its limits stand in the account base, where SETQUOTA of an administrator changes them; they count for
+sessions that are open, too.
 """
 
 from __future__ import annotations
 
-from launcelot.accounts.interface import Account
+from launcelot.accounts.interface import Group
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
+from launcelot.hosting.accesslists import GROUP
+from launcelot.hosting.neighbours import Owner
 from launcelot.mailstore.interface import Limits
 from launcelot.protocols.imap4.grammar.quota import GetQuota, Resource, SetQuota, quota, quota_root
 from launcelot.protocols.imap4.grammar.requests import Named
@@ -21,7 +24,7 @@ STORAGE, MESSAGE = b"STORAGE", b"MESSAGE"
 
 async def get_quota(session: Session, request: GetQuota) -> Reply:
     """
-    What is used and limited of a root: one's own, and for an administrator everybody's.
+    What is used and limited of a root: one's own, that of who shares something, and for an administrator everybody's.
 
     :raises NotFound: there is no such root, or it is not for this account to see.
     """
@@ -30,10 +33,16 @@ async def get_quota(session: Session, request: GetQuota) -> Reply:
 
 
 async def get_quota_root(session: Session, request: Named) -> Reply:
-    """The root of a mailbox, which need not exist, and what is used of it."""
-    account = await session.present()
-    session.untagged(quota_root(request.mailbox, account.name))
-    await tell_quota(session, account)
+    """
+    The root of a mailbox, which need not exist, and what is used of it.
+
+    :raises NotPermitted: it is another's, who does not let it be read.  RFC 9208 section 6.
+    """
+    owner = await session.mail.owner(request.mailbox) or await session.present()
+    if owner.id != session.account.id and "r" not in await session.mail.rights(request.mailbox):
+        raise NotPermitted("the access list of the mailbox does not allow that")
+    session.untagged(quota_root(session.name_of(request.mailbox), root_of(owner)))
+    await tell_quota(session, owner)
     return ok("GETQUOTAROOT completed")
 
 
@@ -53,44 +62,54 @@ async def set_quota(session: Session, request: SetQuota) -> Reply:
     if not all(limits.values()):
         raise Invalid("a limit of 0 cannot be set")
     target = await root_named(session, request.root)
-    changed = await session.site.accounts.change(
-        target.name, quota=limits.get(STORAGE, 0) * UNIT, messages=limits.get(MESSAGE, 0)
-    )
-    await tell_quota(session, changed)
+    octets, messages = limits.get(STORAGE, 0) * UNIT, limits.get(MESSAGE, 0)
+    accounts = session.site.accounts
+    if isinstance(target, Group):
+        await tell_quota(session, await accounts.change_group(target.name, quota=octets, messages=messages))
+    else:
+        await tell_quota(session, await accounts.change(target.name, quota=octets, messages=messages))
     return ok("SETQUOTA completed")
 
 
-async def root_named(session: Session, root: str) -> Account:
-    """The account whose root this is; raises NotFound."""
+def root_of(owner: Owner) -> str:
+    """What the quota root of somebody is called."""
+    return GROUP + owner.name if isinstance(owner, Group) else owner.name
+
+
+async def root_named(session: Session, root: str) -> Owner:
+    """Whose root this is; raises NotFound."""
     own = await session.present()
     if root == own.name:
         return own
-    if own.administrator:
+    for owner in await session.mail.neighbours.owners():
+        if root_of(owner) == root:
+            return owner
+    if own.administrator and not root.startswith(GROUP):
         found = await session.site.accounts.account(root)
         if found.name == root:
             return found
     raise NotFound("no such quota root")
 
 
-async def tell_quota(session: Session, account: Account) -> None:
-    """The QUOTA response of an account."""
-    mail = await session.site.mail.mail(account.id, account.quota, account.messages)
-    usage = await mail.usage()
+async def tell_quota(session: Session, owner: Owner) -> None:
+    """The QUOTA response of an account or a group."""
+    house = await session.mail.neighbours.house(owner)
+    usage = await house.mail.usage()
     resources: list[Resource] = []
-    if account.quota:
-        resources.append(Resource(STORAGE, -(-usage.octets // UNIT), account.quota // UNIT))
-    if account.messages:
-        resources.append(Resource(MESSAGE, usage.messages, account.messages))
-    session.untagged(quota(account.name, resources))
+    if owner.quota:
+        resources.append(Resource(STORAGE, -(-usage.octets // UNIT), owner.quota // UNIT))
+    if owner.messages:
+        resources.append(Resource(MESSAGE, usage.messages, owner.messages))
+    session.untagged(quota(root_of(owner), resources))
 
 
-async def check_room(session: Session, octets: int, messages: int) -> None:
+async def check_room(session: Session, mailbox: str, octets: int, messages: int) -> None:
     """
-    Refuse at once what the account has no room for; what else is added meanwhile is seen to by the store.
+    Refuse at once what the owner of a mailbox has no room for; what else is added meanwhile is seen to by the store.
 
     :raises OverQuota: it is full.
     """
-    account = await session.present()
-    if account.quota or account.messages:
-        usage = await session.mail.usage()
-        Limits(account.quota, account.messages).check(usage.octets + octets, usage.messages + messages)
+    owner = await session.mail.owner(mailbox) or await session.present()
+    if owner.quota or owner.messages:
+        usage = await (await session.mail.neighbours.house(owner)).mail.usage()
+        Limits(owner.quota, owner.messages).check(usage.octets + octets, usage.messages + messages)

@@ -64,7 +64,7 @@ async def copy(session: Session, request: Copy) -> Reply:
     await session.present()
     try:
         with Progress(session):
-            copied = await view.mailbox.copy(uids, request.target)
+            copied = await session.mail.copy(view.mailbox, uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     return ok("COPY completed", copyuid(copied))
@@ -72,7 +72,7 @@ async def copy(session: Session, request: Copy) -> Reply:
 
 async def move(session: Session, request: Copy) -> Reply:
     """
-    Copy messages and remove them here, in one transaction.  RFC 6851 section 3.
+    Copy messages and remove them here; in one transaction, but to another's mailbox.  RFC 6851 section 3.
 
     COPYUID goes ahead of the EXPUNGE responses (section 4.3).
 
@@ -85,7 +85,7 @@ async def move(session: Session, request: Copy) -> Reply:
         return EXPUNGED
     try:
         with Progress(session):
-            moved = await view.mailbox.move(uids, request.target)
+            moved = await session.mail.move(view.mailbox, uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     code = copyuid(moved)

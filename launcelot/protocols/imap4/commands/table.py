@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcelot.protocols.imap4.commands import (
+    acl,
     append,
     connection,
     fetch,
@@ -22,6 +23,7 @@ from launcelot.protocols.imap4.commands import (
     store,
 )
 from launcelot.protocols.imap4.grammar import requests
+from launcelot.protocols.imap4.grammar.acl import read_identified, read_set_acl
 from launcelot.protocols.imap4.grammar.appending import read_append, read_replace, read_uid_replace
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
@@ -237,6 +239,15 @@ _ROWS = (
         "Set annotations.",
         oversize=metadata.TOO_LARGE,
     ),
+    Command(b"SETACL", AFTER, read_set_acl, acl.set_acl, "RFC 4314 section 3.1", "Say what somebody may do with a mailbox."),
+    Command(
+        b"DELETEACL", AFTER, read_identified, acl.delete_acl, "RFC 4314 section 3.2", "Forget what somebody was allowed."
+    ),
+    Command(b"GETACL", AFTER, requests.read_named, acl.get_acl, "RFC 4314 section 3.3", "Who may do what."),
+    Command(
+        b"LISTRIGHTS", AFTER, read_identified, acl.list_rights_of, "RFC 4314 section 3.4", "What can be allowed to somebody."
+    ),
+    Command(b"MYRIGHTS", AFTER, requests.read_named, acl.my_rights_on, "RFC 4314 section 3.5", "What one may do oneself."),
     Command(b"GETQUOTA", AFTER, read_get_quota, quota.get_quota, "RFC 9208 section 4.1.1", "What is used of a quota."),
     Command(
         b"GETQUOTAROOT",

@@ -31,6 +31,7 @@ class Return(Enum):
     SUBSCRIBED = b"SUBSCRIBED"
     CHILDREN = b"CHILDREN"
     SPECIAL_USE = b"SPECIAL-USE"
+    MYRIGHTS = b"MYRIGHTS"
 
 
 BASE = frozenset({Select.SUBSCRIBED, Select.SPECIAL_USE})

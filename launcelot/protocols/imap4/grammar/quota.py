@@ -80,6 +80,6 @@ def quota(root: str, resources: Sequence[Resource]) -> bytes:
     return b"QUOTA %b (%b)" % (responses.string(root.encode()), listed)
 
 
-def quota_root(mailbox: str, root: str) -> bytes:
-    """``quotaroot-response`` with one root."""
-    return b"QUOTAROOT %b %b" % (responses.mailbox(mailbox), responses.string(root.encode()))
+def quota_root(mailbox: bytes, root: str) -> bytes:
+    """``quotaroot-response`` with one root; the mailbox as it goes on the wire."""
+    return b"QUOTAROOT %b %b" % (mailbox, responses.string(root.encode()))
