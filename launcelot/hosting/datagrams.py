@@ -14,13 +14,14 @@ A UDP server answers whoever a datagram says it is from, so it is polite before 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import _parse
-from twisted.internet.error import MessageLengthError
+from twisted.internet.error import CannotListenError, MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
 from twisted.logger import Logger
@@ -179,6 +180,25 @@ class DatagramListener:
 
 class FairPort(Port):
     """A UDP port that returns to the reactor after :data:`AT_ONCE` datagrams, and outlives reported errors."""
+
+    _made: socket.socket | None = None
+
+    def createInternetSocket(self) -> socket.socket:
+        """Keep the socket in sight until it is bound."""
+        made: socket.socket = super().createInternetSocket()
+        self._made = made
+        return made
+
+    def startListening(self) -> None:
+        """Bind; where that fails Twisted leaves the socket open, until it is collected."""
+        try:
+            super().startListening()  # type: ignore[no-untyped-call]
+        except CannotListenError:
+            if self._made is not None:
+                self._made.close()
+            raise
+        finally:
+            self._made = None
 
     def doRead(self) -> None:
         """Hand on what has arrived, up to the bound."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from twisted.internet import main, tcp
 from twisted.internet.address import IPv6Address
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTCP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -312,10 +313,24 @@ class EagerPort(Eager, tcp.Port):
     """
 
     transport = EagerServer
+    _made: socket.socket | None = None
+
+    def createInternetSocket(self) -> socket.socket:
+        """Keep the socket in sight until it listens."""
+        made: socket.socket = tcp.Port.createInternetSocket(self)
+        self._made = made
+        return made
 
     def startListening(self) -> None:
-        """Bind, and listen."""
-        tcp.Port.startListening(self)
+        """Bind, and listen; where that fails Twisted leaves the socket open, until it is collected."""
+        try:
+            tcp.Port.startListening(self)
+        except CannotListenError:
+            if self._made is not None:
+                self._made.close()
+            raise
+        finally:
+            self._made = None
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 

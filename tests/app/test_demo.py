@@ -140,7 +140,8 @@ class DemoTests(ProgramCase):
         """With sessions open that never say goodbye."""
         process, told = self.demo()
         self.imap(told)
-        socket.create_connection((told["services"]["ftp"]["host"], told["services"]["ftp"]["port"]), timeout=LIMIT)
+        ftp = socket.create_connection((told["services"]["ftp"]["host"], told["services"]["ftp"]["port"]), timeout=LIMIT)
+        self.addCleanup(ftp.close)
         data = Path(told["data"])
         self.assertTrue(data.is_dir())
         self.assertLess(self.stop(process), STOPS_WITHIN)

@@ -7,9 +7,11 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
-from launcelot.hosting.transport import listen_tcp
+from launcelot.hosting.datagrams import FairPort
+from launcelot.hosting.transport import EagerPort, listen_tcp
 from tests.hosting.turning import ReactorCase, Said
 
 PATTERN = bytes(range(256)) * 2_000
@@ -134,6 +136,35 @@ class AcceptingTests(PortCase):
         self.reactor.iterate(5)
         self.reactor.iterate(5)
         self.assertEqual(len(self.servers), 1)
+
+
+class BindingTests(PortCase):
+    """Sockets of ports that cannot be had."""
+
+    def test_a_socket_that_cannot_be_bound_is_closed(self) -> None:
+        """At once, for connections and for datagrams; who can be bound stays open."""
+        made: list[socket.socket] = []
+
+        class Watched(EagerPort):
+            def createInternetSocket(self) -> socket.socket:
+                made.append(super().createInternetSocket())
+                return made[-1]
+
+        class WatchedDatagrams(FairPort):
+            def createInternetSocket(self) -> socket.socket:
+                made.append(super().createInternetSocket())
+                return made[-1]
+
+        taken = self.port(lambda addr: None)
+        number = taken.getHost().port
+        self.assertRaises(CannotListenError, Watched(number, taken.factory, 5, "127.0.0.1", self.reactor).startListening)
+        kind: Any = WatchedDatagrams
+        first = kind(0, DatagramProtocol(), "127.0.0.1", 8192, self.reactor)
+        first.startListening()
+        self.addCleanup(first.connectionLost)
+        second = kind(first.getHost().port, DatagramProtocol(), "127.0.0.1", 8192, self.reactor)
+        self.assertRaises(CannotListenError, second.startListening)
+        self.assertEqual([one.fileno() >= 0 for one in made], [False, True, False])
 
 
 class Failing:
