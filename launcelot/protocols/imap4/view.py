@@ -195,12 +195,6 @@ class View:
         :raises Gone: the mailbox has been deleted.
         """
         self.dirty = False
-        if own and max(own.values()) == self.modseq + 1:
-            # One change at most is new, and it is ours: it has been answered.
-            highest = (await self.mailbox.status()).highest_modseq
-            if highest == self.modseq + 1:
-                self.modseq = highest
-                return [], 0
         changes = await self.mailbox.changes(self.modseq)
         last = self.largest_uid
         claimed = 0
