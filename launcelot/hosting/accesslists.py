@@ -102,6 +102,7 @@ class AccessLists:
             now = change.apply((await found.grants.of(found.mailbox)).get(identity, MEMBERS), rights)
             await found.grants.change(found.mailbox, identity, Change.REPLACE, now, keep=True)
             return
+        await self._forget_the_dead(found)
         offered = change is not Change.REMOVE and bool(rights) and not identity.startswith("-")
         if offered:
             await self._directory.offer(found.owner.id, identity)
@@ -121,6 +122,12 @@ class AccessLists:
         """The rights somebody always has on a mailbox, and those that can be granted, each by itself."""
         found = await self._of(name)
         return (ALL, NONE) if is_owner(found.owner, await self._identity(identifier)) else (NONE, ALL)
+
+    async def _forget_the_dead(self, found: AccessList) -> None:
+        """Remove entries for accounts and groups that are no more, which nobody sees and which would fill the list."""
+        for identity in await found.grants.of(found.mailbox):
+            if await self._identifier(identity) is None:
+                await found.grants.change(found.mailbox, identity, Change.REPLACE, NONE)
 
     # -- names -----------------------------------------------------------------------------------------------------
 

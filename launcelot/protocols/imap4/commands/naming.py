@@ -24,7 +24,7 @@ def attributes_of(info: MailboxInfo, rev2: bool = False) -> bytes:
 async def tell_opened(session: Session, supplied: str) -> None:
     """The LIST response that SELECT and EXAMINE owe a client of IMAP4rev2.  RFC 9051 section 6.3.2."""
     if session.rev2:
-        name = canonical(supplied)
+        name = session.view.mailbox.info.name
         info = next((one for one in await session.mail.mailboxes() if one.name == name), None)
         if info is not None:
             tell_name(session, attributes_of(info, rev2=True), name, supplied)
