@@ -11,8 +11,8 @@ TCP or TLS.  Invariants:
 - Input that was compressed in one piece is handed on before the next one is looked at, and the next one not before the
   stream asks for it: so :meth:`Deflated.stop` finds everything behind the present command untouched.
 
-Memory: 32 KiB to deflate (a window of 4 KiB, a third of the speed of none on text at 34 % of its size, where zlib's usual
-256 KiB reach 27 %), up to 40 KiB to inflate, as the peer chooses its window.
+Memory of one connection, measured: 46 KiB once both directions have been used, 80 KiB when the peer's window is full.  Our window
+has 4 KiB; text comes to 34 % of its size where zlib's usual quarter of a MiB reaches 27 %, and responses to 9 % either way.
 """
 
 from __future__ import annotations

@@ -320,6 +320,48 @@ class PipelineTests(PairCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
 
+class SplitTests(ImapCase):
+    """A server's words, however they are cut."""
+
+    SAID = (
+        b"* OK [CAPABILITY IMAP4rev1 LITERAL+] hi\r\n"
+        b"* FLAGS (\\Seen)\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\nL1 OK [READ-WRITE] open\r\n"
+        b'* 1 FETCH (UID 3 BODY[] {5}\r\nab\r\n) ENVELOPE (NIL {2}\r\n"" "x" ("y" NIL)))\r\n* 2 FETCH (UID 8 BODY[] "")\r\n'
+        b"* 3 EXISTS\r\nL2 OK done\r\n"
+        b'* ESEARCH (TAG "L3") UID COUNT 2 ALL 3,8\r\nL3 OK found\r\n'
+        b"* XYZZY {3}\r\n\r\nx\r\n* VANISHED 3\r\nL4 NO [OVERQUOTA] full\r\n"
+    )
+
+    def results(self, *pieces: bytes) -> list[Any]:
+        """What a client makes of it."""
+        server, client, pair = joined(self)
+        asked: list[Deferred[Any]] = [
+            client.greeting(),
+            client.select("INBOX"),
+            client.fetch("1:*", b"(ENVELOPE BODY[])"),
+            client.search_for((b"COUNT", b"ALL"), b"ALL"),
+            client.noop(),
+        ]
+        heard: list[Any] = []
+        client.heard = heard.append
+        for piece in pieces:
+            server.say(piece)
+            pair.flush()
+        self.failureResultOf(asked[-1], CommandFailed)
+        return [*map(self.successResultOf, asked[:-1]), heard]
+
+    def test_every_split(self) -> None:
+        """In two at every place, and octet by octet: the same values."""
+        whole = self.results(self.SAID)
+        self.assertEqual((whole[1].exists, whole[1].uid_validity, whole[1].uid_next), (2, 7, 9))
+        self.assertEqual([(row.uid, row.row[b"BODY[]"]) for row in whole[2]], [(3, b"ab\r\n)"), (8, b"")])
+        self.assertEqual(whole[2][0].row[b"ENVELOPE"], (None, b'""', b"x", (b"y", None)))
+        self.assertEqual(whole[3].numbers, (3, 8))
+        for cut in range(len(self.SAID)):
+            self.assertEqual(self.results(self.SAID[:cut], self.SAID[cut:]), whole)
+        self.assertEqual(self.results(*(self.SAID[at : at + 1] for at in range(len(self.SAID)))), whole)
+
+
 class SinkTests(PairCase):
     """Literals that are not kept."""
 
