@@ -51,7 +51,16 @@ class Injected(Confused):
 
 
 class Untrusted(ImapError):
-    """TLS failed: the certificate is not trusted, is another host's, or the peer does not speak TLS."""
+    """
+    The server is not who it should be; the connection has been aborted.
+
+    TLS failed (the certificate is not trusted or another host's, or the peer does not speak TLS), or the server could not
+    prove that it knows the password.
+    """
+
+
+class NotSecure(ImapError):
+    """A password was to be sent without TLS; it was not."""
 
 
 @dataclass(frozen=True, slots=True)

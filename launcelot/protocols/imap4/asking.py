@@ -78,6 +78,7 @@ class Request:
     :ivar more: lines to be sent, one for each time that the server asks for more.
     :ivar prover: answers when those are sent, and must have believed the server at an OK.
     :ivar alone: whether nothing is under way beside it.
+    :ivar secret: whether it has a password in it, or what a password can be guessed from.
     :ivar respond: called at an OK, before anybody is told.
     :ivar patient: whether the server may take as long as it likes.
     """
@@ -91,6 +92,7 @@ class Request:
     more: deque[bytes] = field(default_factory=deque)
     prover: Prover | None = None
     alone: bool = False
+    secret: bool = False
     respond: Callable[[], None] | None = None
     patient: bool = False
     ended: bool = False

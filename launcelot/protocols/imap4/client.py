@@ -69,8 +69,9 @@ class ImapClient(Conversation):
         timeout: float = TIMEOUT,
         pipeline: int = 1,
         workers: Workers | None = None,
+        plaintext_login: bool = False,
     ) -> None:
-        super().__init__(clock, deadlines, timeout, pipeline)
+        super().__init__(clock, deadlines, timeout, pipeline, plaintext_login)
         self._workers = workers
         self._leaving: Deferred[None] | None = None
 
@@ -87,7 +88,9 @@ class ImapClient(Conversation):
         :param parts: arguments, separated by spaces; octets are sent as they are and must have no line end.
         :raises ValueError: a raw argument has a control character or announces a literal.
         """
-        return self.enqueue(Request(name, deque(spaced(name, parts)), Deferred(), opener=opener, alone=name in ALONE))
+        words = deque(spaced(name, parts))
+        secret = name in (b"LOGIN", b"AUTHENTICATE")
+        return self.enqueue(Request(name, words, Deferred(), opener=opener, alone=name in ALONE, secret=secret))
 
     def capability(self) -> Deferred[frozenset[bytes]]:
         """Ask what the server can do."""
@@ -129,13 +132,18 @@ class ImapClient(Conversation):
         return self.enqueue(request).addCallback(lambda _: None)
 
     def login(self, name: str, password: str) -> Deferred[Completed]:
-        """LOGIN; name and password as UTF-8, as they are: for TLS, and for servers without SASL."""
+        """
+        LOGIN; name and password as UTF-8.
+
+        :raises NotSecure: there is no TLS when its turn has come.
+        """
         return self.command(b"LOGIN", Octets(name.encode()), Octets(password.encode()))
 
     def authenticate(self, name: str, password: str) -> Deferred[Completed]:
         """
         AUTHENTICATE with the best SCRAM that the server offers, or else with PLAIN.
 
+        :raises NotSecure: there is no TLS when its turn has come.
         :raises Untrusted: the server accepts the password and cannot prove that it knows it.
         """
         return Deferred.fromCoroutine(self._authenticate(name, password))
@@ -158,7 +166,8 @@ class ImapClient(Conversation):
         at_once = b"SASL-IR" in self.capabilities
         parts: deque[Part] = deque([words + b" " + secret if at_once else words])
         more = deque(() if at_once else (secret,))
-        return self.enqueue(Request(b"AUTHENTICATE", parts, Deferred(), more=more, prover=prover, alone=True))
+        request = Request(b"AUTHENTICATE", parts, Deferred(), more=more, prover=prover, alone=True, secret=True)
+        return self.enqueue(request)
 
     def enable(self, *names: bytes) -> Deferred[frozenset[bytes]]:
         """ENABLE; what is on now, in upper case.  RFC 5161."""
@@ -443,13 +452,20 @@ class ImapClientFactory(Factory):
     :param timeout: seconds to wait for the next line while a command is under way.
     :param pipeline: commands that may be under way at once; see :mod:`~launcelot.protocols.imap4.conversation`.
     :param workers: where passwords are hashed for SCRAM; without, a log-in keeps the reactor for some 30 ms.
+    :param plaintext_login: whether passwords may go out without TLS.
     """
 
     noisy = False
 
     def __init__(
-        self, clock: IReactorTime, timeout: float = TIMEOUT, pipeline: int = 1, workers: Workers | None = None
+        self,
+        clock: IReactorTime,
+        timeout: float = TIMEOUT,
+        pipeline: int = 1,
+        workers: Workers | None = None,
+        plaintext_login: bool = False,
     ) -> None:
+        self._plaintext_login = plaintext_login
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._timeout = timeout
@@ -458,10 +474,17 @@ class ImapClientFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> ImapClient:
         """A client for one connection."""
-        return ImapClient(self._clock, self._deadlines, self._timeout, self._pipeline, self._workers)
+        return ImapClient(
+            self._clock, self._deadlines, self._timeout, self._pipeline, self._workers, self._plaintext_login
+        )
 
 
-ALONE = frozenset({b"LOGIN", b"SELECT", b"EXAMINE", b"ENABLE", b"UNSELECT", b"CLOSE", b"LOGOUT", b"EXPUNGE", b"MOVE"})
+ALONE = frozenset(
+    (
+        b"LOGIN", b"AUTHENTICATE", b"SELECT", b"EXAMINE", b"ENABLE", b"UNSELECT", b"CLOSE", b"LOGOUT",
+        b"EXPUNGE", b"UID EXPUNGE", b"MOVE", b"UID MOVE", b"REPLACE", b"UID REPLACE",
+    )
+)  # fmt: skip
 """Commands that change what others mean, or shift numbers; nothing is sent behind them before their answer."""
 
 

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.sasl import SaslError, decode_response
 from launcelot.core.wire import DeadlinePassed, LineError, WireEnd
+from launcelot.hosting.calling import is_secure
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.deflate import Deflated, start_deflate
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
@@ -35,6 +36,7 @@ from launcelot.protocols.imap4.answers import (
     Disconnected,
     ImapError,
     Injected,
+    NotSecure,
     TimedOut,
     Untrusted,
 )
@@ -64,13 +66,17 @@ class Conversation(Stream):
 
     :param timeout: seconds to wait for the next line while a command is under way.
     :param pipeline: commands that may be under way at once.
+    :param plaintext_login: whether passwords may go out without TLS.
     :ivar capabilities: as last told, in upper case; empty before and after STARTTLS.
     :ivar enabled: what has been switched on, in upper case.
     :ivar heard: called with everything that comes untagged, if set.
     """
 
-    def __init__(self, clock: IReactorTime, deadlines: Deadlines, timeout: float, pipeline: int = 1) -> None:
+    def __init__(
+        self, clock: IReactorTime, deadlines: Deadlines, timeout: float, pipeline: int = 1, plaintext_login: bool = False
+    ) -> None:
         super().__init__(clock, deadlines)
+        self._plaintext_login = plaintext_login
         self.capabilities: frozenset[bytes] = frozenset()
         self.enabled: frozenset[bytes] = frozenset()
         self.heard: Callable[[Told], None] | None = None
@@ -122,6 +128,9 @@ class Conversation(Stream):
         while self._queue or self._sent:
             while self._queue and self._may_send(self._queue[0]):
                 request = self._queue.popleft()
+                if request.secret and not self._may_tell_secrets:
+                    request.done.errback(NotSecure("a password is not sent without TLS"))
+                    continue
                 self._begin(request)
                 if request.name:
                     await self._send(request)
@@ -130,6 +139,10 @@ class Conversation(Stream):
                 await self._greet(self._sent[0])
             elif self._sent:
                 await self._take()
+
+    @property
+    def _may_tell_secrets(self) -> bool:
+        return self._plaintext_login or self.secure or is_secure(self.transport)
 
     def _may_send(self, request: Request) -> bool:
         if not self._sent:

@@ -15,6 +15,7 @@ from launcelot.protocols.imap4.answers import (
     Disconnected,
     ImapError,
     Injected,
+    NotSecure,
     TimedOut,
     Untrusted,
 )
@@ -32,7 +33,10 @@ class PairCase(ImapCase):
     def setUp(self) -> None:
         super().setUp()
         self.pair: Pair[ImapClient, Any] = connect_pair(
-            ImapClientFactory(self.world.clock), self.factory, self.world.clock, self.world.network
+            ImapClientFactory(self.world.clock, plaintext_login=True),
+            self.factory,
+            self.world.clock,
+            self.world.network,
         )
         self.client = self.pair.client
         self.get(self.client.greeting())
@@ -255,11 +259,10 @@ class Puppet(Protocol):
         getattr(self.transport, how)()
 
 
-def joined(case: ImapCase) -> tuple[Puppet, ImapClient, Pair[Any, Any]]:
+def joined(case: ImapCase, plaintext_login: bool = True) -> tuple[Puppet, ImapClient, Pair[Any, Any]]:
     """A client joined to a puppet."""
-    pair = connect_pair(
-        ImapClientFactory(case.world.clock), Factory.forProtocol(Puppet), case.world.clock, case.world.network
-    )
+    factory = ImapClientFactory(case.world.clock, plaintext_login=plaintext_login)
+    pair = connect_pair(factory, Factory.forProtocol(Puppet), case.world.clock, case.world.network)
     return pair.server, pair.client, pair
 
 
@@ -333,6 +336,24 @@ class HostileServerTests(ImapCase):
         self.failureResultOf(login, Injected)
         self.assertNotIn(b"secret", self.server.heard)
         self.assertEqual(self.client.capabilities, frozenset())
+
+    def test_no_password_in_clear(self) -> None:
+        """Unless it is allowed; not even when the server will not have STARTTLS, whatever else it offers."""
+        server, client, pair = joined(self, plaintext_login=False)
+        client.greeting()
+        securing = client.secure_with(Certificates("here.test").client("here.test"))
+        waiting = [client.login("ann", "secret"), client.authenticate_plain("ann", "secret"), client.authenticate("ann", "x")]
+        noop = client.noop()
+        server.say(b"* OK [CAPABILITY IMAP4rev1 AUTH=SCRAM-SHA-256 AUTH=PLAIN SASL-IR] hi\r\nL1 NO not here\r\n")
+        pair.flush()
+        self.failureResultOf(securing, CommandFailed)
+        server.say(b"* CAPABILITY IMAP4rev1 AUTH=SCRAM-SHA-256\r\nL2 OK\r\nL3 OK\r\n")
+        pair.flush()
+        for one in waiting:
+            self.failureResultOf(one, NotSecure)
+        self.successResultOf(noop)
+        self.assertNotIn(b"AUTHENTICATE", server.heard)
+        self.assertNotIn(b"secret", server.heard)
 
     def test_unsolicited_words_between_commands(self) -> None:
         """They are heard with the next command."""

@@ -142,7 +142,7 @@ class LayerTests(PairCase):
 
     def connected(self, **options: Any) -> tuple[ImapClient, Pair[ImapClient, Any]]:
         """Another client."""
-        factory = ImapClientFactory(self.world.clock, **options)
+        factory = ImapClientFactory(self.world.clock, plaintext_login=True, **options)
         pair = connect_pair(factory, self.factory, self.world.clock, self.world.network)
         self.pair, self.client = pair, pair.client
         self.get(pair.client.greeting())
@@ -237,7 +237,10 @@ class PipelineTests(PairCase):
         """A client that may have three."""
         super().setUp()
         self.pair = connect_pair(
-            ImapClientFactory(self.world.clock, pipeline=3), self.factory, self.world.clock, self.world.network
+            ImapClientFactory(self.world.clock, pipeline=3, plaintext_login=True),
+            self.factory,
+            self.world.clock,
+            self.world.network,
         )
         self.client = self.pair.client
         self.get(self.client.greeting())

@@ -295,7 +295,7 @@ class OwnClientTests(OutsideCase):
 
         async def talk() -> None:
             endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
-            client: Any = await endpoint.connect(ImapClientFactory(reactor))
+            client: Any = await endpoint.connect(ImapClientFactory(reactor, plaintext_login=True))
             await client.greeting()
             await client.authenticate_plain("ann", "pw")
             await client.select("INBOX")
