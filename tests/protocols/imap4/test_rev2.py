@@ -204,11 +204,12 @@ class AppendixETests(Rev2Case):
         self.assertIn(b'"&U,BTFw-"', b"".join(self.ask(self.log_in(), b'LIST "" "*"')))
 
     def test_16_names_that_are_spelled_anew(self) -> None:
-        """CREATE, RENAME and DELETE tell of it with OLDNAME."""
+        """CREATE, APPEND, RENAME and DELETE tell of it with OLDNAME."""
         link = self.rev2()
         composed, decomposed = "\u00e9".encode(), "e\u0301".encode()
         row = b'* LIST (%b) "/" "%b" ("OLDNAME" ("%b"))'
         self.assertIn(row % (b"", composed, decomposed), self.ask(link, b'CREATE "%b"' % decomposed))
+        self.assertIn(row % (b"", composed, decomposed), self.ask(link, b'APPEND "%b" {2+}\r\nx\n' % decomposed))
         told = self.ask(link, b'RENAME "%b" "x%b"' % (decomposed, decomposed))
         self.assertIn(row % (b"", b"x" + composed, decomposed), told)
         self.assertIn(row % (b"", b"x" + composed, b"x" + decomposed), told)

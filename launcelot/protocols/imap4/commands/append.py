@@ -14,6 +14,7 @@ from launcelot.message.headers import find_header_end
 from launcelot.message.recode import Unencodable, plan, recoded
 from launcelot.protocols.imap4.commands.assembling import Arrived, Assembly, Rejected
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
+from launcelot.protocols.imap4.commands.naming import tell_normalized
 from launcelot.protocols.imap4.commands.store import removed
 from launcelot.protocols.imap4.grammar.appending import Append, Replace
 from launcelot.protocols.imap4.grammar.reader import Malformed
@@ -100,6 +101,7 @@ async def append(session: Session, request: Append) -> Reply:
         return reply_for(refusal, creatable=True)
     finally:
         stages.close()
+    tell_normalized(session, request.mailbox)
     uids = format_set([one.uid for one in appended])
     return ok("APPEND completed", b"APPENDUID %d %b" % (appended[0].uid_validity, uids))
 
