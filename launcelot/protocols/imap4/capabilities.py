@@ -110,6 +110,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"MULTISEARCH", "RFC 7377 section 2"),
     Capability(b"UIDONLY", "RFC 9586 section 3"),
     Capability(b"INPROGRESS", "RFC 9585 section 4"),
+    Capability(b"NOTIFY", "RFC 5465 section 3"),
     Capability(b"PARTIAL", "RFC 9394 section 3"),
     Capability(b"REPLACE", "RFC 8508 section 3"),
     Capability(b"SORT", "RFC 5256 section 3"),

@@ -14,6 +14,7 @@ from launcelot.core.errors import Refusal
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.commands.table import COMMANDS, Command
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
+from launcelot.protocols.imap4.grammar.requests import Create, Named, Rename
 from launcelot.protocols.imap4.receiving import (
     EARLY_LITERALS,
     end_unless_clear,
@@ -61,7 +62,7 @@ async def step(session: Session) -> None:
     waits = not wire.pending
     session.tag = UNTAGGED
     try:
-        line = await wire.line(limit_of(session))
+        line = await next_line(session)
     except BareNewline as bare:
         answer(session, NO_CRLF)
         end_unless_clear(bare)
@@ -88,18 +89,43 @@ async def step(session: Session) -> None:
         await perform(session, command, request)
 
 
+async def next_line(session: Session) -> bytes:
+    """The first line of the next command; who has asked for it is told meanwhile what happens.  RFC 5465 section 3.1."""
+    wire = session.wire
+    while session.notices is not None:
+        line = await wire.line_or_notice(limit_of(session))
+        if line is not None:
+            return line
+        session.rested()
+        try:
+            await session.tell_all(expunge=False)
+        except Refusal:
+            # The store cannot be asked now; the next notice, or command, asks again.
+            continue
+        wire.flush()
+        await wire.drain()
+    return await wire.line(limit_of(session))
+
+
+def names_in(request: object) -> tuple[str, ...]:
+    """The names that a command changes, if it changes any."""
+    if isinstance(request, Rename):
+        return request.mailbox, request.to
+    return (request.mailbox,) if isinstance(request, Create | Named) else ()
+
+
 async def perform(session: Session, command: Command, request: Any) -> None:
     """Run a command, tell of changes and answer it."""
     session.own.clear()
+    if session.notices is not None:
+        session.notices.named(names_in(request))
     try:
         reply = await command.run(session, request)
     except Malformed as error:
         reply = bad(error.text, error.code)
     except Refusal as refusal:
         reply = reply_for(refusal)
-    if session.selected:
-        await session.update(command.expunges, command.asks)
-    await session.tell_news()
+    await session.tell_all(command.expunges, command.asks)
     if reply is not None:
         answer(session, reply)
 

@@ -7,7 +7,7 @@ connection through :class:`Connection` and the stores through their interfaces; 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -33,10 +33,12 @@ from launcelot.core.wire import Wire
 from launcelot.hosting import sasl
 from launcelot.hosting.sharing import SharedMail
 from launcelot.mailstore.interface import AccountMail, MessageState
+from launcelot.mailstore.names import known as known_name
 from launcelot.mailstore.rights import FLAGS, permitted
 from launcelot.protocols.imap4 import capabilities
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.listening import Listening
 from launcelot.protocols.imap4.news import News
 from launcelot.protocols.imap4.settings import Settings
 from launcelot.protocols.imap4.view import View
@@ -223,6 +225,7 @@ class Session:
     :ivar bad_commands: how many commands in a row were answered BAD.
     :ivar enabled: what the client has switched on; QRESYNC comes with CONDSTORE.
     :ivar news: of annotations, once the client has asked for it.
+    :ivar notices: what the client wants to be told, once it has said so; None for what it is told otherwise.
     :ivar own: changes by UID that the present command has answered itself, with their MODSEQ.
     """
 
@@ -241,6 +244,7 @@ class Session:
         self._mail: SharedMail | None = None
         self._view: View | None = None
         self.news: News | None = None
+        self.notices: Listening | None = None
         self._worked_since = 0.0
 
     # -- state -----------------------------------------------------------------------------------------------------
@@ -323,6 +327,7 @@ class Session:
         """Have a mailbox selected."""
         self.move_to(State.SELECTED)
         self._view = view
+        self.attend(False)
 
     def unselect(self) -> None:
         """Have none selected."""
@@ -343,6 +348,8 @@ class Session:
             view.close()
         if self.news is not None:
             self.news.close()
+        if self.notices is not None:
+            self.notices.close()
         self.state = State.LOGOUT
 
     # -- extensions ------------------------------------------------------------------------------------------------
@@ -440,12 +447,18 @@ class Session:
             return
         known: list[MessageState] = []
         new = 0
+        notices = self.notices
+        if notices is not None and not notices.follows_selected:
+            # RFC 5465 section 5: a snapshot, but for what the client does itself.
+            if expunge and view.gone:
+                self._tell_gone(view)
+            return
         if view.dirty or ask:
             try:
                 known, new = await view.refresh(self.own)
             except Gone:
                 raise Bye("the selected mailbox has been deleted") from None
-        if expunge and view.gone:
+        if view.gone and (expunge or (notices is not None and not notices.delayed)):
             self._tell_gone(view)
         if new:
             self.untagged(b"%d EXISTS" % len(view))
@@ -453,12 +466,35 @@ class Session:
         if (new or recent != view.told_recent) and not self.rev2:
             view.told_recent = recent
             self.untagged(b"%d RECENT" % recent)
-        if known:
+        if known and (notices is None or notices.tells_flags):
             await self._tell_flags(view, known)
         if not view.gone:
             view.settled = view.modseq
         if view.mailbox.rights != view.told_rights:
             self.tell_flags_of(view)
+        if new and notices is not None:
+            await notices.tell_new(view.uids[-new:])
+
+    async def tell_all(self, expunge: bool, ask: bool = False) -> None:
+        """Tell whatever has happened that the client is to be told; see :meth:`update`."""
+        if self.selected:
+            await self.update(expunge, ask)
+        await self.tell_news()
+        if self.notices is not None:
+            await self.notices.tell()
+
+    def attend(self, idles: bool) -> None:
+        """Have the connection woken by what happens, while the client idles, or always once it has asked for that."""
+        notice = self.wire.notice if idles or self.notices is not None else None
+        if self._view is not None:
+            self._view.notify = notice
+        if self.news is not None:
+            self.news.notify = notice
+
+    def made(self, mailbox: str, uids: Iterable[int]) -> None:
+        """The session has itself put messages into a mailbox."""
+        if self.notices is not None and self._view is not None and known_name(mailbox) == self._view.mailbox.info.name:
+            self.notices.made(uids)
 
     def _tell_gone(self, view: View) -> None:
         """EXPUNGE for each message, or VANISHED for all.  RFC 7162 section 3.2.10.2."""
@@ -505,6 +541,8 @@ class Session:
         """Annotations that others have changed.  RFC 5464 section 4.4.2."""
         if self.news is not None:
             for mailbox, entries in (await self.news.take()).items():
+                if self.notices is not None and not self.notices.tells_entries(mailbox):
+                    continue
                 names = b" ".join(responses.astring(entry.encode("ascii")) for entry in dict.fromkeys(entries))
                 self.untagged(b"METADATA %b %b" % (self.name_of(mailbox), names))
 

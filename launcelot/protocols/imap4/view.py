@@ -217,6 +217,10 @@ class View:
         ]
         return known, len(new)
 
+    def lose(self, uids: Iterable[int]) -> None:
+        """Messages that the session has removed itself, whether or not the store's changes are taken in."""
+        self.gone.update(uid for uid in uids if self.number(uid))
+
     def tell_gone(self, uids: Collection[int] | None = None) -> list[int]:
         """
         Take messages that are gone out of the view.

@@ -63,6 +63,7 @@ SHOWN_BY = {
     b"MULTISEARCH": "test_example_of_the_standard",
     b"UIDONLY": "test_no_numbers_in_responses",
     b"INPROGRESS": "test_search_that_takes_long",
+    b"NOTIFY": "test_example_of_notify",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

@@ -101,6 +101,7 @@ async def append(session: Session, request: Append) -> Reply:
         return reply_for(refusal, creatable=True)
     finally:
         stages.close()
+    session.made(request.mailbox, [one.uid for one in appended])
     tell_normalized(session, request.mailbox)
     uids = format_set([one.uid for one in appended])
     return ok("APPEND completed", b"APPENDUID %d %b" % (appended[0].uid_validity, uids))
@@ -164,5 +165,6 @@ async def replace(session: Session, request: Replace) -> Reply:
         return reply_for(refusal, creatable=True)
     finally:
         stages.close()
+    session.made(request.append.mailbox, [appended.uid])
     session.inform("Replacement message ready", b"APPENDUID %d %d" % (appended.uid_validity, appended.uid))
     return await removed(session, "REPLACE completed", uids)

@@ -64,16 +64,11 @@ async def namespace(session: Session, _request: Nothing) -> Reply:
 async def idle(session: Session, _request: Nothing) -> Reply:
     """Tell of changes as they happen until the client says DONE.  RFC 2177 section 3."""
     wire = session.wire
-    view = session.view if session.selected else None
     wire.write(b"+ idling\r\n")
-    if view is not None:
-        view.notify = wire.notice
-    if session.news is not None:
-        session.news.notify = wire.notice
+    session.attend(True)
     try:
         while True:
-            await session.update(expunge=True)
-            await session.tell_news()
+            await session.tell_all(expunge=True)
             wire.flush()
             await wire.drain()
             line = await wire.line_or_notice(DONE_LIMIT)
@@ -83,7 +78,4 @@ async def idle(session: Session, _request: Nothing) -> Reply:
     except BareNewline:
         return bad("expected DONE")
     finally:
-        if view is not None:
-            view.notify = None
-        if session.news is not None:
-            session.news.notify = None
+        session.attend(False)

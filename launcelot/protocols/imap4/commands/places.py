@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from launcelot.hosting.sharing import is_shared
 from launcelot.mailstore.interface import SEPARATOR, MailboxInfo
-from launcelot.mailstore.names import is_below, known
+from launcelot.mailstore.names import known, parents
 from launcelot.protocols.imap4.grammar.filters import Filter, Scope
 from launcelot.protocols.imap4.session import Session
 
@@ -31,7 +32,7 @@ async def places(session: Session, filters: Iterable[Filter]) -> list[MailboxInf
 class Description:
     """A filter whose names have their one spelling, so that it can be asked of many mailboxes."""
 
-    def __init__(self, scope: Scope, names: Collection[str]) -> None:
+    def __init__(self, scope: Scope, names: frozenset[str]) -> None:
         self.scope = scope
         self.names = names
 
@@ -42,18 +43,22 @@ class Description:
         :param subscribed: names.
         :param selected: the id of the selected mailbox, or empty.
         """
-        scope, name = self.scope, info.name
-        if scope in (Scope.SELECTED, Scope.SELECTED_DELAYED):
+        if self.scope in (Scope.SELECTED, Scope.SELECTED_DELAYED):
             return bool(selected) and info.id == selected
+        return self.covers(info.name, subscribed)
+
+    def covers(self, name: str, subscribed: Collection[str]) -> bool:
+        """Whether a name is meant, whether or not it exists; SELECTED means none."""
+        scope = self.scope
         if scope is Scope.SUBSCRIBED:
             return name in subscribed
         if scope in (Scope.PERSONAL, Scope.INBOXES):
-            return True
+            return not is_shared(name)
         if scope is Scope.MAILBOXES:
             return name in self.names
         if scope is Scope.SUBTREE:
-            return any(name == above or is_below(name, above) for above in self.names)
-        return name in self.names or name.rpartition(SEPARATOR)[0] in self.names
+            return name in self.names or not self.names.isdisjoint(parents(name))
+        return scope is Scope.SUBTREE_ONE and (name in self.names or name.rpartition(SEPARATOR)[0] in self.names)
 
 
 def described_by(one: Filter) -> Description:

@@ -67,6 +67,7 @@ async def copy(session: Session, request: Copy) -> Reply:
             copied = await session.mail.copy(view.mailbox, uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
+    session.made(request.target, copied.target)
     return ok("COPY completed", copyuid(copied))
 
 
@@ -88,6 +89,7 @@ async def move(session: Session, request: Copy) -> Reply:
             moved = await session.mail.move(view.mailbox, uids, request.target)
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
+    session.made(request.target, moved.target)
     code = copyuid(moved)
     if code:
         session.inform("Moved", code)
@@ -96,6 +98,7 @@ async def move(session: Session, request: Copy) -> Reply:
 
 async def removed(session: Session, words: str, uids: Sequence[int]) -> Reply:
     """Tell what has been removed, and up to where the client knows the mailbox then.  RFC 7162 section 3.2.7."""
+    session.view.lose(uids)
     if not uids or not session.tells_vanished:
         return ok(words)
     await session.update(expunge=True)

@@ -17,6 +17,7 @@ from launcelot.protocols.imap4.commands import (
     mailbox,
     metadata,
     multisearch,
+    notify,
     quota,
     search,
     sort,
@@ -28,6 +29,7 @@ from launcelot.protocols.imap4.grammar.appending import read_append, read_replac
 from launcelot.protocols.imap4.grammar.listing import read_list, read_lsub
 from launcelot.protocols.imap4.grammar.metadata import read_get_metadata, read_set_metadata
 from launcelot.protocols.imap4.grammar.multisearch import read_multisearch
+from launcelot.protocols.imap4.grammar.notify import read_notify
 from launcelot.protocols.imap4.grammar.quota import read_get_quota, read_set_quota
 from launcelot.protocols.imap4.grammar.reader import Reader
 from launcelot.protocols.imap4.grammar.sort import read_sort, read_thread, read_uid_sort, read_uid_thread
@@ -210,6 +212,7 @@ _ROWS = (
         "Find messages in several mailboxes.",
         expunges=False,
     ),
+    Command(b"NOTIFY", AFTER, read_notify, notify.notify, "RFC 5465 section 3.1", "Say what to be told of.", asks=True),
     Command(b"SORT", SELECTED, read_sort, sort.sort, "RFC 5256 section 3", "Find messages, in order.", expunges=False),
     Command(b"THREAD", SELECTED, read_thread, sort.thread, "RFC 5256 section 3", "Find messages, as threads.", expunges=False),
     Command(b"UID SORT", SELECTED, read_uid_sort, sort.sort, "RFC 5256 section 3", "Find UIDs, in order.", expunges=False),
