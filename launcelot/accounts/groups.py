@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from launcelot.accounts.interface import Account, Group, Offer, Standing
+from launcelot.accounts.interface import Account, Alias, Group, Offer, Standing
 from launcelot.accounts.names import canonical
+from launcelot.accounts.resolution import CATCH_ALL, holds_address, look
 from launcelot.accounts.tables import GroupRow, Tables, View
 from launcelot.core.errors import Exists, Invalid, LimitReached, NotFound
 from launcelot.core.ids import AccountId
+from launcelot.message.address import Address
 
 T = TypeVar("T")
 
@@ -38,6 +40,9 @@ class LocalGroups:
         raise NotImplementedError
 
     def _fresh_id(self, tables: Tables) -> AccountId:
+        raise NotImplementedError
+
+    def _check_address(self, address: Address) -> None:
         raise NotImplementedError
 
     # -- who is who ----------------------------------------------------------------------------------------------
@@ -104,6 +109,24 @@ class LocalGroups:
 
         return await self._change(work)
 
+    async def address_group(self, name: str, address: Address | None) -> Group:
+        """See :meth:`launcelot.accounts.interface.Directory.address_group`."""
+        if address is not None:
+            self._check_address(address)
+            if address.local == CATCH_ALL:
+                raise Invalid("a group cannot be a catch-all; make an alias")
+
+        def work(tables: Tables) -> Group:
+            row = required_group(tables, name)
+            if address is not None and address.key != (row.address.key if row.address else "") and holds_address(tables, address):
+                raise Exists("the address is taken")
+            tables.put_group(replace(row, address=address))
+            if row.address is not None and (address is None or address.key != row.address.key):
+                prune(tables, row.address)
+            return group_of(tables, required_group(tables, name))
+
+        return await self._change(work)
+
     async def change_members(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Group:
         """See :meth:`launcelot.accounts.interface.Directory.change_members`."""
 
@@ -125,6 +148,8 @@ class LocalGroups:
             row = required_group(tables, name)
             group = group_of(tables, row)
             tables.drop_group(row.id)
+            if row.address is not None:
+                prune(tables, row.address)
             return group
 
         return await self._change(work)
@@ -183,7 +208,8 @@ def required_group(view: View, name: str) -> GroupRow:
 def group_of(view: View, row: GroupRow) -> Group:
     """A group with its members' names."""
     records = [record for member in row.members if (record := view.account_with(member)) is not None]
-    return Group(row.id, row.name, tuple(sorted(record.account.name for record in records)), row.quota, row.messages)
+    names = tuple(sorted(record.account.name for record in records))
+    return Group(row.id, row.name, names, row.quota, row.messages, row.address)
 
 
 def ids_of(view: View, names: Sequence[str]) -> frozenset[AccountId]:
@@ -198,3 +224,16 @@ def ids_of(view: View, names: Sequence[str]) -> frozenset[AccountId]:
             raise NotFound(f"no such account: {name[:64]!r}")
         found.add(record.account.id)
     return frozenset(found)
+
+
+def prune(tables: Tables, gone: Address) -> None:
+    """Take a removed address out of all aliases, and aliases that are left without targets with it."""
+    waiting = [gone]
+    while waiting:
+        for alias in tables.aliases_to(waiting.pop().key):
+            left = tuple(target for target in alias.targets if look(tables, target) is not None)
+            if not left:
+                tables.drop_alias(alias.address.key)
+                waiting.append(alias.address)
+            elif left != alias.targets:
+                tables.put_alias(Alias(alias.address, left))

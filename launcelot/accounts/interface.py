@@ -83,6 +83,7 @@ class Group:
     :ivar id: under which stores keep its mail; never an account's, never used again.
     :ivar members: their log-in names, in order.
     :ivar quota: octets of its mail; 0 for no limit; likewise ``messages``.
+    :ivar address: mail for it goes into the group's own INBOX; None if it has none.
     """
 
     id: AccountId
@@ -90,6 +91,7 @@ class Group:
     members: tuple[str, ...] = ()
     quota: int = 0
     messages: int = 0
+    address: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Directory(Protocol):
         """
         Whether an account may put an address into MAIL FROM or From: its own, its aliases, with or without detail.
 
-        That is every address whose mail it receives, a catch-all's included; none while it is disabled.
+        That is every address whose mail it or a group of its receives, a catch-all's included; none while it is disabled.
         """
 
     async def add(self, name: str, address: Address, password: str, quota: int = 0) -> Account:
@@ -248,6 +250,17 @@ class Directory(Protocol):
 
         :raises NotFound: there is no such group.
         :raises Invalid: a limit is negative.
+        """
+
+    async def address_group(self, name: str, address: Address | None) -> Group:
+        """
+        Give a group an address in the place of the one it has, or take that away with None.
+
+        Mail for it is delivered once, into the group's mail; :meth:`resolve` tells of the group as of an account.
+
+        :raises NotFound: there is no such group.
+        :raises Exists: an account, an alias or another group has the address.
+        :raises Invalid: the address is malformed, a catch-all, or its domain is not ours.
         """
 
     async def change_members(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Group:

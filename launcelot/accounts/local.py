@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
-from launcelot.accounts.groups import LocalGroups, check_name
+from launcelot.accounts.groups import LocalGroups, check_name, prune
 from launcelot.accounts.interface import Account, Alias, Recipient, Verifier
 from launcelot.accounts.names import canonical
 from launcelot.accounts.passwords import Hasher, Secrets
@@ -85,8 +85,7 @@ class LocalDirectory(LocalGroups):
         """See :meth:`launcelot.accounts.interface.Directory.may_send_as`."""
         if not self.is_local(address.domain):
             return False
-        recipients = self._look(lambda view: resolve(view, address))
-        return any(recipient.account.id == account.id for recipient in recipients)
+        return self._look(lambda view: receives(view, account.id, address))
 
     # -- passwords -----------------------------------------------------------------------------------------------
 
@@ -267,6 +266,15 @@ class LocalDirectory(LocalGroups):
         return await self._change(work)
 
 
+def receives(view: View, account: AccountId, address: Address) -> bool:
+    """Whether mail for an address comes to an account, or to a group of its."""
+    record = view.account_with(account)
+    if record is None or not record.account.enabled:
+        return False
+    own = {account, *view.groups_of(account)}
+    return any(recipient.account.id in own for recipient in resolve(view, address))
+
+
 def find(view: View, name: str) -> Record | None:
     """The account with a log-in name or primary address, however spelled; None for what cannot be either."""
     try:
@@ -317,16 +325,3 @@ def replace_secrets(tables: Tables, record: Record, new: Secrets) -> None:
     present = tables.account_named(record.account.name)
     if present is not None and present.account.id == record.account.id and present.hash == record.hash:
         tables.put_account(replace(present, hash=new.hash, scram=new.scram))
-
-
-def prune(tables: Tables, gone: Address) -> None:
-    """Take a removed address out of all aliases, and aliases that are left without targets with it."""
-    waiting = [gone]
-    while waiting:
-        for alias in tables.aliases_to(waiting.pop().key):
-            left = tuple(target for target in alias.targets if look(tables, target) is not None)
-            if not left:
-                tables.drop_alias(alias.address.key)
-                waiting.append(alias.address)
-            elif left != alias.targets:
-                tables.put_alias(Alias(alias.address, left))

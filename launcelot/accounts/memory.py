@@ -80,6 +80,10 @@ class MemoryTables:
         """See :class:`launcelot.accounts.tables.View`."""
         return next((row for row in self.groups.values() if row.name == name), None)
 
+    def group_at(self, key: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return next((row for row in self.groups.values() if row.address is not None and row.address.key == key), None)
+
     def group_with(self, id: AccountId) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return self.groups.get(id)

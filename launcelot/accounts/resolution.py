@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from launcelot.accounts.interface import Alias, Recipient
-from launcelot.accounts.tables import Record, View, base_of
+from launcelot.accounts.interface import Account, Alias, Recipient
+from launcelot.accounts.tables import GroupRow, Record, View, base_of
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, split_detail
 
@@ -29,25 +29,29 @@ class Step:
     """
     What one address leads to.
 
-    :ivar found: an account or an alias.
+    :ivar found: an account, an alias or a group.
     :ivar detail: what was cut off to find it.
     """
 
-    found: Record | Alias
+    found: Record | Alias | GroupRow
     detail: str = ""
 
 
 def look(view: View, address: Address) -> Step | None:
-    """The account or alias of exactly this address, or of its base."""
-    found = view.account_at(address.key) or view.alias_at(address.key)
+    """The account, alias or group of exactly this address, or of its base."""
+    found = _at(view, address.key)
     if found is not None:
         return Step(found)
     base, detail = split_detail(address.local)
     if base == address.local:
         return None
     key = Address(base, address.domain).key
-    found = view.account_at(key) or view.alias_at(key)
+    found = _at(view, key)
     return None if found is None else Step(found, detail)
+
+
+def _at(view: View, key: str) -> Record | Alias | GroupRow | None:
+    return view.account_at(key) or view.alias_at(key) or view.group_at(key)
 
 
 def look_everywhere(view: View, address: Address) -> Step | None:
@@ -77,6 +81,8 @@ def resolve(view: View, address: Address) -> Sequence[Recipient]:
             account = step.found.account
             if account.enabled:
                 recipients.setdefault(account.id, Recipient(account, address, detail))
+        elif isinstance(step.found, GroupRow):
+            recipients.setdefault(step.found.id, Recipient(account_of(step.found), address, detail))
         elif depth < MAX_DEPTH and step.found.address.key not in seen:
             seen.add(step.found.address.key)
             waiting.extend((look(view, target), detail, depth + 1) for target in reversed(step.found.targets))
@@ -104,5 +110,11 @@ def is_circular(view: View, alias: Alias) -> bool:
 
 
 def holds_address(view: View, address: Address) -> bool:
-    """Whether an account or alias has exactly this address."""
-    return view.account_at(address.key) is not None or view.alias_at(address.key) is not None
+    """Whether an account, alias or group has exactly this address."""
+    return _at(view, address.key) is not None
+
+
+def account_of(row: GroupRow) -> Account:
+    """A group with an address as those see it who deliver."""
+    address = row.address or Address(row.name, "invalid")
+    return Account(row.id, row.name, address, row.quota, True, row.messages)

@@ -102,10 +102,17 @@ CREATE TABLE offers (
 CREATE INDEX offers_by_owner ON offers (owner);
 """
 
-MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS), script(GROUPS))
+GROUP_ADDRESSES = """
+ALTER TABLE groups ADD COLUMN key TEXT;
+ALTER TABLE groups ADD COLUMN local TEXT;
+ALTER TABLE groups ADD COLUMN domain TEXT;
+CREATE UNIQUE INDEX groups_by_key ON groups (key);
+"""
+
+MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS), script(GROUPS), script(GROUP_ADDRESSES))
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
-GROUP = "SELECT id, name, quota, messages FROM groups"
+GROUP = "SELECT id, name, quota, messages, local, domain FROM groups"
 ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator FROM accounts"
 
 
@@ -199,6 +206,10 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.View`."""
         return self._group(f"{GROUP} WHERE name = ?", name)
 
+    def group_at(self, key: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._group(f"{GROUP} WHERE key = ?", key)
+
     def group_with(self, id: AccountId) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return self._group(f"{GROUP} WHERE id = ?", id)
@@ -207,9 +218,10 @@ class SqliteTables:
         row = self._connection.execute(statement, (value,)).fetchone()
         if row is None:
             return None
-        id, name, quota, messages = row
+        id, name, quota, messages, local, domain = row
         members = self._connection.execute("SELECT account FROM members WHERE grouping = ?", (id,)).fetchall()
-        return GroupRow(AccountId(id), name, frozenset(AccountId(member) for (member,) in members), quota, messages)
+        address = None if local is None else Address(local, domain)
+        return GroupRow(AccountId(id), name, frozenset(AccountId(one) for (one,) in members), quota, messages, address)
 
     def groups_of(self, id: AccountId) -> frozenset[AccountId]:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -218,10 +230,13 @@ class SqliteTables:
 
     def put_group(self, row: GroupRow) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
+        address = row.address
+        place = (None, None, None) if address is None else (address.key, address.local, address.domain)
         self._connection.execute(
-            "INSERT INTO groups (id, name, quota, messages) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " name = excluded.name, quota = excluded.quota, messages = excluded.messages",
-            (row.id, row.name, row.quota, row.messages),
+            "INSERT INTO groups (id, name, quota, messages, key, local, domain) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, quota = excluded.quota, messages = excluded.messages,"
+            " key = excluded.key, local = excluded.local, domain = excluded.domain",
+            (row.id, row.name, row.quota, row.messages, *place),
         )
         self._connection.execute("DELETE FROM members WHERE grouping = ?", (row.id,))
         self._connection.executemany(
@@ -297,6 +312,7 @@ class CachedView:
         self._aliases: dict[str, Alias | None] = {}
         self._with: dict[str, Record | None] = {}
         self._groups_named: dict[str, GroupRow | None] = {}
+        self._groups_at: dict[str, GroupRow | None] = {}
         self._groups_with: dict[str, GroupRow | None] = {}
         self._memberships: dict[str, frozenset[AccountId]] = {}
         self._offers: dict[str, tuple[Offer, ...]] = {}
@@ -310,7 +326,7 @@ class CachedView:
             if version != self._version:
                 for cache in (self._named, self._accounts, self._aliases, self._with):
                     cache.clear()
-                for others in (self._groups_named, self._groups_with, self._memberships, self._offers):
+                for others in (self._groups_named, self._groups_at, self._groups_with, self._memberships, self._offers):
                     others.clear()
                 self._version = version
             return question(self)
@@ -342,6 +358,10 @@ class CachedView:
     def group_named(self, name: str) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return cached(self._groups_named, name, self._tables.group_named)
+
+    def group_at(self, key: str) -> GroupRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._groups_at, key, self._tables.group_at)
 
     def group_with(self, id: AccountId) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""

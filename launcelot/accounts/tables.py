@@ -2,7 +2,7 @@
 What a local directory keeps, seen as tables: the seam below which memory and SQLite differ.
 
 Everything here is synchronous.  Keys are those of :class:`launcelot.message.address.Address`.  One address key belongs to
-one account or one alias, never to two; whoever changes the tables sees to it, inside one change.
+one account, one alias or one group, never to two; whoever changes the tables sees to it, inside one change.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class GroupRow:
     members: frozenset[AccountId]
     quota: int = 0
     messages: int = 0
+    address: Address | None = None
 
 
 class View(Protocol):
@@ -61,6 +62,9 @@ class View(Protocol):
 
     def group_named(self, name: str) -> GroupRow | None:
         """The group with this canonical name."""
+
+    def group_at(self, key: str) -> GroupRow | None:
+        """The group whose address this is."""
 
     def group_with(self, id: AccountId) -> GroupRow | None:
         """The group with this id."""

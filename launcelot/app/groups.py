@@ -16,6 +16,8 @@ def add_group(given: Namespace, streams: Streams) -> int:
     """Make a group, with its first members."""
     with opened(given, make=True) as base:
         group = run_now(base.directory.add_group(given.name, given.quota, given.messages))
+        if given.address:
+            group = run_now(base.directory.address_group(group.name, base.address(given.address)))
         if given.members:
             group = run_now(base.directory.change_members(group.name, given.members))
     tell(given, streams, described(group), f"added {line_of(group)}")
@@ -34,9 +36,12 @@ def list_groups(given: Namespace, streams: Streams) -> int:
 
 
 def change_group(given: Namespace, streams: Streams) -> int:
-    """Change a group's limits."""
+    """Change a group's limits, or its address."""
     with opened(given, make=False) as base:
         group = run_now(base.directory.change_group(given.name, quota=given.quota, messages=given.messages))
+        if given.address is not None:
+            address = base.address(given.address) if given.address else None
+            group = run_now(base.directory.address_group(group.name, address))
     tell(given, streams, described(group), line_of(group))
     return OK
 
@@ -70,12 +75,20 @@ def remove_group(given: Namespace, streams: Streams) -> int:
 
 def described(group: Group) -> dict[str, Any]:
     """A group for programs."""
-    return {"group": group.name, "members": list(group.members), "quota": group.quota, "messages": group.messages}
+    return {
+        "group": group.name,
+        "members": list(group.members),
+        "quota": group.quota,
+        "messages": group.messages,
+        "address": str(group.address) if group.address else None,
+    }
 
 
 def line_of(group: Group) -> str:
     """A group for people."""
     words = [f"{group.name}: {', '.join(group.members) or 'nobody'}"]
+    if group.address:
+        words.append(f"<{group.address}>")
     if group.quota:
         words.append(f"{group.quota} octets")
     if group.messages:

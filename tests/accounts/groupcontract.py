@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcelot.accounts.interface import Group, Offer, Standing
 from launcelot.core.errors import Exists, Invalid, NotFound
 from launcelot.core.ids import AccountId
-from tests.accounts.contract import DirectoryContract
+from tests.accounts.contract import DirectoryContract, at
 
 
 class GroupContract(DirectoryContract):
@@ -118,3 +118,49 @@ class GroupContract(DirectoryContract):
         self.assertEqual([one.owner for one in self.now(self.directory.offers([to_bob, to_team]))], [self.ann.id])
         self.now(self.directory.remove("bob"))
         self.assertEqual(self.now(self.directory.offers([to_bob])), [])
+
+    def test_mail_for_a_group(self) -> None:
+        """Comes to the group once, whoever its members are; with detail, through aliases, and with its limits."""
+        team = self.now(self.directory.address_group("team", at("Crew")))
+        self.assertEqual(team.address, at("Crew"))
+        self.assertEqual(self.now(self.directory.group("team")), team)
+        (one,) = self.now(self.directory.resolve(at("crew+x")))
+        self.assertEqual((one.account.id, one.account.quota, one.account.messages, one.detail), (self.team.id, 100, 5, "x"))
+        self.alias("all", "crew", "ann")
+        self.assertEqual([name for name, _ in self.receivers("all")], ["team", "ann"])
+        self.now(self.directory.change_group("team", quota=7))
+        self.assertEqual(self.now(self.directory.resolve(at("crew")))[0].account.quota, 7)
+
+    def test_addresses_of_groups_are_their_own(self) -> None:
+        """No account, alias or other group has one; taken away it takes aliases to it along."""
+        self.now(self.directory.address_group("team", at("crew")))
+        self.now(self.directory.address_group("team", at("CREW")))
+        self.alias("all", "crew")
+        self.now(self.directory.add_group("other"))
+        for taken in ("crew", "ann", "all"):
+            self.refused(self.directory.address_group("other", at(taken)), Exists)
+        self.refused(self.directory.add("dora", at("crew"), "pw"), Exists)
+        self.refused(self.directory.add_alias(at("crew"), [at("ann")]), Exists)
+        self.refused(self.directory.address_group("other", at("*")), Invalid)
+        self.refused(self.directory.address_group("other", at("x@elsewhere.example")), Invalid)
+        self.refused(self.directory.address_group("nobody", at("x")), NotFound)
+        self.now(self.directory.address_group("team", at("hands")))
+        self.refused(self.directory.resolve(at("crew")), NotFound)
+        self.refused(self.directory.resolve(at("all")), NotFound)
+        self.now(self.directory.address_group("other", at("crew")))
+        self.now(self.directory.remove_group("team"))
+        self.refused(self.directory.resolve(at("hands")), NotFound)
+        self.assertIsNone(self.now(self.directory.address_group("other", None)).address)
+        self.refused(self.directory.resolve(at("crew")), NotFound)
+
+    def test_members_may_send_as_their_group(self) -> None:
+        """As long as they are members, and enabled."""
+        self.now(self.directory.address_group("team", at("crew")))
+        self.now(self.directory.change_members("team", ["ann"]))
+        self.assertTrue(self.now(self.directory.may_send_as(self.ann, at("crew"))))
+        self.assertFalse(self.now(self.directory.may_send_as(self.bob, at("crew"))))
+        self.now(self.directory.change("ann", enabled=False))
+        self.assertFalse(self.now(self.directory.may_send_as(self.ann, at("crew"))))
+        self.now(self.directory.change("ann", enabled=True))
+        self.now(self.directory.change_members("team", remove=["ann"]))
+        self.assertFalse(self.now(self.directory.may_send_as(self.ann, at("crew"))))

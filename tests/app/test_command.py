@@ -157,12 +157,16 @@ class GroupTests(CommandCase):
         for name in ("ann", "bob"):
             self.on_data("account", "add", name, said="x")
         self.assertEqual(0, self.on_data("group", "add", "team", "ann", "--quota", "100", "--json"))
-        team = {"group": "team", "members": ["ann"], "quota": 100, "messages": 0}
+        team = {"group": "team", "members": ["ann"], "quota": 100, "messages": 0, "address": None}
         self.assertEqual(team, self.answer())
         self.assertEqual(0, self.on_data("group", "join", "team", "bob", "ann", "--json"))
         self.assertEqual({**team, "members": ["ann", "bob"]}, self.answer())
         self.assertEqual(0, self.on_data("group", "change", "team", "--messages", "5", "--json"))
         self.assertEqual(5, self.answer()["messages"])
+        self.assertEqual(0, self.on_data("group", "change", "team", "--address", "crew", "--json"))
+        self.assertEqual("crew@localhost", self.answer()["address"])
+        self.assertEqual(0, self.on_data("group", "change", "team", "--address", "", "--json"))
+        self.assertIsNone(self.answer()["address"])
         self.assertEqual(0, self.on_data("group", "leave", "team", "ann", "--json"))
         left = {**team, "members": ["bob"], "messages": 5}
         self.assertEqual(0, self.on_data("group", "list", "--json"))

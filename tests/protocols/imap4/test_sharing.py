@@ -7,6 +7,9 @@ from typing import Any
 from launcelot.core.errors import Gone, TryLater
 from launcelot.mailstore.memorymailbox import MemoryMailbox
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
+from launcelot.message.address import Address
+from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
 from launcelot.testing.link import Link
 from tests.protocols.imap4.world import MESSAGE, ImapCase
 
@@ -632,6 +635,19 @@ class GroupTests(SharingCase):
         self.assertEqual(self.ask(self.cora, b"GETACL " + name)[0], b'* ACL "Shared/team/INBOX" group:team "" bob a')
         self.ask(self.cora, b"DELETEACL %b group:team" % name)
         self.ask(self.bob, b"SELECT " + name, b"OK [READ-WRITE] ")
+
+    def test_mail_for_a_group(self) -> None:
+        """Comes into its own INBOX, and members who have it open hear of it."""
+        site = self.world.site
+        address = Address("crew", "test")
+        self.world.result(site.accounts.address_group("team", address))
+        self.ask(self.bob, b"SELECT Shared/team/INBOX")
+        (found,) = self.world.result(site.accounts.resolve(address))
+        envelope = Envelope(SpoolId("1"), None, (SpoolRecipient(found.account.id, address),))
+        deliver = MailboxDelivery(site.mail, site.accounts, site.staging)
+        self.world.result(deliver(envelope, envelope.recipients[0], MESSAGE, "key"))
+        self.assertIn(b"* 1 EXISTS", self.ask(self.bob, b"NOOP"))
+        self.assertIn(b"Delivered-To: crew@test", b"".join(self.ask(self.bob, b"FETCH 1 BODY[HEADER]")))
 
     def test_a_group_is_removed(self) -> None:
         """Its mail ends for those who have it open."""
