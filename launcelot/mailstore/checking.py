@@ -31,6 +31,9 @@ RECOVERED = mending.RECOVERED
 LARGEST_MENDED = 1 << 22
 """Octets of a body in which a flipped bit is looked for; that takes some seconds for the largest."""
 
+BATCH_OCTETS = 1 << 25
+"""Octets of damaged bodies past which they are mended before the next is looked at."""
+
 Progress = Callable[[int, int], None]
 """Told of octets done and octets in all."""
 
@@ -109,9 +112,9 @@ def check(connection: sqlite3.Connection, progress: Progress) -> Report:
 
 def repair(connection: sqlite3.Connection, now: Callable[[], datetime], ids: Callable[[], str], progress: Progress) -> Report:
     """
-    Look through a file and mend it, all in one transaction but for the reading.
+    Look through a file and mend it: bodies some at a time, all rows in one transaction.
 
-    :raises sqlite3.Error: nothing was changed.
+    :raises sqlite3.Error: what was mended before stays so.
     """
     report = Report()
     problems = structure(connection)
@@ -124,10 +127,12 @@ def repair(connection: sqlite3.Connection, now: Callable[[], datetime], ids: Cal
     with mending.transaction(connection):
         # First the tables, because of which everything else can be asked.
         report.findings += mending.schema(connection, True)
-    found = list(damages(connection, report, progress))
+    for some in _batches(damages(connection, report, progress)):
+        with mending.transaction(connection):
+            writing = Writing(connection, None, now, ids)
+            report.findings += [mend(writing, damage) for damage in some]
     with mending.transaction(connection):
         writing = Writing(connection, None, now, ids)
-        report.findings += [mend(writing, damage) for damage in found]
         report.findings += _unsummed(connection, True)
         for row_check in ROW_CHECKS:
             report.findings += row_check(connection, writing)
@@ -172,6 +177,19 @@ def _compared(connection: sqlite3.Connection, content: int, octets: bytes, size:
 
 def _is_there(connection: sqlite3.Connection, content: int) -> bool:
     return connection.execute("SELECT 1 FROM contents WHERE number = ?", (content,)).fetchone() is not None
+
+
+def _batches(found: Iterator[Damage]) -> Iterator[list[Damage]]:
+    """Damages in lists that hold no more octets than memory should."""
+    some: list[Damage] = []
+    octets = 0
+    for damage in found:
+        some.append(damage)
+        octets += len(damage.octets or b"")
+        if octets > BATCH_OCTETS:
+            yield some
+            some, octets = [], 0
+    yield some
 
 
 def mend(writing: Writing, damage: Damage) -> Finding:

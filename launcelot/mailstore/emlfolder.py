@@ -15,8 +15,7 @@ from pathlib import Path
 
 from launcelot.mailstore.foldernames import decode_level, encode_level
 from launcelot.mailstore.interface import INBOX, SYSTEM_FLAGS
-from launcelot.mailstore.maildir import file_octets
-from launcelot.mailstore.mailitems import Item, Unreadable, possible, with_crlf
+from launcelot.mailstore.mailitems import Item, Unreadable, octets_in, possible, with_crlf
 
 ENDING = ".eml"
 FLAGS = "flags.txt"
@@ -36,7 +35,7 @@ def files(root: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
         levels = tuple(map(decode_level, folder.relative_to(root).parts))
         for name in sorted(found):
             if name.lower().endswith(ENDING):
-                yield (levels[1:] if levels[:1] == (INBOX,) else levels), folder / name
+                yield (() if levels == (INBOX,) else levels), folder / name
 
 
 def total(root: Path) -> int:
@@ -53,9 +52,7 @@ def read(root: Path, verbatim: bool) -> Iterator[Item | Unreadable]:
             flags = _flags(folder)
         place = str(path.relative_to(root)) if path != root else path.name
         try:
-            with open(path, "rb") as file:
-                status = os.fstat(file.fileno())
-                body = file_octets(file.fileno(), status.st_size)
+            body, status = octets_in(path)
         except OSError as error:
             yield Unreadable(place, error.strerror or "cannot be read")
             continue

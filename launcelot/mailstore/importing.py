@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
-from launcelot.core.errors import LimitReached, NotFound
+from launcelot.core.errors import Invalid, LimitReached, NotFound
 from launcelot.mailstore import sqlrows
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.foldernames import joined
@@ -81,7 +81,8 @@ class Import:
 
         :raises OverQuota: (as any refusal) the batch at hand is not added; those before it are.
         """
-        for item in items:
+        for found in items:
+            item = self._named(found) if isinstance(found, Item) else found
             if isinstance(item, Unreadable):
                 self.outcome.left_out.append(item)
                 self.outcome.octets += item.octets
@@ -93,6 +94,17 @@ class Import:
         self._add()
         return self.outcome
 
+    def _name(self, item: Item) -> str:
+        return joined([*self._root, *item.levels] or [INBOX])
+
+    def _named(self, item: Item) -> Item | Unreadable:
+        """The message, unless it was where no mailbox can be."""
+        try:
+            self._name(item)
+        except Invalid as refusal:
+            return Unreadable(item.identity, refusal.text, item.octets)
+        return item
+
     def _add(self) -> None:
         batch, self._batch, self._octets = self._batch, [], 0
         if not batch:
@@ -101,7 +113,7 @@ class Import:
         with transaction(self._connection):
             writing = Writing(self._connection, self._limits, self._now, self._ids)
             for item in batch:
-                name = joined([*self._root, *item.levels] or [INBOX])
+                name = self._name(item)
                 if not writing.begin_delivery(key_of(name, item)):
                     known += 1
                     continue

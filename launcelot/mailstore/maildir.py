@@ -10,7 +10,6 @@ as long with them: so says every file written here, and comes back octet for oct
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,7 @@ from pathlib import Path
 
 from launcelot.mailstore.foldernames import decode_level, encode_level
 from launcelot.mailstore.interface import INBOX
-from launcelot.mailstore.mailitems import IN_MEMORY, Item, Unreadable, possible, with_crlf
-from launcelot.workers.staging import Buffer
+from launcelot.mailstore.mailitems import Item, Unreadable, octets_in, possible, with_crlf
 
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 MAX_KEYWORDS = 26
@@ -46,7 +44,7 @@ def folders(root: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
             levels: list[str] = []
             for name in folder.relative_to(root).parts:
                 levels += [decode_level(one) for one in name.removeprefix(".").split(".") if one]
-            yield tuple(levels[1:] if levels[:1] == [INBOX] else levels), folder
+            yield tuple([] if levels == [INBOX] else levels), folder
 
 
 def total(root: Path) -> int:
@@ -65,9 +63,7 @@ def read(root: Path, verbatim: bool) -> Iterator[Item | Unreadable]:
 def _read(root: Path, levels: tuple[str, ...], path: Path, names: Sequence[str], verbatim: bool) -> Item | Unreadable:
     place = str(path.relative_to(root))
     try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            body = file_octets(file.fileno(), status.st_size)
+        body, status = octets_in(path)
     except OSError as error:
         return Unreadable(place, error.strerror or "cannot be read")
     if not verbatim and not _SIZES.search(path.name):
@@ -76,13 +72,6 @@ def _read(root: Path, levels: tuple[str, ...], path: Path, names: Sequence[str],
     flags = _flags(found[1] if found and path.parent.name == "cur" else "", names)
     identity = f"maildir {'/'.join(levels)} {base_of(path.name)}"
     return Item(levels, identity, body, flags, datetime.fromtimestamp(int(status.st_mtime), UTC), status.st_size)
-
-
-def file_octets(descriptor: int, size: int) -> Buffer:
-    """All of a file, mapped when it is large."""
-    if size > IN_MEMORY:
-        return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-    return os.pread(descriptor, size, 0)
 
 
 def base_of(name: str) -> str:

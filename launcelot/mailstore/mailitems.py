@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
+import re
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import IO
 
 from launcelot.mailstore.flags import MAX_KEYWORD
 from launcelot.workers.staging import Buffer
+
+_ATOM = re.compile(r"[!#$&'+,./0-9:;<=>?@A-Z^_`a-z|}~\[-]+")
 
 IN_MEMORY = 1 << 23
 """Octets of a message kept in memory; more go to an unlinked file."""
@@ -80,8 +87,26 @@ class Gathered:
 
 
 def possible(keyword: str) -> bool:
-    """Whether a mailbox takes a keyword of that name."""
-    return 0 < len(keyword) <= MAX_KEYWORD and keyword[0] != "\\" and all("!" <= letter <= "~" for letter in keyword)
+    """Whether a keyword may have that name: an atom, so that IMAP can say it.  RFC 9051 section 9 ``flag-keyword``."""
+    return len(keyword) <= MAX_KEYWORD and _ATOM.fullmatch(keyword) is not None
+
+
+def octets_in(path: Path) -> tuple[Buffer, os.stat_result]:
+    """
+    All of a plain file, mapped when it is large.
+
+    :raises OSError: it cannot be read, or is a pipe or something else that might keep us waiting.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no plain file", str(path))
+        if status.st_size > IN_MEMORY:
+            return mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ), status
+        return os.pread(descriptor, status.st_size, 0), status
+    finally:
+        os.close(descriptor)
 
 
 def with_crlf(octets: Buffer) -> Buffer:

@@ -69,7 +69,7 @@ def files(root: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
         parts = path.relative_to(root).parts
         levels = tuple(decode_level(part.removesuffix(ENDING)) for part in parts)
         if path.is_file():
-            yield (levels[1:] if levels[:1] == (INBOX,) else levels), path
+            yield (() if levels == (INBOX,) else levels), path
 
 
 def total(root: Path) -> int:

@@ -54,6 +54,8 @@ class TransferCase(CareCase):
 
         async def job(mail: AccountMail) -> None:
             await mail.create("Lists/\u00c4 & B.c")
+            await mail.create("INBOX/below")
+            await (await mail.mailbox("INBOX/below")).append(b"below", ())
             for name in ("INBOX", "Lists/\u00c4 & B.c"):
                 box = await mail.mailbox(name)
                 for number, body in enumerate(BODIES):
@@ -83,10 +85,10 @@ class RoundTripTests(TransferCase):
         answer = self.ok("export", "ann", str(target), *export)
         self.assertEqual(answer["messages"], sum(map(len, self.mine.values())))
         answer = self.ok("import", "bob", str(target), *way)
-        self.assertEqual((answer["added"], answer["known"]), (2 * len(BODIES), 0))
+        self.assertEqual((answer["added"], answer["known"]), (2 * len(BODIES) + 1, 0))
         self.assertEqual(self.of_bob(), self.mine)
         again = self.ok("import", "bob", str(target), *way)
-        self.assertEqual((again["added"], again["known"]), (0, 2 * len(BODIES)))
+        self.assertEqual((again["added"], again["known"]), (0, 2 * len(BODIES) + 1))
         self.assertEqual(self.of_bob(), self.mine)
 
     def test_maildir(self) -> None:
@@ -190,7 +192,8 @@ class ResumeTests(TransferCase):
             self.ok("export", "ann", str(target), "--format", kind)
             self.ok("import", "bob", str(target), "--mailbox", kind)
             self.assertEqual({name: one for name, one in self.of_bob().items() if name.startswith(kind)}, {
-                kind: self.mine["INBOX"], f"{kind}/Lists/\u00c4 & B.c": self.mine["Lists/\u00c4 & B.c"]
+                kind: self.mine["INBOX"], f"{kind}/Lists/\u00c4 & B.c": self.mine["Lists/\u00c4 & B.c"],
+                f"{kind}/INBOX/below": self.mine["INBOX/below"],
             })  # fmt: skip
 
     def test_an_account_that_is_full(self) -> None:
@@ -244,6 +247,21 @@ class ForeignTests(TransferCase):
         self.assertEqual(self.ok("import", "bob", str(root))["added"], 1)
         os.rename(root / "new" / "1.x", root / "cur" / "1.x:2,S")
         self.assertEqual(self.ok("import", "bob", str(root))["known"], 1)
+
+    def test_pipes_and_impossible_names_are_left_out(self) -> None:
+        """What might keep the command waiting is not opened, and everything else is taken in; it is told."""
+        root = self.folder / "Maildir"
+        for folder in (root, root / ".bad\x01name"):
+            (folder / "cur").mkdir(parents=True)
+            (folder / "cur" / "1.x:2,S").write_bytes(b"one")
+        os.mkfifo(root / "cur" / "2.x:2,")
+        (root / "dovecot-keywords").write_text('0 in(valid\n1 al"so\n2 fine\n')
+        (root / "cur" / "3.x:2,abc").write_bytes(b"three")
+        answer = self.ok("import", "bob", str(root), status=1)
+        self.assertEqual((answer["added"], len(answer["left_out"])), (2, 2))
+        self.assertEqual(answer["left_out"][0], {"place": "cur/2.x:2,", "reason": "is no plain file"})
+        self.assertIn("control character", answer["left_out"][1]["reason"])
+        self.assertEqual([one[1] for one in self.of_bob()["INBOX"]], [["\\Seen"], ["fine"]])
 
     def test_mbox_of_others(self) -> None:
         """Status fields at their place, Mozilla's, several forms of dates, quotes, no empty line at the end, internal data."""
