@@ -1,22 +1,23 @@
 """
-The courier: carries accepted mail to its recipients, tries again, and has what was delivered taken off the shelf.
+The courier: carries accepted mail to its recipients, tries again, tells senders, and has what is done taken off the shelf.
 
-Where mail lies is the business of a :class:`Shelf`; the courier knows what waits, in memory.  Invariants:
+Where mail lies is the business of a :class:`~launcelot.spool.mail.Shelf`; the courier knows what waits, in memory.  Invariants:
 
 - A recipient's row leaves the shelf only after delivery has returned; delivery keys are forgotten only after the row is
   durably gone.  So a crash at any instant repeats a delivery at most, and the key makes the repetition harmless.
-- No more than ``concurrency`` deliveries run at once; a recipient that fails or hangs holds up only itself.
+- A notice to a sender goes onto the shelf in the transaction that takes off, or marks, those whom it is about: it is told once.
+- No more than ``concurrency`` deliveries to mailboxes here run at once, and mail to other hosts waits elsewhere
+  (:mod:`~launcelot.spool.outgoing`); a recipient that fails or hangs holds up only itself.
 - Bodies of mail just accepted stay open for their first attempt while all of them together cost less than
   :data:`FRESH_OCTETS`; later attempts fetch theirs from the shelf.
+- Past ``most`` mails, those that wait for another attempt are parked: forgotten here, and brought back by the shelf.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -24,14 +25,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.counters import Counters
-from launcelot.core.errors import Refusal
-from launcelot.core.ids import AccountId
-from launcelot.spool.interface import Delivery, Envelope, Forget, SpoolRecipient, Waiting
+from launcelot.core.errors import InUse, Refusal
+from launcelot.spool.interface import Carrier, Delivery, Fate, Forget, Verdict, Waiting
+from launcelot.spool.mail import Body, Change, Mail, Pending, Shelf, describe
+from launcelot.spool.notices import Kind, Notices, NotReturnable, Results, wants
+from launcelot.spool.outgoing import Outgoing
+from launcelot.spool.refusals import verdict_on
 from launcelot.spool.schedule import Schedule
+from launcelot.spool.sweeping import Sweeper, forget_nothing, key_of
 from launcelot.workers.staging import IN_MEMORY, Buffer
 
 CONCURRENCY = 20
-"""Deliveries that run at once."""
+"""Deliveries to mailboxes here that run at once."""
 
 BACKLOG_TURN = 4
 """Of so many messages begun one comes from those that have waited, while there are fresh ones."""
@@ -42,97 +47,8 @@ FRESH_OCTETS = 64 << 20
 SPILLED_COST = 1 << 20
 """What an open body in a file counts against :data:`FRESH_OCTETS`; it takes a descriptor rather than memory."""
 
-SWEEP_DELAY = 0.5
-"""Seconds that delivered rows wait for others, so that one transaction removes them all."""
-
-SWEEP_AT_ONCE = 500
-"""Delivered rows that do not wait any longer."""
-
-
-class Body(Protocol):
-    """The octets of one mail, for as long as somebody reads them."""
-
-    def view(self) -> Buffer:
-        """All octets."""
-
-    def close(self) -> None:
-        """Let go; may be called twice."""
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """
-    One recipient that has not got its mail.
-
-    :ivar index: its place in the envelope, for the shelf.
-    :ivar next_attempt: wall-clock seconds.
-    """
-
-    mail: Mail
-    index: int
-    recipient: SpoolRecipient
-    attempts: int = 0
-    next_attempt: float = 0.0
-    last_error: str = ""
-    held: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Mail:
-    """
-    One accepted message.
-
-    :ivar number: its place on the shelf.
-    :ivar received: wall-clock seconds.
-    :ivar open: recipients that neither have it nor were given up.
-    """
-
-    number: int
-    envelope: Envelope
-    received: float
-    size: int
-    pending: list[Pending] = field(default_factory=list)
-    open: int = 0
-    running: bool = False
-    due: list[Pending] = field(default_factory=list)
-    body: Body | None = None
-    fresh: int = 0
-    delivered: Deferred[None] = field(default_factory=Deferred)
-
-    def add(self, recipient: SpoolRecipient, index: int) -> Pending:
-        """A recipient that waits."""
-        pending = Pending(self, index, recipient)
-        self.pending.append(pending)
-        return pending
-
-
-class Shelf(Protocol):
-    """Where mail lies until it is delivered."""
-
-    async def fetch(self, mail: Mail) -> Body:
-        """
-        A mail's octets.
-
-        :raises Refusal: they cannot be read now.
-        """
-
-    async def remove(self, delivered: Sequence[Pending]) -> None:
-        """
-        Take recipients off, and with the last of a mail the mail; durable when it returns.
-
-        :raises Refusal: not now; they are offered again.
-        """
-
-    async def note(self, pending: Pending) -> None:
-        """
-        Keep what became of an attempt.
-
-        :raises Refusal: not now; the note is lost.
-        """
-
-
-async def forget_nothing(account: AccountId, keys: Sequence[str]) -> None:
-    """For deliveries that keep no keys."""
+UNSURE = 2
+"""Times that the connection may break behind the last octet of one message; then another attempt might double it again."""
 
 
 class Courier:
@@ -141,6 +57,9 @@ class Courier:
 
     :param clock: monotonic, for timers.
     :param now: wall-clock seconds, for what is kept over restarts.
+    :param carrier: takes mail to other hosts; without one it waits.
+    :param notices: tell senders; without them mail that cannot be delivered is held.
+    :param most: mails kept in memory, more or less; 0 for all.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -155,15 +74,22 @@ class Courier:
         forget: Forget = forget_nothing,
         schedule: Schedule | None = None,
         concurrency: int = CONCURRENCY,
+        carrier: Carrier | None = None,
+        notices: Notices | None = None,
+        most: int = 0,
     ) -> None:
         self._shelf = shelf
         self._deliver = deliver
-        self._forget = forget
         self._clock = clock
         self._now = now
         self._counters = counters
         self._schedule = schedule or Schedule()
         self._concurrency = concurrency
+        self._notices = notices
+        self._most = most
+        self._outgoing = (
+            None if carrier is None else Outgoing(carrier, shelf.fetch, self._conclude, self._let_go, self._ended)
+        )
         self._slots = DeferredSemaphore(concurrency)
         self._mails: dict[Mail, None] = {}
         self._fresh_mail: deque[Mail] = deque()
@@ -175,10 +101,7 @@ class Courier:
         self._later: list[tuple[float, int, Pending]] = []
         self._sequence = 0
         self._timer: IDelayedCall | None = None
-        self._done: list[Pending] = []
-        self._sweep_timer: IDelayedCall | None = None
-        self._sweeping = False
-        self._sweep_later = False
+        self._sweeper = Sweeper(shelf, forget, clock, self.take, self._swept, self._schedule.first)
         self._closing = False
         self._quiet: list[Deferred[None]] = []
 
@@ -186,8 +109,13 @@ class Courier:
 
     @property
     def under_way(self) -> int:
-        """Messages being delivered now or next."""
+        """Messages being delivered here now or next."""
         return self._running + len(self._fresh_mail) + len(self._backlog)
+
+    @property
+    def carried(self) -> int:
+        """Mails in memory."""
+        return len(self._mails)
 
     def take(self, mail: Mail, body: Body | None = None) -> None:
         """
@@ -196,7 +124,7 @@ class Courier:
         :param body: its octets, open; the courier's from here on.
         """
         self._mails[mail] = None
-        mail.open = sum(not pending.held for pending in mail.pending)
+        mail.open = sum(not (pending.held or pending.recipient.is_remote) for pending in mail.pending)
         if body is not None:
             self._keep_fresh(mail, body)
         now = self._now()
@@ -210,43 +138,132 @@ class Courier:
         if mail.open == 0:
             mail.delivered.callback(None)
         self._make_ready(mail, self._backlog if body is None else self._fresh_mail)
+        self._let_go(mail)
         self._pump()
 
-    def waiting(self) -> Sequence[Waiting]:
-        """Everything not delivered, oldest first."""
-        return [describe(pending) for mail in self._mails for pending in mail.pending]
+    def waiting(self, limit: int = 0) -> Sequence[Waiting]:
+        """Everything in memory that is not delivered, oldest first."""
+        found: list[Waiting] = []
+        for mail in self._mails:
+            found += [describe(pending, self.destination(mail, pending)) for pending in mail.pending]
+            if 0 < limit <= len(found):
+                return found[:limit]
+        return found
+
+    def destination(self, mail: Mail, pending: Pending) -> str:
+        """Where a recipient's mail goes; empty for a mailbox here."""
+        if not pending.recipient.is_remote:
+            return ""
+        carrier = self._outgoing.carrier if self._outgoing is not None else None
+        return pending.recipient.address.domain if carrier is None else carrier.destination(mail.envelope, pending.recipient)
+
+    def all_due(self) -> None:
+        """Carry what waits in memory for a later attempt now; for a carrier that has just come back."""
+        for mail in list(self._mails):
+            for pending in mail.pending:
+                self._release(pending)
 
     async def close(self) -> None:
         """Begin nothing new, let what runs finish, and have it taken off the shelf."""
         self._closing = True
-        for timer in (self._timer, self._sweep_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._timer = self._sweep_timer = None
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        self._sweeper.close()
+        if self._outgoing is not None:
+            self._outgoing.close()
         await self._until_quiet()
-        self._sweep()
+        self._sweeper.sweep()
         await self._until_quiet()
         for mail in self._mails:
+            mail.using = 0
             self._let_go(mail)
 
     async def _until_quiet(self) -> None:
-        while self._running or self._sweeping:
+        while not self._is_quiet:
             quiet: Deferred[None] = Deferred()
             self._quiet.append(quiet)
             await quiet
 
+    @property
+    def _is_quiet(self) -> bool:
+        return not (self._running or self._sweeper.running or (self._outgoing is not None and self._outgoing.running))
+
     def _perhaps_quiet(self) -> None:
-        if not self._running and not self._sweeping:
+        if self._quiet and self._is_quiet:
             waiting, self._quiet = self._quiet, []
             for quiet in waiting:
                 quiet.callback(None)
 
+    # -- what people ask for -------------------------------------------------------------------------------------
+
+    async def hold(self, chosen: Sequence[Pending]) -> None:
+        """Try these no more."""
+        for pending in chosen:
+            if not pending.held:
+                pending.held, pending.turn = True, 0
+                if not pending.busy:
+                    self._settle(pending)
+                await self._shelf.note(pending)
+
+    async def release(self, chosen: Sequence[Pending]) -> None:
+        """Try these now."""
+        for pending in chosen:
+            self._release(pending)
+            await self._shelf.note(pending)
+
+    def _release(self, pending: Pending) -> None:
+        mail = pending.mail
+        if pending.held and not pending.recipient.is_remote and not mail.delivered.called:
+            mail.open += 1
+        pending.held = False
+        pending.next_attempt = 0.0
+        if not pending.busy and pending not in mail.due:
+            pending.turn = 0
+            mail.due.append(pending)
+            self._make_ready(mail, self._backlog)
+            self._pump()
+
+    async def drop(self, chosen: Sequence[Pending]) -> None:
+        """
+        Remove these.
+
+        :raises InUse: one is being delivered now, or next.
+        """
+        if any(pending.busy for pending in chosen):
+            raise InUse("it is being delivered now; hold it first, then drop it")
+        for pending in chosen:
+            pending.busy, pending.turn = True, 0
+            if pending in pending.mail.due:
+                pending.mail.due.remove(pending)
+        try:
+            await self._shelf.settle([Change(tuple(chosen))])
+        finally:
+            for pending in chosen:
+                pending.busy = False
+        self._forget_these(chosen)
+
     # -- running -------------------------------------------------------------------------------------------------
 
     def _make_ready(self, mail: Mail, queue: deque[Mail]) -> None:
+        if not mail.due:
+            return
+        remote = [pending for pending in mail.due if pending.recipient.is_remote]
+        if remote:
+            mail.due = [pending for pending in mail.due if not pending.recipient.is_remote]
+            self._send_out(mail, remote)
         if mail.due and not mail.running:
             mail.running = True
             queue.append(mail)
+
+    def _send_out(self, mail: Mail, remote: Sequence[Pending]) -> None:
+        if self._outgoing is None:
+            for pending in remote:
+                self._put_off(pending, self._schedule.longest)
+        elif not self._closing:
+            for pending in remote:
+                pending.busy = True
+            self._outgoing.add(mail, remote)
 
     def _next(self) -> Mail | None:
         """Mail just accepted goes first, but every fourth is one that has waited, so that neither starves the other."""
@@ -271,13 +288,17 @@ class Courier:
         self._pumping = False
 
     async def _run(self, mail: Mail) -> None:
-        due, mail.due = mail.due, []
+        due, mail.due = [one for one in mail.due if not one.held], []
+        mail.using += 1
         try:
+            for pending in due:
+                pending.busy = True
             if mail.body is None:
                 mail.body = await self._shelf.fetch(mail)
             body = mail.body.view()
         except Refusal as refusal:
             for pending in due:
+                pending.busy = False
                 self._put_back(pending, f"spool: {refusal.text}")
             return
         attempts = [self._slots.run(self._attempt, pending, body) for pending in due]
@@ -290,15 +311,26 @@ class Courier:
             self._deliver(envelope, pending.recipient, body, key_of(envelope, pending.recipient))
         )
         return delivering.addCallbacks(
-            self._delivered, self._refused, callbackArgs=(pending,), errbackArgs=(pending,)
+            self._delivered, self._refused, callbackArgs=(pending, body), errbackArgs=(pending, body)
         ).addErrback(self._bug)
 
     def _ran(self, _result: None, mail: Mail) -> None:
         self._running -= 1
         mail.running = False
+        mail.using -= 1
         self._let_go(mail)
         self._make_ready(mail, self._backlog)
         self._pump()
+        self._ended(mail)
+
+    def _swept(self) -> None:
+        if self._most and len(self._mails) < self._most // 2:
+            self._shelf.room()
+        self._perhaps_quiet()
+
+    def _ended(self, mail: Mail) -> None:
+        """Something that was done for a mail has ended."""
+        self._perhaps_park(mail)
         self._perhaps_quiet()
 
     def _bug(self, failure: Failure) -> None:
@@ -307,38 +339,150 @@ class Courier:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def _delivered(self, _result: None, pending: Pending) -> None:
+    def _delivered(self, _result: None, pending: Pending, body: Buffer) -> Deferred[None] | None:
+        if pending.recipient.notify and wants(pending.recipient, Kind.SUCCESS):
+            return self._concluded([(pending, Verdict(Fate.DONE, "2.1.5", "delivered"))], body)
+        pending.busy = False
         self._counters.add("spool.delivered")
-        mail = pending.mail
-        mail.pending.remove(pending)
-        if not mail.pending:
-            del self._mails[mail]
-        self._done.append(pending)
-        self._settle(mail)
-        self._sweep_soon()
+        self._finish([pending], Change((pending,)))
+        return None
 
-    def _refused(self, failure: Failure, pending: Pending) -> None:
+    def _refused(self, failure: Failure, pending: Pending, body: Buffer) -> Deferred[None]:
         refusal = failure.value
         if not isinstance(refusal, Refusal):
             self._bug(failure)
-            self._put_back(pending, "internal error")
-        elif refusal.temporary:
-            self._put_back(pending, refusal.text)
-        else:
-            self._hold(pending, refusal.text)
+            return self._concluded([(pending, Verdict(Fate.LATER, "4.3.0", "internal error"))], body)
+        return self._concluded([(pending, verdict_on(refusal))], body)
+
+    def _concluded(self, results: Results, body: Buffer) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._conclude(results[0][0].mail, results, body))
+
+    async def _conclude(self, mail: Mail, results: Results, body: Buffer) -> None:
+        """What became of some recipients of a mail in one attempt."""
+        by_fate: dict[Fate, list[tuple[Pending, Verdict]]] = {fate: [] for fate in Fate}
+        for pending, verdict in results:
+            pending.busy = False
+            judged = self._judge(pending, verdict)
+            by_fate[judged.fate].append((pending, judged))
+        if by_fate[Fate.LATER]:
+            await self._postpone(mail, by_fate[Fate.LATER], body)
+        if by_fate[Fate.NEVER]:
+            await self._give_up(mail, by_fate[Fate.NEVER], body)
+        if by_fate[Fate.DONE]:
+            await self._succeed(mail, by_fate[Fate.DONE], body)
+
+    def _judge(self, pending: Pending, verdict: Verdict) -> Verdict:
+        """The verdict, made final if the mail is too old or another attempt might double it again."""
+        if verdict.fate is not Fate.LATER:
+            return verdict
+        pending.unsure += verdict.unsure
+        if pending.unsure >= UNSURE:
+            text = f"{verdict.text}; it may have arrived, and is not sent again so that it does not arrive many times"
+            return Verdict(Fate.NEVER, "5.4.2", text, verdict.host, verdict.diagnostic)
+        if self._schedule.expired(self._now() - pending.mail.received):
+            return Verdict(Fate.NEVER, "5.4.7", verdict.text, verdict.host, verdict.diagnostic)
+        return verdict
+
+    async def _succeed(self, mail: Mail, results: Results, body: Buffer) -> None:
+        done = [pending for pending, _ in results]
+        remote = done[0].recipient.is_remote
+        self._counters.add("spool.relayed" if remote else "spool.delivered", len(done))
+        asked = [(one, word) for one, word in results if wants(one.recipient, Kind.SUCCESS) and not word.passed_on]
+        notice = None
+        if asked and self._notices is not None:
+            try:
+                notice = await self._notices.compose(Kind.SUCCESS, mail, asked, body)
+            except Refusal as refusal:
+                self.log.info("{id}: no notice of success: {reason}", id=mail.envelope.id, reason=refusal.text)
+        if remote:
+            for pending, verdict in results:
+                self.log.info(
+                    "{id} to {recipient} was taken by {host}: {reply}",
+                    id=mail.envelope.id,
+                    recipient=str(pending.recipient.address),
+                    host=verdict.host,
+                    reply=verdict.diagnostic,
+                )
+        self._finish(done, Change(tuple(done), (), notice), at_once=remote or notice is not None)
+
+    async def _postpone(self, mail: Mail, results: Results, body: Buffer) -> None:
+        late = self._schedule.is_late(self._now() - mail.received)
+        tell = [(one, word) for one, word in results if late and not one.told and wants(one.recipient, Kind.DELAY)]
+        if tell and self._notices is not None:
+            for pending, _ in tell:
+                pending.told = True
+            try:
+                notice = await self._notices.compose(Kind.DELAY, mail, tell, body)
+            except NotReturnable:
+                pass
+            except Refusal:
+                for pending, _ in tell:
+                    pending.told = False
+            else:
+                self._counters.add("spool.notices.delay")
+                self._sweeper.add(Change((), tuple(pending for pending, _ in tell), notice), at_once=True)
+        for pending, verdict in results:
+            self._put_back(pending, verdict.text)
+
+    async def _give_up(self, mail: Mail, results: Results, body: Buffer) -> None:
+        if self._notices is None:
+            for pending, verdict in results:
+                self._hold(pending, verdict.text)
+            return
+        tell = [(one, word) for one, word in results if wants(one.recipient, Kind.FAILURE)]
+        notice = None
+        try:
+            if tell and (mail.envelope.sender is not None or not tell[0][0].recipient.is_remote):
+                notice = await self._notices.compose(Kind.FAILURE, mail, tell, body)
+        except NotReturnable as refusal:
+            for pending, verdict in tell:
+                self._hold(pending, f"{verdict.text} ({refusal.text})")
+            results = [one for one in results if one not in tell]
+        except Refusal as refusal:
+            for pending, verdict in results:
+                self._put_back(pending, f"{verdict.text} (the sender cannot be told now: {refusal.text})")
+            return
+        for pending, verdict in results:
+            pending.last_error = verdict.text
+            self.log.warn(
+                "{id} to {recipient} is given up after {attempts} attempts: {reason}",
+                id=mail.envelope.id,
+                recipient=str(pending.recipient.address),
+                attempts=pending.attempts + 1,
+                reason=verdict.text,
+            )
+        self._counters.add("spool.failed", len(results))
+        self._counters.add("spool.notices.failure", notice is not None)
+        gone = [pending for pending, _ in results]
+        if gone:
+            self._finish(gone, Change(tuple(gone), (), notice), at_once=True)
+
+    def _finish(self, done: Sequence[Pending], change: Change, at_once: bool = False) -> None:
+        """These recipients are done with."""
+        self._forget_these(done)
+        self._sweeper.add(change, at_once)
+
+    def _forget_these(self, done: Sequence[Pending]) -> None:
+        for pending in done:
+            mail = pending.mail
+            mail.pending.remove(pending)
+            if not mail.pending:
+                del self._mails[mail]
+            if not pending.held:
+                self._settle(pending)
 
     def _put_back(self, pending: Pending, reason: str) -> None:
         """Another attempt later, or none if the mail is too old."""
         now = self._now()
-        if self._schedule.expired(now - pending.mail.received):
-            self._hold(pending, reason)
-            return
-        self._counters.add("spool.deferred")
         pending.attempts += 1
         pending.last_error = reason
-        pause = self._schedule.pause(pending.attempts)
-        pending.next_attempt = now + pause
-        self._put_off(pending, pause)
+        self._counters.add("spool.deferred")
+        if pending.held:
+            self._settle(pending)
+        else:
+            pause = self._schedule.pause(pending.attempts, pending.recipient.is_remote)
+            pending.next_attempt = now + pause
+            self._put_off(pending, pause)
         self._note(pending)
 
     def _hold(self, pending: Pending, reason: str) -> None:
@@ -355,15 +499,19 @@ class Courier:
             reason=reason,
         )
         self._note(pending)
-        self._settle(pending.mail)
+        self._settle(pending)
 
-    def _settle(self, mail: Mail) -> None:
+    def _settle(self, pending: Pending) -> None:
+        mail = pending.mail
+        if pending.recipient.is_remote or mail.delivered.called:
+            return
         mail.open -= 1
         if mail.open == 0:
             mail.delivered.callback(None)
 
     def _note(self, pending: Pending) -> None:
-        Deferred.fromCoroutine(self._shelf.note(pending)).addErrback(self._lost_note, pending)
+        noting = Deferred.fromCoroutine(self._shelf.note(pending)).addErrback(self._lost_note, pending)
+        noting.addCallback(lambda _: self._perhaps_park(pending.mail))
 
     def _lost_note(self, failure: Failure, pending: Pending) -> None:
         self.log.failure("what became of {id} could not be noted", failure, id=pending.mail.envelope.id)
@@ -372,6 +520,7 @@ class Courier:
 
     def _put_off(self, pending: Pending, pause: float) -> None:
         self._sequence += 1
+        pending.turn = self._sequence
         heapq.heappush(self._later, (self._clock.seconds() + pause, self._sequence, pending))
         self._arm()
 
@@ -388,12 +537,31 @@ class Courier:
 
     def _look(self) -> None:
         now = self._clock.seconds()
+        ready: dict[Mail, None] = {}
         while self._later and self._later[0][0] <= now:
-            pending = heapq.heappop(self._later)[2]
+            _, turn, pending = heapq.heappop(self._later)
+            if pending.turn != turn or pending.held:
+                continue
+            pending.turn = 0
             pending.mail.due.append(pending)
-            self._make_ready(pending.mail, self._backlog)
+            ready[pending.mail] = None
+        for mail in ready:
+            self._make_ready(mail, self._backlog)
         self._arm()
         self._pump()
+
+    def _perhaps_park(self, mail: Mail) -> None:
+        if self._most and len(self._mails) > self._most and mail in self._mails and mail.is_idle:
+            self._park(mail)
+
+    def _park(self, mail: Mail) -> None:
+        del self._mails[mail]
+        for pending in mail.pending:
+            pending.turn = 0
+        if not mail.delivered.called:
+            mail.delivered.callback(None)
+        self._let_go(mail)
+        self._shelf.parked(mail)
 
     # -- bodies --------------------------------------------------------------------------------------------------
 
@@ -407,82 +575,11 @@ class Courier:
         mail.body = body
 
     def _let_go(self, mail: Mail) -> None:
+        """Nobody reads a mail's body any more, nor is next to."""
+        if mail.using or mail.running:
+            return
         body, mail.body = mail.body, None
         self._fresh -= mail.fresh
         mail.fresh = 0
         if body is not None:
             body.close()
-
-    # -- taking off the shelf ------------------------------------------------------------------------------------
-
-    def _sweep_soon(self) -> None:
-        if self._sweeping or self._closing or self._sweep_later:
-            return
-        if len(self._done) >= SWEEP_AT_ONCE:
-            self._sweep()
-        elif self._sweep_timer is None:
-            self._sweep_timer = self._clock.callLater(SWEEP_DELAY, self._sweep)
-
-    def _sweep(self) -> None:
-        timer, self._sweep_timer = self._sweep_timer, None
-        self._sweep_later = False
-        if timer is not None and timer.active():
-            timer.cancel()
-        if self._sweeping or not self._done:
-            return
-        self._sweeping = True
-        batch, self._done = self._done, []
-        Deferred.fromCoroutine(self._take_off(batch)).addErrback(self._bug).addCallback(self._swept)
-
-    async def _take_off(self, batch: list[Pending]) -> None:
-        try:
-            await self._shelf.remove(batch)
-        except Refusal as refusal:
-            self.log.warn(
-                "{count} delivered rows stay in the spool for now: {reason}", count=len(batch), reason=refusal.text
-            )
-            self._done = batch + self._done
-            if not self._closing:
-                self._sweep_later = True
-                self._sweep_timer = self._clock.callLater(self._schedule.first, self._sweep)
-            return
-        for account, keys in keys_by_account(batch).items():
-            try:
-                await self._forget(account, keys)
-            except Refusal as refusal:
-                self.log.info("keys of {account} are kept: {reason}", account=account, reason=refusal.text)
-
-    def _swept(self, _result: None) -> None:
-        self._sweeping = False
-        if self._done and not self._closing:
-            self._sweep_soon()
-        self._perhaps_quiet()
-
-
-def key_of(envelope: Envelope, recipient: SpoolRecipient) -> str:
-    """Names one delivery for ever."""
-    return f"{envelope.id}/{recipient.account}"
-
-
-def keys_by_account(delivered: Iterable[Pending]) -> dict[AccountId, list[str]]:
-    """Delivery keys, sorted to the accounts that keep them."""
-    found: dict[AccountId, list[str]] = {}
-    for pending in delivered:
-        recipient = pending.recipient
-        found.setdefault(recipient.account, []).append(key_of(pending.mail.envelope, recipient))
-    return found
-
-
-def describe(pending: Pending) -> Waiting:
-    """One recipient for people who ask."""
-    mail = pending.mail
-    return Waiting(
-        id=mail.envelope.id,
-        sender="" if mail.envelope.sender is None else str(mail.envelope.sender),
-        recipient=str(pending.recipient.address),
-        size=mail.size,
-        attempts=pending.attempts,
-        next_attempt=pending.next_attempt,
-        last_error=pending.last_error,
-        held=pending.held,
-    )

@@ -1,14 +1,16 @@
 """
-Accepted mail on its way: durable before it is acknowledged, delivered exactly once to mailboxes here.
+Accepted mail on its way: durable before it is acknowledged, delivered exactly once to mailboxes here, carried to other hosts.
 
-The spool does not know mailboxes; it is handed a :class:`Delivery`.  Delivery is idempotent by the key it is given, so that
-a crash between delivering and forgetting doubles nothing.
+The spool knows neither mailboxes nor hosts; it is handed a :class:`Delivery` and a :class:`Carrier`.  Delivery is idempotent by
+the key it is given, so that a crash between delivering and forgetting doubles nothing.  What became of a mail at another host
+is known only from its replies, so a crash between a reply and its note repeats that mail, with the same Message-ID.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import NewType, Protocol
 
 from twisted.internet.defer import Deferred
@@ -20,13 +22,30 @@ from launcelot.workers.staging import Buffer, Staged
 SpoolId = NewType("SpoolId", str)
 """Names one accepted message in replies, logs and Received fields; see :func:`launcelot.core.ids.new_id`."""
 
+ELSEWHERE = AccountId("")
+"""In place of an account for addresses of other hosts."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolRecipient:
-    """One mailbox to deliver to."""
+    """
+    One to deliver to.
+
+    :ivar account: whose mailbox it is; :data:`ELSEWHERE` for an address of another host.
+    :ivar notify: ``NOTIFY`` as it was given (RFC 3461 section 4.1), upper-case: ``"NEVER"``, or some of ``SUCCESS``, ``FAILURE``
+        and ``DELAY`` with commas; empty if it was not.
+    :ivar original: ``ORCPT``, such as ``rfc822;ann@example.org`` (RFC 3461 section 4.2), without the encoding as xtext.
+    """
 
     account: AccountId
     address: Address
+    notify: str = ""
+    original: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether another host has it."""
+        return not self.account
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +55,21 @@ class Envelope:
 
     :ivar sender: None for the empty path ``<>``.
     :ivar user: the account's name that submitted it, or empty.
+    :ivar returned: ``RET``, ``"FULL"`` or ``"HDRS"`` (RFC 3461 section 4.3); empty if it was not given.
+    :ivar envelope_id: ``ENVID``, without the encoding as xtext (RFC 3461 section 4.4).
+    :ivar utf8: the message was given with ``SMTPUTF8`` (RFC 6531).
+    :ivar verified: the sender's address was shown to be the sender's, as by SPF or DMARC; only then, or when it is an address
+        here, it is told what becomes of the mail.
     """
 
     id: SpoolId
     sender: Address | None
     recipients: tuple[SpoolRecipient, ...]
     user: str = ""
+    returned: str = ""
+    envelope_id: str = ""
+    utf8: bool = False
+    verified: bool = False
 
 
 class Delivery(Protocol):
@@ -68,12 +96,76 @@ class Forget(Protocol):
         """
 
 
+class Fate(Enum):
+    """What became of a recipient in one attempt."""
+
+    DONE = "done"
+    LATER = "later"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What became of one recipient, and who said so.
+
+    :ivar status: RFC 3463 code, such as ``"4.4.1"``.
+    :ivar text: one line for people.
+    :ivar host: the host that said it, as a name; empty if none did.
+    :ivar diagnostic: its reply, such as ``"550 5.1.1 No such user"``.
+    :ivar unsure: the whole message had been sent when the connection broke, so the host may have it.
+    :ivar passed_on: the host was told of ``NOTIFY``, and says itself what becomes of the mail from there on.
+    """
+
+    fate: Fate
+    status: str
+    text: str
+    host: str = ""
+    diagnostic: str = ""
+    unsure: bool = False
+    passed_on: bool = False
+
+
+class Carrier(Protocol):
+    """Takes mail to other hosts."""
+
+    def destination(self, envelope: Envelope, recipient: SpoolRecipient) -> str:
+        """Where it goes, as a word that is the same for what may go together."""
+
+    def limit(self, destination: str) -> int:
+        """How many transactions with a destination may run at once."""
+
+    async def carry(
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+    ) -> Sequence[Verdict]:
+        """
+        Take one message to some of its recipients; one verdict for each, in order.  It raises nothing but bugs.
+
+        :param body: valid until this returns.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections; what is being carried then ends soon."""
+
+
+class Addressees(Protocol):
+    """Finds out who gets mail for an address."""
+
+    async def __call__(self, address: Address) -> Sequence[SpoolRecipient]:
+        """
+        Who gets mail for an address, here or elsewhere.
+
+        :raises Refusal: nobody does, or it cannot be told now (``temporary``).
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """
     A message the spool has on disk.
 
-    :ivar delivered: fires with None when every recipient has it or was given up; never fails.
+    :ivar delivered: fires with None when every recipient here has it, was given up, or was put aside because too many wait; never
+        fails.
     """
 
     id: SpoolId
@@ -82,7 +174,13 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One recipient that still waits, for people who ask."""
+    """
+    One recipient that still waits, for people who ask.
+
+    :ivar received: wall-clock seconds.
+    :ivar next_attempt: wall-clock seconds; 0 for as soon as there is room.
+    :ivar destination: where it goes; empty for a mailbox here.
+    """
 
     id: SpoolId
     sender: str
@@ -92,6 +190,9 @@ class Waiting:
     next_attempt: float
     last_error: str
     held: bool
+    received: float = 0.0
+    destination: str = ""
+    user: str = ""
 
 
 class Spool(Protocol):
@@ -120,8 +221,33 @@ class Spool(Protocol):
     async def start(self) -> None:
         """Take up what an earlier run left, then serve."""
 
-    async def waiting(self) -> Sequence[Waiting]:
-        """Everything that has been accepted and not yet delivered, oldest first."""
+    async def waiting(self, limit: int = 0) -> Sequence[Waiting]:
+        """
+        What has been accepted and not yet delivered, oldest first.
+
+        :param limit: recipients at most; 0 for all of them.
+        """
+
+    async def count(self) -> int:
+        """How many recipients wait."""
+
+    async def hold(self, id: SpoolId, recipient: str = "") -> int:
+        """
+        Try no more until :meth:`release`; an attempt under way is not stopped.
+
+        :param recipient: only this one; empty for all.
+        :returns: how many recipients it concerns; 0 if the spool has no such mail.
+        """
+
+    async def release(self, id: SpoolId, recipient: str = "") -> int:
+        """Try now, whether it was held or waits for another attempt; otherwise as :meth:`hold`."""
+
+    async def drop(self, id: SpoolId, recipient: str = "") -> int:
+        """
+        Remove without telling anybody; otherwise as :meth:`hold`.
+
+        :raises InUse: it is being delivered now.
+        """
 
     async def close(self) -> None:
         """Let deliveries under way finish; the rest stays on disk for the next start."""

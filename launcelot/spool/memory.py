@@ -9,16 +9,34 @@ from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import TooLarge, TryLater
-from launcelot.spool.courier import CONCURRENCY, Body, Courier, Mail, Pending, forget_nothing
-from launcelot.spool.interface import Accepted, Delivery, Envelope, Forget, SpoolId, Waiting
+from launcelot.spool.courier import CONCURRENCY, Courier
+from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
+from launcelot.spool.mail import Body, Change, Mail, Pending
+from launcelot.spool.notices import Notices
 from launcelot.spool.schedule import Schedule
+from launcelot.spool.sweeping import forget_nothing
 from launcelot.workers.staging import Buffer, Staged
+
+
+class Octets:
+    """A body of our own making."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def view(self) -> Buffer:
+        """All of it."""
+        return self._octets
+
+    def close(self) -> None:
+        """Let go."""
+        self._octets = b""
 
 
 class _Borrowed:
     """A view of a body that the spool goes on keeping."""
 
-    def __init__(self, body: Staged) -> None:
+    def __init__(self, body: Body) -> None:
         self._body = body
 
     def view(self) -> Buffer:
@@ -36,6 +54,8 @@ class MemorySpool:
     :param clock: monotonic, for timers.
     :param now: wall-clock seconds.
     :param forget: told of keys that will not come again.
+    :param carrier: takes mail to other hosts; without one it waits.
+    :param notices: tell senders; without them mail that cannot be delivered is held.
     """
 
     def __init__(
@@ -47,10 +67,15 @@ class MemorySpool:
         forget: Forget = forget_nothing,
         schedule: Schedule | None = None,
         concurrency: int = CONCURRENCY,
+        carrier: Carrier | None = None,
+        notices: Notices | None = None,
     ) -> None:
-        self._courier = Courier(self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency)
+        self._courier = Courier(
+            self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency, carrier=carrier, notices=notices
+        )
         self._now = now
-        self._bodies: dict[int, Staged] = {}
+        self._mails: dict[int, Mail] = {}
+        self._bodies: dict[int, Body] = {}
         self._left: dict[int, int] = {}
         self._number = 0
         self._accepted: set[SpoolId] = set()
@@ -74,14 +99,19 @@ class MemorySpool:
             return Accepted(envelope.id, succeed(None))
         if once:
             self._accepted.add(envelope.id)
-        self._number += 1
-        mail = Mail(self._number, envelope, self._now(), body.size)
-        for index, recipient in enumerate(envelope.recipients):
-            mail.add(recipient, index)
-        self._bodies[mail.number] = body
-        self._left[mail.number] = len(mail.pending)
+        mail = self._keep(envelope, body, body.size)
         self._courier.take(mail)
         return Accepted(envelope.id, mail.delivered)
+
+    def _keep(self, envelope: Envelope, body: Body, size: int) -> Mail:
+        self._number += 1
+        mail = Mail(self._number, envelope, self._now(), size)
+        for index, recipient in enumerate(envelope.recipients):
+            mail.add(recipient, index)
+        self._mails[mail.number] = mail
+        self._bodies[mail.number] = body
+        self._left[mail.number] = len(mail.pending)
+        return mail
 
     async def forget_accepted(self, ids: Sequence[SpoolId]) -> None:
         """Drop ids of messages that will not be handed over again."""
@@ -90,9 +120,35 @@ class MemorySpool:
     async def start(self) -> None:
         """There is no earlier run."""
 
-    async def waiting(self) -> Sequence[Waiting]:
-        """Everything not delivered, oldest first."""
-        return self._courier.waiting()
+    async def waiting(self, limit: int = 0) -> Sequence[Waiting]:
+        """What is not delivered, oldest first."""
+        return self._courier.waiting(limit)
+
+    async def count(self) -> int:
+        """How many recipients wait."""
+        return sum(len(mail.pending) for mail in self._mails.values())
+
+    async def hold(self, id: SpoolId, recipient: str = "") -> int:
+        """Try no more; see :meth:`launcelot.spool.interface.Spool.hold`."""
+        chosen = self._chosen(id, recipient)
+        await self._courier.hold(chosen)
+        return len(chosen)
+
+    async def release(self, id: SpoolId, recipient: str = "") -> int:
+        """Try now; see :meth:`launcelot.spool.interface.Spool.release`."""
+        chosen = self._chosen(id, recipient)
+        await self._courier.release(chosen)
+        return len(chosen)
+
+    async def drop(self, id: SpoolId, recipient: str = "") -> int:
+        """Remove without telling anybody; see :meth:`launcelot.spool.interface.Spool.drop`."""
+        chosen = self._chosen(id, recipient)
+        await self._courier.drop(chosen)
+        return len(chosen)
+
+    def _chosen(self, id: SpoolId, recipient: str) -> Sequence[Pending]:
+        found = [pending for mail in self._mails.values() if mail.envelope.id == id for pending in mail.pending]
+        return [one for one in found if not recipient or str(one.recipient.address) == recipient]
 
     async def close(self) -> None:
         """Let deliveries under way finish; the rest is gone with the process."""
@@ -108,14 +164,22 @@ class MemorySpool:
         """A mail's octets."""
         return _Borrowed(self._bodies[mail.number])
 
-    async def remove(self, delivered: Sequence[Pending]) -> None:
-        """Drop the bodies nobody waits for."""
-        for pending in delivered:
+    async def settle(self, changes: Sequence[Change]) -> Sequence[Mail]:
+        """Drop the bodies nobody waits for, and keep notices."""
+        for pending in (one for change in changes for one in change.removed):
             number = pending.mail.number
             self._left[number] -= 1
             if not self._left[number]:
-                del self._left[number]
+                del self._left[number], self._mails[number]
                 self._bodies.pop(number).close()
+        notices = [change.notice for change in changes if change.notice is not None]
+        return [self._keep(one.envelope, Octets(one.octets), len(one.octets)) for one in notices]
 
     async def note(self, pending: Pending) -> None:
         """What is in memory is known."""
+
+    def parked(self, mail: Mail) -> None:
+        """Nothing is: all mail stays in memory."""
+
+    def room(self) -> None:
+        """There always is."""

@@ -2,70 +2,58 @@
 The spool in one SQLite file: what :meth:`SqliteSpool.accept` has answered is on disk.
 
 One message is one job of :class:`~launcelot.workers.database.Database`, so all messages that wait share a transaction and
-a sync.  Bodies lie in pieces of :data:`CHUNK` octets.  Rows are keyed by the message's number and a small index in one
-integer, so that no second index has to be written::
+a sync; the tables are those of :mod:`launcelot.spool.rows`.
 
-    messages(number, id, sender, user, received, size)
-    accepted(id)                          of those that may be handed over again
-    chunks(key, data)                     key = number * 65536 + piece
-    recipients(key, account, address, state, attempts, next_attempt, last_error)
-                                          key = number * 65536 + place in the envelope; state 0 waits, 1 is held
+At most :data:`IN_HAND` mails are in memory, more or less; the rest lies *parked* in the file and is brought back when its time
+has come and there is room.  A mail in hand is changed through its objects only, a parked one is brought back before it is
+changed, so file and memory never disagree for long.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.counters import Counters
-from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
-from launcelot.core.ids import AccountId
-from launcelot.message.address import Address, parse_mailbox
-from launcelot.spool.courier import CONCURRENCY, Body, Courier, Mail, Pending, forget_nothing
-from launcelot.spool.interface import Accepted, Delivery, Envelope, Forget, SpoolId, SpoolRecipient, Waiting
+from launcelot.core.errors import Refusal, TooLarge, TryLater
+from launcelot.spool.courier import CONCURRENCY, Courier
+from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
+from launcelot.spool.mail import Body, Change, Mail, Pending, describe
+from launcelot.spool.notices import Notices
+from launcelot.spool.rows import (
+    CHUNK,
+    LOAD_BATCH,
+    MIGRATIONS,
+    SPAN,
+    STATE_HELD,
+    STATE_WAITING,
+    count_waiting,
+    last_number,
+    next_numbers,
+    numbers_of,
+    read_chunks,
+    read_mails,
+    read_waiting,
+    settle,
+    update_row,
+    write_mail,
+)
 from launcelot.spool.schedule import Schedule
+from launcelot.spool.sweeping import forget_nothing
 from launcelot.workers.database import Database
 from launcelot.workers.staging import IN_MEMORY, Staged, Staging
 
-CHUNK = 262_144
-"""Octets of a body in one row."""
+__all__ = ["CHUNK", "IN_HAND", "LOAD_BATCH", "MIGRATIONS", "SqliteSpool"]
 
-SPAN = 65_536
-"""Pieces and recipients one message may have."""
+IN_HAND = 10_000
+"""Mails kept in memory, more or less."""
 
-LOAD_BATCH = 2_000
-"""Rows read at once when an earlier run's mail is taken up."""
-
-STATE_WAITING = 0
-STATE_HELD = 1
-
-
-def first_schema(connection: sqlite3.Connection) -> None:
-    """The tables above."""
-    connection.execute(
-        "CREATE TABLE messages (number INTEGER PRIMARY KEY, id TEXT NOT NULL, sender TEXT NOT NULL, user TEXT NOT NULL,"
-        " received REAL NOT NULL, size INTEGER NOT NULL)"
-    )
-    connection.execute("CREATE TABLE chunks (key INTEGER PRIMARY KEY, data BLOB NOT NULL)")
-    connection.execute(
-        "CREATE TABLE recipients (key INTEGER PRIMARY KEY, account TEXT NOT NULL, address TEXT NOT NULL,"
-        " state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, next_attempt REAL NOT NULL DEFAULT 0,"
-        " last_error TEXT NOT NULL DEFAULT '')"
-    )
-
-
-def accepted_once(connection: sqlite3.Connection) -> None:
-    """Ids that may come again."""
-    connection.execute("CREATE TABLE accepted (id TEXT PRIMARY KEY) WITHOUT ROWID")
-
-
-MIGRATIONS = (first_schema, accepted_once)
-"""For the :class:`~launcelot.workers.database.Database` that is handed in."""
+LOOK_AGAIN = 10.0
+"""Seconds between looks for parked mail whose time has come."""
 
 
 class SqliteSpool:
@@ -78,6 +66,9 @@ class SqliteSpool:
     :param clock: monotonic, for timers.
     :param now: wall-clock seconds.
     :param forget: told of delivery keys whose rows are durably gone.
+    :param carrier: takes mail to other hosts; not owned.  Without one it waits.
+    :param notices: tell senders; without them mail that cannot be delivered is held.
+    :param in_hand: mails kept in memory.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -93,17 +84,39 @@ class SqliteSpool:
         forget: Forget = forget_nothing,
         schedule: Schedule | None = None,
         concurrency: int = CONCURRENCY,
+        carrier: Carrier | None = None,
+        notices: Notices | None = None,
+        in_hand: int = IN_HAND,
     ) -> None:
         self._database = database
         self._staging = staging
+        self._clock = clock
         self._now = now
-        self._courier = Courier(self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency)
+        self._in_hand = in_hand
+        self._courier = Courier(
+            self,
+            deliver,
+            clock,
+            now,
+            counters or Counters(),
+            forget,
+            schedule,
+            concurrency,
+            carrier=carrier,
+            notices=notices,
+            most=in_hand,
+        )
         self._next_number = 0
         self._serving = False
+        self._held: dict[int, Mail] = {}
+        self._some_parked = False
+        self._more_waits = False
+        self._looking: IDelayedCall | None = None
+        self._one_at_a_time = DeferredLock()
 
     @property
     def under_way(self) -> int:
-        """Messages being delivered now or next."""
+        """Messages being delivered here now or next."""
         return self._courier.under_way
 
     async def start(self) -> None:
@@ -114,15 +127,10 @@ class SqliteSpool:
         """
         await self._database.open()
         self._next_number = 1 + await self._database.read_aside(last_number)
-        after = -1
-        while True:
-            rows = await self._database.read_aside(lambda connection, after=after: read_waiting(connection, after))  # type: ignore[misc]
-            for mail in mails(rows):
-                self._courier.take(mail)
-            if len(rows) < LOAD_BATCH:
-                break
-            after = rows[-1][0]
+        await self._bring_back()
         self._serving = True
+        if self._more_waits:
+            self._look_later()
 
     async def accept(self, envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
         """Take a message; see :meth:`launcelot.spool.interface.Spool.accept`."""
@@ -132,27 +140,38 @@ class SqliteSpool:
         if not 1 <= len(envelope.recipients) <= SPAN or body.size > CHUNK * SPAN:
             body.close()
             raise TooLarge("a message has 1 to 65,536 recipients and at most 16 GiB")
-        mail = Mail(self._next_number, envelope, self._now(), body.size)
-        self._next_number += 1
-        for index, recipient in enumerate(envelope.recipients):
-            mail.add(recipient, index)
+        mail = self._new_mail(envelope, body.size)
         written = self._database.write(lambda connection: write_mail(connection, mail, body, once))
         waits: Deferred[bool] = Deferred()
         # The caller may be cancelled when its peer goes; the message then is on disk all the same and must be carried.
         written.addCallbacks(
-            self._written, self._not_written, callbackArgs=(mail, body, waits), errbackArgs=(body, waits)
+            self._written, self._not_written, callbackArgs=(mail, body, waits), errbackArgs=(mail, body, waits)
         )
         is_new = await waits
         return Accepted(envelope.id, mail.delivered if is_new else succeed(None))
 
+    def _new_mail(self, envelope: Envelope, size: int) -> Mail:
+        mail = Mail(self._next_number, envelope, self._now(), size)
+        self._next_number += 1
+        for index, recipient in enumerate(envelope.recipients):
+            mail.add(recipient, index)
+        self._held[mail.number] = mail
+        return mail
+
     def _written(self, is_new: bool, mail: Mail, body: Staged, waits: Deferred[bool]) -> None:
-        if is_new:
-            self._courier.take(mail, body)
-        else:
+        if not is_new:
+            del self._held[mail.number]
             body.close()
+        elif len(self._held) > 2 * self._in_hand and all(one.recipient.is_remote for one in mail.pending):
+            body.close()
+            mail.delivered.callback(None)
+            self.parked(mail)
+        else:
+            self._courier.take(mail, body)
         waits.callback(is_new)
 
-    def _not_written(self, failure: Failure, body: Staged, waits: Deferred[bool]) -> None:
+    def _not_written(self, failure: Failure, mail: Mail, body: Staged, waits: Deferred[bool]) -> None:
+        del self._held[mail.number]
         body.close()
         if not failure.check(Refusal):
             self.log.failure("a message could not be written", failure)
@@ -165,15 +184,128 @@ class SqliteSpool:
             lambda connection: connection.executemany("DELETE FROM accepted WHERE id = ?", [(one,) for one in ids])
         )
 
-    async def waiting(self) -> Sequence[Waiting]:
-        """Everything not delivered, oldest first."""
-        return self._courier.waiting()
-
     async def close(self) -> None:
         """Let deliveries under way finish; the rest stays on disk for the next start."""
         self._serving = False
+        self._stop_looking()
+        await self._one_at_a_time.run(lambda: None)
         await self._courier.close()
         await self._database.close()
+
+    # -- what people ask -----------------------------------------------------------------------------------------
+
+    async def waiting(self, limit: int = 0) -> Sequence[Waiting]:
+        """What is not delivered, oldest first; see :meth:`launcelot.spool.interface.Spool.waiting`."""
+        if not self._some_parked:
+            return self._courier.waiting(limit)
+        found: list[Waiting] = []
+        after = -1
+        while not limit or len(found) < limit:
+            batch = await self._database.read_aside(
+                lambda connection, after=after: read_waiting(connection, after, LOAD_BATCH)  # type: ignore[misc]
+            )
+            for mail in batch:
+                # What is in memory knows more than the file.
+                mail = self._held.get(mail.number, mail)
+                found += [describe(one, self._courier.destination(mail, one)) for one in mail.pending]
+            if len(batch) < LOAD_BATCH:
+                break
+            after = batch[-1].number
+        return found[:limit] if limit else found
+
+    async def count(self) -> int:
+        """How many recipients wait."""
+        if self._some_parked:
+            return await self._database.read_aside(count_waiting)
+        return sum(len(mail.pending) for mail in self._held.values())
+
+    async def hold(self, id: SpoolId, recipient: str = "") -> int:
+        """Try no more; see :meth:`launcelot.spool.interface.Spool.hold`."""
+        chosen = await self._chosen(id, recipient)
+        await self._courier.hold(chosen)
+        return len(chosen)
+
+    async def release(self, id: SpoolId, recipient: str = "") -> int:
+        """Try now; see :meth:`launcelot.spool.interface.Spool.release`."""
+        chosen = await self._chosen(id, recipient)
+        await self._courier.release(chosen)
+        return len(chosen)
+
+    async def drop(self, id: SpoolId, recipient: str = "") -> int:
+        """Remove without telling anybody; see :meth:`launcelot.spool.interface.Spool.drop`."""
+        chosen = await self._chosen(id, recipient)
+        await self._courier.drop(chosen)
+        return len(chosen)
+
+    async def _chosen(self, id: SpoolId, recipient: str) -> Sequence[Pending]:
+        await self._one_at_a_time.acquire()
+        try:
+            numbers = await self._database.read_aside(lambda connection: numbers_of(connection, id))
+            missing = [number for number in numbers if number not in self._held]
+            if missing:
+                await self._take_up(missing)
+        finally:
+            self._one_at_a_time.release()
+        mails = [self._held[number] for number in numbers if number in self._held]
+        found = [pending for mail in mails for pending in mail.pending]
+        return [one for one in found if not recipient or str(one.recipient.address) == recipient]
+
+    # -- mail that is not in memory ------------------------------------------------------------------------------
+
+    def parked(self, mail: Mail) -> None:
+        """It is in the file only; brought back when its time has come."""
+        self._held.pop(mail.number, None)
+        self._some_parked = self._more_waits = True
+        self._look_later()
+
+    def room(self) -> None:
+        """Bring back what waits for room."""
+        if self._more_waits and not self._one_at_a_time.locked:
+            self._look()
+
+    def _look_later(self) -> None:
+        if self._looking is None and self._serving:
+            self._looking = self._clock.callLater(LOOK_AGAIN, self._look)
+
+    def _stop_looking(self) -> None:
+        looking, self._looking = self._looking, None
+        if looking is not None and looking.active():
+            looking.cancel()
+
+    def _look(self) -> None:
+        self._stop_looking()
+        if self._serving:
+            Deferred.fromCoroutine(self._bring_back()).addErrback(self._not_brought)
+
+    def _not_brought(self, failure: Failure) -> None:
+        if failure.check(Refusal):
+            self.log.warn("waiting mail cannot be read now: {reason}", reason=failure.getErrorMessage())
+        else:
+            self.log.failure("internal error of the spool", failure)
+        self._look_later()
+
+    async def _bring_back(self) -> None:
+        """Bring back mail in the order of its times, as far as there is room."""
+        await self._one_at_a_time.acquire()
+        try:
+            room = self._in_hand - len(self._held)
+            if room > 0:
+                below, skip, now = self._next_number, frozenset(self._held), self._now()
+                numbers, self._more_waits, self._some_parked = await self._database.read_aside(
+                    lambda connection: next_numbers(connection, now, below, skip, room)
+                )
+                await self._take_up(numbers)
+        finally:
+            self._one_at_a_time.release()
+        if self._more_waits:
+            self._look_later()
+
+    async def _take_up(self, numbers: Sequence[int]) -> None:
+        for start in range(0, len(numbers), LOAD_BATCH):
+            some = numbers[start : start + LOAD_BATCH]
+            for mail in await self._database.read_aside(lambda connection, some=some: read_mails(connection, some)):  # type: ignore[misc]
+                self._held[mail.number] = mail
+                self._courier.take(mail)
 
     # -- the courier's shelf -------------------------------------------------------------------------------------
 
@@ -192,9 +324,22 @@ class SqliteSpool:
             raise TryLater("the message is damaged")
         return body
 
-    async def remove(self, delivered: Sequence[Pending]) -> None:
-        """Delete rows of recipients and, with the last, of the message."""
-        await self._database.write(lambda connection: delete_rows(connection, delivered))
+    async def settle(self, changes: Sequence[Change]) -> Sequence[Mail]:
+        """Delete and insert rows, all of them or none."""
+        notices = [change.notice for change in changes if change.notice is not None]
+        mails = [self._new_mail(one.envelope, len(one.octets)) for one in notices]
+        pairs = [(mail, one.octets) for mail, one in zip(mails, notices, strict=True)]
+        try:
+            await self._database.write(lambda connection: settle(connection, changes, pairs))
+        except Refusal:
+            for mail in mails:
+                del self._held[mail.number]
+            raise
+        gone = {pending for change in changes for pending in change.removed}
+        for mail in {pending.mail for pending in gone}:
+            if all(pending in gone for pending in mail.pending):
+                self._held.pop(mail.number, None)
+        return mails
 
     async def note(self, pending: Pending) -> None:
         """Update the recipient's row."""
@@ -203,116 +348,7 @@ class SqliteSpool:
             pending.attempts,
             pending.next_attempt,
             pending.last_error,
+            pending.unsure,
             pending.mail.number * SPAN + pending.index,
         )
         await self._database.write(lambda connection: update_row(connection, row))
-
-
-# -- in the database's threads -------------------------------------------------------------------------------------
-
-Row = tuple[int, str, str, str, float, int, str, str, int, int, float, str]
-
-
-def write_mail(connection: sqlite3.Connection, mail: Mail, body: Staged, once: bool = False) -> bool:
-    """Insert one message; False, and nothing, if its id was accepted once before."""
-    envelope = mail.envelope
-    if once and not connection.execute("INSERT OR IGNORE INTO accepted VALUES (?)", (envelope.id,)).rowcount:
-        return False
-    sender = "" if envelope.sender is None else str(envelope.sender)
-    base = mail.number * SPAN
-    connection.execute(
-        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)",
-        (mail.number, envelope.id, sender, envelope.user, mail.received, mail.size),
-    )
-    connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?)", ((base + piece, data) for piece, data in enumerate(body.chunks(CHUNK)))
-    )
-    connection.executemany(
-        "INSERT INTO recipients (key, account, address) VALUES (?, ?, ?)",
-        [(base + one.index, one.recipient.account, str(one.recipient.address)) for one in mail.pending],
-    )
-    return True
-
-
-def delete_rows(connection: sqlite3.Connection, delivered: Sequence[Pending]) -> None:
-    """Delete recipients, then messages that have none left."""
-    connection.executemany(
-        "DELETE FROM recipients WHERE key = ?", [(one.mail.number * SPAN + one.index,) for one in delivered]
-    )
-    for number in {one.mail.number for one in delivered}:
-        bounds = (number * SPAN, number * SPAN + SPAN - 1)
-        if connection.execute("SELECT 1 FROM recipients WHERE key BETWEEN ? AND ? LIMIT 1", bounds).fetchone() is None:
-            connection.execute("DELETE FROM chunks WHERE key BETWEEN ? AND ?", bounds)
-            connection.execute("DELETE FROM messages WHERE number = ?", (number,))
-
-
-def update_row(connection: sqlite3.Connection, row: tuple[int, int, float, str, int]) -> None:
-    """Keep what became of an attempt."""
-    connection.execute(
-        "UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ? WHERE key = ?", row
-    )
-
-
-def last_number(connection: sqlite3.Connection) -> int:
-    """The largest number in use."""
-    found: int = connection.execute("SELECT coalesce(max(number), 0) FROM messages").fetchone()[0]
-    return found
-
-
-def read_waiting(connection: sqlite3.Connection, after: int) -> list[Row]:
-    """Recipients in the order of their keys, with their messages."""
-    return connection.execute(
-        f"SELECT r.key, m.id, m.sender, m.user, m.received, m.size, r.account, r.address, r.state, r.attempts,"
-        f" r.next_attempt, r.last_error FROM recipients r JOIN messages m ON m.number = r.key / {SPAN}"
-        f" WHERE r.key > ? ORDER BY r.key LIMIT {LOAD_BATCH}",
-        (after,),
-    ).fetchall()
-
-
-def read_chunks(connection: sqlite3.Connection, number: int, first: int, count: int) -> list[bytes]:
-    """Some pieces of a body."""
-    base = number * SPAN + first
-    rows = connection.execute(
-        "SELECT data FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key", (base, base + count - 1)
-    )
-    return [row[0] for row in rows]
-
-
-def mails(rows: Sequence[Row]) -> list[Mail]:
-    """
-    Messages from rows in the order of their keys.
-
-    A message whose recipients lie in two batches becomes two of the same number; each carries its own recipients.
-    """
-    found: list[Mail] = []
-    for (
-        key,
-        spool_id,
-        sender,
-        user,
-        received,
-        size,
-        account,
-        address,
-        state,
-        attempts,
-        next_attempt,
-        last_error,
-    ) in rows:
-        number, index = divmod(key, SPAN)
-        if not found or found[-1].number != number:
-            envelope = Envelope(SpoolId(spool_id), read_address(sender) if sender else None, (), user)
-            found.append(Mail(number, envelope, received, size))
-        pending = found[-1].add(SpoolRecipient(AccountId(account), read_address(address)), index)
-        pending.held = state == STATE_HELD
-        pending.attempts, pending.next_attempt, pending.last_error = attempts, next_attempt, last_error
-    return found
-
-
-def read_address(text: str) -> Address:
-    """An address that was accepted once, even if today's parser would refuse it."""
-    try:
-        return parse_mailbox(text)
-    except Invalid:
-        local, _, domain = text.rpartition("@")
-        return Address(local, domain)

@@ -59,8 +59,8 @@ class Recorder:
         self.forgotten.append((account, tuple(keys)))
 
 
-class SpoolContract(SynchronousTestCase):
-    """Claims about a spool; :meth:`make` gives one that has been started."""
+class SpoolCase(SynchronousTestCase):
+    """What tests of spools need; :meth:`make` gives one that has been started."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -87,6 +87,15 @@ class SpoolContract(SynchronousTestCase):
         self.wait(staged.write(data))
         return staged
 
+    def accept(self, spool: Spool, name: str, *recipients: SpoolRecipient, data: bytes = BODY) -> Accepted:
+        """Have a message accepted."""
+        envelope = Envelope(SpoolId(name), Address("eve", "example.com"), recipients or (ANN,), "eve")
+        return self.wait(spool.accept(envelope, self.body(data)))
+
+
+class SpoolContract(SpoolCase):
+    """Claims about a spool."""
+
     def test_a_message_is_accepted_once(self) -> None:
         """Under an id that may come again, until that is forgotten."""
         spool = self.make()
@@ -98,11 +107,6 @@ class SpoolContract(SynchronousTestCase):
             self.clock.advance(1)
             self.assertEqual(len(self.recorder.calls), expected)
         self.assertEqual(self.wait(spool.waiting()), [])
-
-    def accept(self, spool: Spool, name: str, *recipients: SpoolRecipient, data: bytes = BODY) -> Accepted:
-        """Have a message accepted."""
-        envelope = Envelope(SpoolId(name), Address("eve", "example.com"), recipients or (ANN,), "eve")
-        return self.wait(spool.accept(envelope, self.body(data)))
 
     def test_message_is_delivered_octet_for_octet(self) -> None:
         """What was accepted is handed to the delivery unchanged, under a key of message and account."""

@@ -178,19 +178,19 @@ class SqliteSpoolTests(_Contract):
     def test_rows_that_cannot_be_removed_are_offered_again(self) -> None:
         """A disk that fails after delivery: nothing is delivered twice, the rows go later, nothing spins meanwhile."""
         spool = self.make()
-        remove, failures = spool.remove, 0
+        remove, failures = spool.settle, 0
 
         async def fail(_delivered: object) -> None:
             nonlocal failures
             failures += 1
             raise TryLater
 
-        spool.remove = fail  # type: ignore[method-assign, assignment]
+        spool.settle = fail  # type: ignore[method-assign, assignment]
         for number in range(600):
             self.accept(spool, f"m{number}")
         self.clock.pump([1] * 100)
         self.assertLessEqual(failures, 5)
-        spool.remove = remove  # type: ignore[method-assign]
+        spool.settle = remove  # type: ignore[method-assign]
         self.clock.pump([1] * 31)
         self.assertEqual((self.rows("messages"), len(self.recorder.calls)), (0, 600))
         self.wait(spool.close())
