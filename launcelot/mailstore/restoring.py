@@ -32,6 +32,11 @@ from launcelot.workers.database import connect, migrate
 Now = Callable[[], datetime]
 Ids = Callable[[], str]
 
+OF_NOW = frozenset({"outgoing"})
+"""Tables that going back leaves alone: what was sent since then is not sent again."""
+OF_BOTH = frozenset({"deliveries", "remembered"})
+"""Tables that keep what they have and get what they had: neither mail nor a vacation's answer comes twice."""
+
 
 def of_mailboxes(connection: sqlite3.Connection) -> list[str]:
     """Tables whose rows name a mailbox."""
@@ -124,7 +129,9 @@ def _carry_on(live: sqlite3.Connection) -> None:
 
 def _take_over(live: sqlite3.Connection, table: str) -> None:
     columns = ", ".join(row[1] for row in live.execute(f"PRAGMA main.table_info({table})"))
-    if table != "deliveries":
+    if table in OF_NOW:
+        return
+    if table not in OF_BOTH:
         live.execute(f"DELETE FROM main.{table}")
     if table != "chunks":
         live.execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM kept.{table}")

@@ -96,10 +96,17 @@ class AccountTests(BackupCase):
         self.assertEqual(self.on_data("fsck"), 0, self.output)
 
     def test_a_delivery_since_the_backup_is_not_made_again(self) -> None:
-        """Its key outlives going back."""
+        """Its key outlives going back; and what it had sent before is not sent again."""
+        self.change(
+            "INSERT INTO outgoing (delivery, position, sender, recipient, body) VALUES ('old', 1, '', 'bob@b.example', x'00')",
+            "INSERT INTO remembered VALUES ('answered', 99)",
+        )
         self.ok("backup", "ann", str(self.file))
+        self.change("DELETE FROM outgoing", "INSERT INTO remembered VALUES ('answered since', 99)")
         self.with_mail(lambda mail: mail.deliver(message("x"), "key"))
         self.ok("restore", "ann", str(self.file), "--replace")
+        self.assertEqual(self.rows("SELECT count(*) FROM outgoing"), [(0,)])
+        self.assertEqual(self.rows("SELECT key FROM remembered ORDER BY key"), [("answered",), ("answered since",)])
         self.assertIsNone(self.with_mail(lambda mail: mail.deliver(message("x"), "key")))
 
     def test_into_another_account(self) -> None:

@@ -35,7 +35,7 @@ BODIES = (
     b"a: b\r\n\r\n\r\nFrom x Sun Mar  1 12:00:00 2026\r\n\r\n",
     b"a: b\r\n\r\nends with\r",
     bytes(range(256)) * 3,
-    b"a: b\r\n\r\n" + b"x" * 3_000_000 + b"\nFrom y Sun Mar  1 12:00:00 2026\n",
+    b"a: b\r\n\r\n" + b"x" * 400_000 + b"\nFrom y Sun Mar  1 12:00:00 2026\n",
 )
 FLAGS: tuple[list[str], ...] = (
     [], ["\\Seen"], ["\\Answered", "\\Flagged"], ["\\Deleted", "\\Draft", "$Forwarded"], ["one", "$Two", "\\Seen"]
