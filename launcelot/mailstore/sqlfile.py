@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
 from launcelot.mailstore.interface import INBOX, Draft, Furnishing, Limits
+from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
@@ -68,6 +69,7 @@ class AccountFile:
     ) -> None:
         self.folder = folder
         self._watchers = Watchers()
+        self.rolls = Rolls()
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
@@ -204,6 +206,7 @@ class AccountFile:
     def close(self) -> Deferred[None]:
         """Close the database, which is :attr:`idle` now; the next use opens it again."""
         database, self._database = self._database, None
+        self.rolls.clear()
         if database is not None:
             self._closing = database.close()
         return succeed(None) if self._closing is None else shielded(self._closing)

@@ -30,6 +30,7 @@ from launcelot.mailstore.interface import (
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import ALL, Rights
+from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlsheets import sheet_of
@@ -89,10 +90,16 @@ class SqliteMailbox:
         return await read(lambda connection: sqlrows.deleted_size_of(connection, self._number))
 
     async def uids(self) -> Sequence[int]:
-        """Every message's UID, ascending."""
-        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
-        read = self._file.read if rows <= SHORT_COLUMN else self._file.read_aside
-        return await read(lambda connection: sqlrows.uids_of(connection, self._number))
+        """Every message's UID, ascending; one array for all who ask between two changes."""
+        rolls, number = self._file.rolls, self._number
+        known = rolls.get(number)
+        roll = await self._file.read(lambda connection: brought_up(connection, number, known)) if known else None
+        if roll is None:
+            rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, number))
+            read = self._file.read if rows <= SHORT_COLUMN else self._file.read_aside
+            roll = await read(lambda connection: roll_of(connection, number))
+        rolls.keep(number, roll)
+        return roll.uids
 
     async def states(self, uids: Sequence[int] | None = None) -> Sequence[MessageState]:
         """UID, MODSEQ and flags of every message, or of those among ``uids``; ascending by UID."""

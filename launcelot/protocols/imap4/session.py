@@ -470,6 +470,11 @@ class Session:
             await self._tell_flags(view, known)
         if not view.gone:
             view.settled = view.modseq
+        if view.unshared:
+            try:
+                await view.share()
+            except Gone:
+                raise Bye("the selected mailbox has been deleted") from None
         if view.mailbox.rights != view.told_rights:
             self.tell_flags_of(view)
         if new and notices is not None:

@@ -23,6 +23,7 @@ class View:
     A selected mailbox.
 
     :ivar uids: ascending; the message with sequence number ``n`` is ``uids[n - 1]``.
+    :ivar unshared: whether ``uids`` may be an array of our own.  None is changed in place: the store's is everybody's.
     :ivar gone: UIDs that are in ``uids`` though the store has them no longer.
     :ivar modseq: up to which the store's changes have been taken in.
     :ivar settled: up to which everything has been told, removals too.
@@ -50,6 +51,7 @@ class View:
         "told_recent",
         "told_rights",
         "uids",
+        "unshared",
     )
 
     def __init__(self, mailbox: Mailbox, read_only: bool, knows_recent: bool = True) -> None:
@@ -57,6 +59,7 @@ class View:
         self.read_only = read_only
         self.knows_recent = knows_recent
         self.uids = array("I")
+        self.unshared = False
         self.gone: set[int] = set()
         self.keywords: frozenset[str] = frozenset()
         self.modseq = 0
@@ -89,7 +92,8 @@ class View:
         status = await self.mailbox.status()
         self.modseq = self.settled = status.highest_modseq
         self.keywords = frozenset(status.keywords)
-        self.uids = array("I", await self.mailbox.uids())
+        uids = await self.mailbox.uids()
+        self.uids = uids if isinstance(uids, array) else array("I", uids)
         self._add_recent(status.recent_from if recent_from is None else recent_from, self.largest_uid)
         self.told_recent = self.recent_count()
         return status
@@ -206,8 +210,9 @@ class View:
                 changes = await self.mailbox.changes(self.modseq)
         self.modseq = changes.highest_modseq
         new = sorted(state.uid for state in changes.changed if state.uid > last)
-        self.uids.extend(new)
         if new:
+            self.uids = self.uids + array("I", new)
+            self.unshared = True
             self._add_recent(max(claimed, new[0]), new[-1])
         self.gone.update(uid for uid in changes.vanished if self.number(uid))
         known = [
@@ -220,6 +225,14 @@ class View:
     def lose(self, uids: Iterable[int]) -> None:
         """Messages that the session has removed itself, whether or not the store's changes are taken in."""
         self.gone.update(uid for uid in uids if self.number(uid))
+
+    async def share(self) -> None:
+        """Use the store's own array of UIDs once it says the same: sessions of one mailbox need one array."""
+        if self.unshared and not self.gone:
+            uids = await self.mailbox.uids()
+            if isinstance(uids, array) and uids == self.uids:
+                self.uids = uids
+            self.unshared = False
 
     def tell_gone(self, uids: Collection[int] | None = None) -> list[int]:
         """
@@ -235,7 +248,9 @@ class View:
         if len(numbers) > 8:
             self.uids = array("I", [uid for uid in self.uids if uid not in leaving])
         else:
+            self.uids = self.uids[:]
             for number in numbers:
                 del self.uids[number - 1]
+        self.unshared = True
         self.gone = set() if uids is None else self.gone - leaving
         return numbers
