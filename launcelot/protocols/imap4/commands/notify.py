@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from launcelot.core.errors import Gone, Refusal
+from launcelot.hosting.sharing import is_shared
 from launcelot.mailstore.interface import SEPARATOR, Glance
 from launcelot.mailstore.names import is_below, known
 from launcelot.mailstore.watchers import EVERYTHING, TREE
 from launcelot.protocols.imap4.commands.fetch import Rows
+from launcelot.protocols.imap4.commands.following import FIRST, Followed
 from launcelot.protocols.imap4.commands.listing import Listing
 from launcelot.protocols.imap4.commands.places import described_by
 from launcelot.protocols.imap4.grammar.filters import Scope
@@ -88,6 +90,7 @@ class Notices:
         self._own_uids: set[int] = set()
         self._own_names: set[str] = set()
         self._stop: Callable[[], None] | None = None
+        self._followed = Followed(session, self._mark)
 
     # -- what the session asks -------------------------------------------------------------------------------------
 
@@ -136,16 +139,26 @@ class Notices:
         found = await self._session.mail.glances()
         self._known = {one.number: one for one in found}
         self._subscribed = frozenset(await self._session.mail.subscriptions())
-        if len(found) > MAX_WATCHED:
+        await self._follow()
+        if len(found) > MAX_WATCHED or self._followed.full:
             self.close()
             return False
         return True
+
+    async def _follow(self) -> None:
+        """Shared mailboxes, where a description may mean some."""
+        if any(one.scope is Scope.SUBSCRIBED or any(map(is_shared, one.names)) for one, _ in self._groups):
+            found = await self._followed.follow(
+                lambda name: not ABOUT_MESSAGES.isdisjoint(self._events_of(name, self._subscribed))
+            )
+            self._known.update((one.number, one) for one in found)
 
     def close(self) -> None:
         """Listen no longer."""
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
+        self._followed.close()
         self._groups = []
         self._known = {}
         self._dirty = set()
@@ -162,10 +175,13 @@ class Notices:
         dirty, self._dirty = self._dirty, set()
         mail = self._session.mail
         try:
+            shared = {number for number in dirty if number <= FIRST}
             if dirty & {TREE, EVERYTHING}:
                 await self._tell_names(await mail.glances(), frozenset(await mail.subscriptions()))
-            else:
-                await self._tell_messages(await mail.glances(dirty))
+                await self._follow()
+            elif dirty != shared:
+                await self._tell_messages(await mail.glances(dirty - shared))
+            await self._tell_messages(await self._followed.glances(sorted(shared, reverse=True)))
         except Gone:
             # The account has been removed; the next command is told so.
             return
@@ -238,7 +254,7 @@ class Notices:
         now = {one.number: one for one in glances}
         told = self._names(before, now, was_subscribed, subscribed)
         self._subscribed = subscribed
-        self._known = {number: one for number, one in before.items() if number in now}
+        self._known = {number: one for number, one in before.items() if number in now or number <= FIRST}
         if told:
             infos = {info.name: info for info in await session.mail.mailboxes()}
             listing = Listing(infos, subscribed)
@@ -278,7 +294,8 @@ def changed_names(before: dict[int, Glance], now: dict[int, Glance]) -> list[tup
     found = [(new, old) for old, new in renamed.items() if not _follows(old, new, renamed)]
     found += [(one.name, "") for number, one in now.items() if number not in before]
     names = {one.name for one in now.values()}
-    found += [(one.name, "") for number, one in before.items() if number not in now and one.name not in names]
+    gone = [one.name for number, one in before.items() if number not in now and number > FIRST]
+    found += [(name, "") for name in gone if name not in names]
     return sorted(found)
 
 
