@@ -35,6 +35,7 @@ class ImapServer(ServerStream):
 
     internal_error = b"* BYE [SERVERBUG] Internal error\r\n"
     factory: ImapFactory
+    _layer: Deflated | None = None
 
     def __init__(self, factory: ImapFactory) -> None:
         super().__init__(factory)
@@ -43,7 +44,6 @@ class ImapServer(ServerStream):
         self._read: bytes | Failure | None = None
         self._event: Deferred[None] | None = None
         self._noticed = False
-        self._layer: Deflated | None = None
 
     async def serve(self) -> None:
         """Greet, then answer commands until the session is over."""

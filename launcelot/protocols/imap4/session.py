@@ -229,13 +229,14 @@ class Session:
     :ivar own: changes by UID that the present command has answered itself, with their MODSEQ.
     """
 
+    renounced = False
+
     def __init__(self, connection: Connection, site: Site, settings: Settings, loopback: bool) -> None:
         self.wire = connection
         self.site = site
         self.settings = settings
         self.loopback = loopback
         self.state = State.NOT_AUTHENTICATED
-        self.renounced = False
         self.bad_commands = 0
         self.enabled: frozenset[Extension] = frozenset()
         self.own: dict[int, int] = {}
