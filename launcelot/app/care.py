@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from launcelot.accounts.interface import Account
+from launcelot.accounts.interface import Account, Group
 from launcelot.app.asking import ask, is_running
 from launcelot.app.errors import FAILED, NO_INPUT, TEMPORARY, Ending
 from launcelot.app.people import Base
 from launcelot.app.stores import build_mail, run_now
 from launcelot.app.streams import Streams
 from launcelot.core.errors import Invalid, NotFound
+from launcelot.hosting.accesslists import GROUP
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlfile import FILE_NAME
+from launcelot.message.address import Address
 from launcelot.workers.database import NewerSchema, connect, migrate
 from launcelot.workers.memory import InlineWorkers
 
@@ -80,11 +82,13 @@ def size(octets: int) -> str:
 
 def account_named(base: Base, name: str) -> Account:
     """
-    An account by its name or address.
+    An account by its name or address, or a group by ``group:`` and its name.
 
     :raises Ending: there is none.
     """
     try:
+        if name.startswith(GROUP):
+            return account_of(run_now(base.directory.group(name[len(GROUP) :])))
         if "@" in name:
             wanted = base.address(name)
             for account in run_now(base.directory.accounts()):
@@ -96,10 +100,21 @@ def account_named(base: Base, name: str) -> Account:
 
 
 def accounts_given(base: Base, given: Namespace) -> Sequence[Account]:
-    """The accounts a command names, or all."""
+    """The accounts and groups a command names, or all."""
     if given.accounts:
         return [account_named(base, name) for name in given.accounts]
-    return run_now(base.directory.accounts())
+    return everybody(base)
+
+
+def everybody(base: Base) -> Sequence[Account]:
+    """All who have mail: accounts, then groups."""
+    return [*run_now(base.directory.accounts()), *map(account_of, run_now(base.directory.groups()))]
+
+
+def account_of(group: Group) -> Account:
+    """A group as those see it who only care for its mail."""
+    address = group.address or Address(group.name, "invalid")
+    return Account(group.id, GROUP + group.name, address, group.quota, True, group.messages)
 
 
 def file_of(base: Base, account: Account) -> Path:

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.accounts.interface import Account
-from launcelot.app.care import Meter, accounts_given, file_of, mailboxes_in, metered, opened_file, size, tell_daemon
+from launcelot.app.care import (
+    Meter,
+    accounts_given,
+    everybody,
+    file_of,
+    mailboxes_in,
+    metered,
+    opened_file,
+    size,
+    tell_daemon,
+)
 from launcelot.app.errors import FAILED, OK, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.people import Base, opened
@@ -173,10 +183,8 @@ def octets_of(path: Path) -> int:
 
 
 def folders_of_nobody(base: Base) -> list[str]:
-    """Folders of mail that belong to no account."""
-    from launcelot.app.stores import run_now
-
-    known = {account.id for account in run_now(base.directory.accounts())}
+    """Folders of mail that belong to no account and no group."""
+    known = {account.id for account in everybody(base)}
     folder = base.configuration.data / "mail"
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[:1] != "." and path.name not in known)
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from launcelot.accounts.interface import Account
+from launcelot.accounts.sqlite import SqliteDirectory
+from launcelot.app.care import account_of
 from launcelot.app.configuration import configuration_for
 from launcelot.app.folder import DataFolder
 from launcelot.app.stores import build_mail, open_accounts, run_now
@@ -392,6 +394,45 @@ class SalvageTests(FsckCase):
         self.assertIn("a new file was ready", found[0])
         self.assertEqual(self.state(), self.right)
         self.assertFalse(ready.exists())
+
+
+class GroupTests(FsckCase):
+    """Mail of groups."""
+
+    def test_groups_are_looked_after_like_accounts(self) -> None:
+        """With all others and by name; their folders are not nobody's until they are removed."""
+        self.assertEqual(self.on_data("group", "add", "team", "ann"), 0)
+
+        async def group(directory: SqliteDirectory) -> Account:
+            return account_of(await directory.group("team"))
+
+        team = self.with_directory(group)
+
+        async def job(mail: AccountMail) -> None:
+            await (await mail.mailbox("INBOX")).append(message("ours"), (), DATE)
+
+        self.with_mail(job, team)
+        self.assertEqual(self.on_data("fsck", "--json"), 0)
+        answer = self.answer()
+        self.assertEqual([one["account"] for one in answer["accounts"]], ["ann", "group:team"])
+        self.assertEqual((answer["accounts"][1]["messages"], answer["strangers"]), (1, []))
+        self.assertEqual(self.on_data("fsck", "group:team"), 0)
+        self.assertEqual(self.on_data("fsck", "group:crew"), 1)
+        self.assertEqual(self.on_data("group", "remove", "team"), 0)
+        self.assertEqual(self.on_data("fsck", "--json"), 0)
+        self.assertEqual((len(self.answer()["accounts"]), self.answer()["strangers"]), (1, []))
+
+    def with_directory(self, ask: Callable[[SqliteDirectory], Any]) -> Any:
+        """What the directory answers."""
+
+        async def run() -> Any:
+            directory = await open_accounts(self.configuration)
+            try:
+                return await ask(directory)
+            finally:
+                await directory.close()
+
+        return run_now(run())
 
 
 class CommandTests(FsckCase):
