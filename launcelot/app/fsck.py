@@ -37,6 +37,9 @@ from launcelot.mailstore.checking import Report
 from launcelot.mailstore.findings import Finding
 from launcelot.mailstore.mending import transaction
 
+DONE = frozenset({"index", "space"})
+"""Kinds of findings whose text says what was done."""
+
 
 def main(given: Namespace, streams: Streams) -> int:
     """
@@ -191,7 +194,9 @@ def folders_of_nobody(base: Base) -> list[str]:
 
 def lines(account: Account, report: Report) -> Sequence[str]:
     """A report for people: one line for each thing."""
-    found = [f"{account.name}: {one.text}{'; mended' if one.mended else ''}" for one in report.findings]
+    found = [
+        f"{account.name}: {one.text}{'; mended' if one.mended and one.kind not in DONE else ''}" for one in report.findings
+    ]
     if any(not one.mended for one in report.findings):
         return found
     return [*found, f"{account.name}: {report.messages} messages, {size(report.octets)}, right"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,9 +11,10 @@ from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.core.errors import TryLater
 from launcelot.mailstore import search, sqlsearch, tending, textindex
@@ -20,6 +22,7 @@ from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.mailstore.query import And, Contains, Field, Flagged, Header, Not, Or, Query
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
+from launcelot.workers.threads import ThreadWorkers
 from tests.mailstore.kit import ANN, Hands, message, result_now
 
 LETTERS = "abAB\u00df\u1e9eS\u0130i\u0131\u03a3\u03c3\u03c2 \"'=?-*\t\0\u00e9e\u0301\U0001f600\U0001f601\ufffd"
@@ -315,6 +318,54 @@ class NeedleTests(SynchronousTestCase):
         """A needle of any length makes a bounded question."""
         needle = "".join(chr(0x4E00 + number) for number in range(5_000))
         self.assertLessEqual(len(textindex.trigrams(needle)), textindex.MAX_TRIGRAMS)
+
+
+class ConcurrentTests(TestCase):
+    """On real threads, with hardly a pause between a change and tending."""
+
+    def test_what_was_acknowledged_is_found_whatever_the_index_does(self) -> Deferred[None]:
+        """While messages come and go, others search, and the index is carried on and made anew."""
+        self.patch(tending, "QUIET", 0.001)
+        self.patch(tending, "PATIENCE", 0.005)
+        self.patch(textindex, "SLICE_CONTENTS", 3)
+        self.patch(textindex, "LARGEST_WASTE", 5)
+        hands, choose = Hands(), random.Random(4)
+        writer, readers = ThreadWorkers(reactor, "write", 1), ThreadWorkers(reactor, "read", 2)  # type: ignore[arg-type]
+        store = SqliteMailStore(
+            Path(self.mktemp()), [writer], readers, hands.now, hands.new_id, clock=reactor
+        )
+        there: dict[int, str] = {}
+        found = [0]
+
+        async def come_and_go(inbox: Any) -> None:
+            for number in range(150):
+                word = f"word{number:04}"
+                uid = (await inbox.append(message("x", f"{word} some more text\r\n"), ())).uid
+                there[uid] = word
+                if number % 3 == 2:
+                    gone = choose.choice(sorted(there))
+                    del there[gone]
+                    await inbox.remove([gone])
+
+        async def search(inbox: Any) -> None:
+            while found[0] < 150:
+                before = dict(there)
+                if before:
+                    uid, word = choose.choice(sorted(before.items()))
+                    answer = list(await inbox.search(Contains(Field.BODY, choose.choice((word, word[1:], f"{word} so")))))
+                    self.assertEqual(answer, [uid] if uid in there or answer else [])
+                found[0] += 1
+                await inbox.status()
+
+        async def run() -> None:
+            inbox = await (await store.mail(ANN)).mailbox("INBOX")
+            for busy in [Deferred.fromCoroutine(job(inbox)) for job in (come_and_go, search, search)]:
+                await busy
+            await store.close()
+            for one in (writer, readers):
+                await one.close()
+
+        return Deferred.fromCoroutine(run())
 
 
 class LogTests(IndexTestCase):
