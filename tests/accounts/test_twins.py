@@ -34,6 +34,13 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("add_alias"), LOCALS, st.lists(LOCALS, max_size=3)),
     st.tuples(st.just("remove_alias"), LOCALS),
     st.tuples(st.just("resolve"), LOCALS),
+    st.tuples(st.just("add_group"), NAMES),
+    st.tuples(st.just("change_members"), NAMES, st.lists(NAMES, max_size=2), st.lists(NAMES, max_size=2)),
+    st.tuples(st.just("address_group"), NAMES, st.one_of(st.none(), LOCALS)),
+    st.tuples(st.just("change_group"), NAMES, st.integers(-1, 5)),
+    st.tuples(st.just("remove_group"), NAMES),
+    st.tuples(st.just("offer"), st.sampled_from(["id1", "id2", "id3"]), st.sampled_from(["anyone", "account:id1", "group:id2"])),
+    st.tuples(st.just("offers"), st.just(["anyone", "account:id1", "group:id2"])),
 )
 
 
@@ -46,6 +53,10 @@ def ask(directory: Directory, operation: tuple[Any, ...]) -> Coroutine[Any, Any,
         return directory.change(words[0], enabled=words[1])
     if verb == "add_alias":
         return directory.add_alias(at(words[0]), [at(word) for word in words[1]])
+    if verb == "change_group":
+        return directory.change_group(words[0], messages=words[1])
+    if verb == "address_group":
+        words[1] = None if words[1] is None else at(words[1])
     if verb in ("remove_alias", "resolve"):
         words = [at(words[0])]
     question: Callable[..., Coroutine[Any, Any, Any]] = getattr(directory, verb)
@@ -79,7 +90,7 @@ class TwinTests(SynchronousTestCase):
             self.outcome(file.open())
             for operation in operations:
                 self.assertEqual(self.outcome(ask(memory, operation)), self.outcome(ask(file, operation)), operation)
-                for listing in ("accounts", "aliases"):
+                for listing in ("accounts", "aliases", "groups"):
                     there = self.outcome(getattr(memory, listing)())
                     self.assertEqual(there, self.outcome(getattr(file, listing)()), operation)
             self.check_aliases(memory)

@@ -11,11 +11,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Refusal
+from launcelot.mailstore.annotations import WHOLE_ACCOUNT
 from launcelot.mailstore.interface import AccountMail, Appended, MailboxInfo, MailStore, StoreMode
 from launcelot.mailstore.memory import MemoryMailStore
+from launcelot.mailstore.rights import ALL, Change
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
-from tests.mailstore.kit import ANN, Hands, all_messages, check_counters, message, result_now
+from tests.mailstore.kit import ANN, BOB, Hands, all_messages, check_counters, message, result_now
 
 NAMES = ("INBOX", "a", "a/b", "a/b/c", "b", "b/a", "inbox/x", "a//", "c/d/e")
 FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$one", "$Two", "$three", "$four", "\\Wrong")
@@ -70,7 +72,11 @@ class Side:
                 bodies = [await box.read(one.uid, 0, one.size) for one in messages]
                 seen += [replace(status, id=""), await box.states(), await box.changes(0), bodies]
                 seen += [await box.changes(status.highest_modseq - 2)]
+                seen += [await box.deleted_size(), await mail.grants.of(info.id)]
+                seen += [await mail.annotations.read(info.name, person) for person in (ANN, BOB)]
                 seen += [(one.internal_date, one.saved, one.parts, one.envelope) for one in messages]
+        seen += [await mail.annotations.changes(ANN, since) for since in (-1, 0, 5)]
+        seen += [await mail.annotations.read(WHOLE_ACCOUNT, BOB)]
         total = await mail.usage()
         if [total.octets, total.messages] != usage:
             raise AssertionError(f"usage {total}, messages {usage}")
@@ -86,6 +92,7 @@ class Player:
         self.kinds: tuple[Callable[[], Step], ...] = (
             *[self.deliver] * 4, *[self.append] * 4, *[self.flag] * 6, *[self.copy] * 3, *[self.move] * 3,
             *[self.expunge] * 2, self.remove, self.create, self.create, self.delete, self.rename, self.subscribe, self.recent,
+            *[self.annotate] * 3, *[self.grant] * 2,
         )  # fmt: skip
 
     def step(self) -> Step:
@@ -157,6 +164,28 @@ class Player:
     def recent(self) -> Step:
         """Claim what is recent."""
         return self.on(lambda box: box.claim_recent())
+
+    def annotate(self) -> Step:
+        """Set and remove annotations."""
+        name = self.choose.choice([WHOLE_ACCOUNT, self.name()])
+        person = self.choose.choice([ANN, BOB])
+        entries = self.choose.sample(("/shared/a", "/shared/b", "/private/a", "/private/b"), self.choose.randint(1, 3))
+        values = {entry: self.choose.choice([None, b"", bytes([self.choose.randint(0, 255)])]) for entry in entries}
+        return lambda mail: mail.annotations.write(name, person, values)
+
+    def grant(self) -> Step:
+        """Change an access list."""
+        identity = self.choose.choice(["anyone", "account:1", "-account:1"])
+        change = self.choose.choice(list(Change))
+        rights = frozenset(self.choose.sample(sorted(ALL), self.choose.randint(0, 4)))
+        keep = self.choose.random() < 0.2
+        name = self.name()
+
+        async def step(mail: AccountMail) -> Any:
+            box = await mail.mailbox(name)
+            return await mail.grants.change(box.info.id, identity, change, rights, keep)
+
+        return step
 
     def create(self) -> Step:
         """Make a mailbox."""
