@@ -7,7 +7,7 @@ the connection, with a result or one of :mod:`launcelot.protocols.smtp.failures`
 :class:`Refused` and :class:`NotSendable` the connection is gone, because nobody knows what the next reply would answer.
 
 RFC 5321 section 4.5.3.2 gives the times waited.  Left out: BDAT (a counted body that is stopped half-way cannot be told
-apart from a lost one any better than DATA), DSN and REQUIRETLS; they come with the relay.
+apart from a lost one any better than DATA) and REQUIRETLS.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ from launcelot.protocols.smtp.grammar import (
     encode_mail,
     encode_recipient,
     reply,
+    unitext,
+    xtext,
 )
 from launcelot.workers.interface import Workers
 
@@ -81,17 +83,34 @@ class Message:
     :ivar size: octets, as far as known; for SIZE.
     :ivar eight_bit: whether there may be octets above 127.
     :ivar utf8: whether the header may have UTF-8 in it.
+    :ivar returned: ``RET``, ``"FULL"`` or ``"HDRS"``; empty for none.  Said where DSN is offered, as is ``envelope_id``.
+    :ivar envelope_id: ``ENVID``.
     """
 
     source: AsyncIterable[bytes]
     size: int = 0
     eight_bit: bool = True
     utf8: bool = False
+    returned: str = ""
+    envelope_id: str = ""
 
     @staticmethod
     def of(data: bytes, utf8: bool = False) -> Message:
         """A message that is in memory."""
         return Message(_pieces(data), len(data), not data.isascii(), utf8)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """
+    What is asked of the server for one recipient, where it offers DSN.  RFC 3461 sections 4.1 and 4.2.
+
+    :ivar notify: such as ``"FAILURE,DELAY"`` or ``"NEVER"``; empty for nothing.
+    :ivar original: such as ``"rfc822;ann@example.org"``; empty for nothing.
+    """
+
+    notify: str = ""
+    original: str = ""
 
 
 async def _pieces(data: bytes, length: int = 65_536) -> AsyncIterator[bytes]:
@@ -123,9 +142,11 @@ class Offers:
     What a server said it can do.
 
     :ivar extensions: upper-case keyword to parameters; empty after HELO.
+    :ivar name: what the server calls itself, lower-case.
     """
 
     extensions: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
     def __contains__(self, name: str) -> bool:
         return name in self.extensions
@@ -148,7 +169,12 @@ class Offers:
         for line in words.lines[1:]:
             name, _, parameters = line.replace("AUTH=", "AUTH ", 1).partition(" ")
             found.setdefault(name.upper(), parameters.strip())
-        return Offers(found)
+        return Offers(found, Offers.name_in(words))
+
+    @staticmethod
+    def name_in(words: Reply) -> str:
+        """The name that an answer to EHLO or HELO begins with."""
+        return words.lines[0].split(" ", 1)[0].lower()
 
 
 class SmtpClient(Stream):
@@ -181,6 +207,11 @@ class SmtpClient(Stream):
         gone, self._gone = self._gone, []
         for one in gone:
             one.callback(None)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether something can be asked: the connection is there, and the server has said nothing unasked."""
+        return self._lost_because is None and not (self._closing or self.pending or self.ended)
 
     # -- what can be asked ---------------------------------------------------------------------------------------
 
@@ -244,17 +275,22 @@ class SmtpClient(Stream):
             if words.code != 235:
                 raise BadReply("AUTH", f"{words.code} is no end of a login")
 
-    async def send(self, sender: Address | None, recipients: Sequence[Address], message: Message) -> Sent:
+    async def send(
+        self, sender: Address | None, recipients: Sequence[Address], message: Message, wishes: Sequence[Wish] = ()
+    ) -> Sent:
         """
         Hand over one mail.
 
         :param sender: None for the null path.
+        :param wishes: one for each recipient, or none at all.
         :raises NotSendable: the mail needs an extension the server lacks, or is larger than it takes.
-        :raises Refused: the sender, or DATA, was refused; recipients that are refused are in the result.
+        :raises Refused: the sender was refused; recipients that are refused are in the result, and all are when DATA is.
         """
         async with _Turn(self, "MAIL"):
             parameters = self._parameters(sender, recipients, message)
-            lines = [encode_mail(sender, parameters), *map(encode_recipient, recipients), encode_command("DATA")]
+            wished = [self._wished(one) for one in wishes] or [()] * len(recipients)
+            named = [encode_recipient(one, more) for one, more in zip(recipients, wished, strict=True)]
+            lines = [encode_mail(sender, parameters), *named, encode_command("DATA")]
             first, *others = await self._envelope(lines)
             *answers, data = others
             if not first.positive:
@@ -264,8 +300,11 @@ class SmtpClient(Stream):
             if not any(words.positive for words in answers):
                 await self._end_unwanted(data)
                 return Sent(results, None)
-            if data.code != 354:
-                raise Refused("DATA", data) if not data.positive else BadReply("DATA", f"{data.code} where 354 belongs")
+            if data.positive and data.code != 354:
+                raise BadReply("DATA", f"{data.code} where 354 belongs")
+            if not data.positive:
+                await self._end_unwanted(data)
+                return Sent(tuple((one, data if words.positive else words) for one, words in results), data)
             final = await self._send_text(message)
             return Sent(tuple((one, final if words.positive else words) for one, words in results), final)
 
@@ -301,7 +340,7 @@ class SmtpClient(Stream):
         words = await self._ask(encode_command("HELO", self.factory.name), "HELO")
         if not words.positive:
             raise Refused("HELO", words)
-        self.offers = Offers()
+        self.offers = Offers(name=Offers.name_in(words))
 
     def _begin_tls(self, context: Any) -> None:
         self._heard_in_tls = False
@@ -347,18 +386,35 @@ class SmtpClient(Stream):
         found: list[str] = []
         limit = self.offers.max_size
         if limit and message.size > limit:
-            raise NotSendable("MAIL", f"the message has {message.size} octets and the server takes {limit}")
+            text = f"the message has {message.size} octets and the server takes {limit}"
+            raise NotSendable("MAIL", text, "5.3.4")
         if "SIZE" in self.offers and message.size:
             found.append(f"SIZE={message.size}")
         utf8 = message.utf8 or not all(one.is_ascii for one in (sender, *recipients) if one is not None)
         if utf8 and "SMTPUTF8" not in self.offers:
-            raise NotSendable("MAIL", "the mail needs SMTPUTF8, which the server does not offer")
+            raise NotSendable("MAIL", "the mail needs SMTPUTF8, which the server does not offer", "5.6.7")
         if message.eight_bit or utf8:
             if "8BITMIME" not in self.offers:
-                raise NotSendable("MAIL", "the message needs 8BITMIME, which the server does not offer")
+                text = "the message needs 8BITMIME, which the server does not offer"
+                raise NotSendable("MAIL", text, "5.6.3")
             found.append("BODY=8BITMIME")
         if utf8:
             found.append("SMTPUTF8")
+        if "DSN" in self.offers:
+            if message.returned:
+                found.append(f"RET={message.returned}")
+            if message.envelope_id:
+                found.append(f"ENVID={xtext(message.envelope_id)}")
+        return found
+
+    def _wished(self, wish: Wish) -> Sequence[str]:
+        """RCPT's parameters for a wish."""
+        if "DSN" not in self.offers:
+            return ()
+        found = [f"NOTIFY={wish.notify}"] if wish.notify else []
+        kind, _, address = wish.original.partition(";")
+        if address:
+            found.append(f"ORCPT={kind};{xtext(address) if address.isascii() else unitext(address)}")
         return found
 
     async def _envelope(self, lines: Sequence[bytes]) -> list[Reply]:
@@ -389,7 +445,7 @@ class SmtpClient(Stream):
         """Leave the transaction behind when nobody will get the message."""
         if data.code == 354:
             self.write(b".\r\n")
-            await self._reply("end of data", self.factory.timeouts.end_of_data)
+            await self._reply("empty message", self.factory.timeouts.end_of_data)
         words = await self._ask(encode_command("RSET"), "RSET")
         if not words.positive:
             raise BadReply("RSET", f"{words.code} {words.text}")

@@ -32,10 +32,15 @@ class LoginRefused(Refused):
 
 
 class NotSendable(SmtpError):
-    """The server lacks an extension that this mail or login needs; nothing was sent."""
+    """
+    The server lacks an extension that this mail or login needs; nothing was sent.
 
-    def __init__(self, stage: str, text: str) -> None:
+    :ivar status: RFC 3463 code for it.
+    """
+
+    def __init__(self, stage: str, text: str, status: str = "5.3.3") -> None:
         super().__init__(stage, text, False)
+        self.status = status
 
 
 class Disconnected(SmtpError):

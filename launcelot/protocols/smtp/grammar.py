@@ -371,6 +371,18 @@ def encode_mail(sender: Address | None, parameters: Sequence[str] = ()) -> bytes
     return encode_command("MAIL", f"FROM:<{'' if sender is None else sender}>", *parameters)
 
 
-def encode_recipient(recipient: Address) -> bytes:
-    """``RCPT TO:<...>``."""
-    return encode_command("RCPT", f"TO:<{recipient}>")
+def encode_recipient(recipient: Address, parameters: Sequence[str] = ()) -> bytes:
+    """``RCPT TO:<...>`` with its parameters."""
+    return encode_command("RCPT", f"TO:<{recipient}>", *parameters)
+
+
+def xtext(text: str) -> str:
+    """A text as ``xtext`` of RFC 3461 section 4: what is not printable ASCII, ``+`` and ``=`` as their hexadecimal octets."""
+    return "".join(
+        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}" for octet in text.encode("utf-8")
+    )
+
+
+def unitext(text: str) -> str:
+    """An address beyond ASCII as ``utf-8-addr-xtext`` of RFC 6533 section 3, which every server can pass on."""
+    return "".join(one if "!" <= one <= "~" and one not in "+=\\" else f"\\x{{{ord(one):X}}}" for one in text)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.message.address import Address
-from launcelot.protocols.smtp.client import Message, Sent, SmtpClient, SmtpClientFactory
+from launcelot.protocols.smtp.client import Message, Sent, SmtpClient, SmtpClientFactory, Wish
 from launcelot.protocols.smtp.failures import (
     BadReply,
     Disconnected,
@@ -299,6 +299,70 @@ class ScriptedTests(SynchronousTestCase):
         self.say(b"250 what\r\n")
         self.say(b"250 reset\r\n")
         self.assertEqual(self.successResultOf(sending).accepted, ())
+
+    def test_data_refused(self) -> None:
+        """Each recipient keeps its own reply; who was accepted at RCPT has DATA's; in step afterwards."""
+        self.greeted(b"PIPELINING")
+        sending = self.sending(ANN, NOBODY)
+        self.say(b"250 a\r\n250 b\r\n550 5.1.1 c\r\n451 4.3.0 full\r\n")
+        self.say(b"250 reset\r\n")
+        self.assertEqual([words.code for _, words in self.successResultOf(sending).recipients], [451, 550])
+        self.assertTrue(self.client.is_alive)
+
+    def test_notices_are_asked_for(self) -> None:
+        """RFC 3461: where DSN is offered, with addresses and ids as xtext; elsewhere nothing is said of it."""
+        message = Message(Message.of(b"x\r\n").source, 3, False, returned="HDRS", envelope_id="a+b =c")
+        wishes = [Wish("SUCCESS,FAILURE", "rfc822;Ann+x@test"), Wish("NEVER"), Wish("", "utf-8;\xfc@test")]
+        self.greeted(b"PIPELINING", b"DSN")
+        Deferred.fromCoroutine(self.client.send(None, [ANN, NOBODY, EVE], message, wishes)).addErrback(lambda _: None)
+        self.assertEqual(
+            self.heard(),
+            b"MAIL FROM:<> RET=HDRS ENVID=a+2Bb+20+3Dc\r\n"
+            b"RCPT TO:<ann@test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Ann+2Bx@test\r\n"
+            b"RCPT TO:<nobody@test> NOTIFY=NEVER\r\n"
+            b"RCPT TO:<eve@example.com> ORCPT=utf-8;\\x{FC}@test\r\nDATA\r\n",
+        )
+        self.client = self.connect()
+        self.greeted(b"PIPELINING")
+        Deferred.fromCoroutine(self.client.send(None, [ANN, NOBODY, EVE], message, wishes)).addErrback(lambda _: None)
+        self.assertNotIn(b"NOTIFY", self.heard())
+
+    SAID = (b"220 hi\r\n", b"250-me\r\n250 PIPELINING\r\n", b"250 a\r\n250-b\r\n250 b\r\n354 c\r\n", b"250 2.0.0 ok\r\n")
+
+    def test_every_split(self) -> None:
+        """Wherever the server's octets are cut, the mail goes over."""
+        whole = b"".join(self.SAID)
+        for cut in range(len(whole) + 1):
+            self.client = self.connect()
+            asked: list[Deferred[Any]] = [Deferred.fromCoroutine(self.client.hello()), self.sending()]
+            start = 0
+            for said in self.SAID:
+                inside = max(0, min(len(said), cut - start))
+                self.say(said[:inside])
+                self.say(said[inside:])
+                start += len(said)
+            self.successResultOf(asked[0])
+            self.assertEqual(self.successResultOf(asked[1]).accepted, (ANN,), cut)
+
+    def test_cut_at_every_octet(self) -> None:
+        """C15: a reset behind each octet of the server's ends everything once; ambiguous only behind the final dot."""
+        whole = b"".join(self.SAID)
+        dot = len(whole) - len(self.SAID[-1])
+        for cut in range(len(whole)):
+            self.client = self.connect()
+            asked: list[Deferred[Any]] = [Deferred.fromCoroutine(self.client.hello()), self.sending()]
+            start = 0
+            for said in self.SAID:
+                self.say(said[: max(0, cut - start)])
+                start += len(said)
+            self.server.transport.abortConnection()
+            self.network.pump()
+            if cut < len(self.SAID[0]) + len(self.SAID[1]):
+                self.failureResultOf(asked[0], Disconnected)
+            else:
+                self.successResultOf(asked[0])
+            self.assertEqual(self.failureResultOf(asked[1], Disconnected).value.ambiguous, cut >= dot, cut)
+            self.assertFalse(self.client.is_alive)
 
     def test_sender_refused(self) -> None:
         """Refused with the reply; in step afterwards."""
