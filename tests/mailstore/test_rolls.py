@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from random import Random
 
@@ -59,7 +60,7 @@ class RollTests(SynchronousTestCase):
         """An account with many mailboxes does not keep them all."""
         kept = rolls.Rolls()
         for number in range(20):
-            kept.keep(number, rolls.Roll(1, rolls.array("I", [number])))
+            kept.keep(number, rolls.Roll(1, array("I", [number])))
         self.assertEqual([number for number in range(20) if kept.get(number)], [16, 17, 18, 19])
         kept.clear()
         self.assertIsNone(kept.get(19))
