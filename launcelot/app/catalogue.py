@@ -94,6 +94,11 @@ SERVICES: Mapping[str, ServiceEntry] = {
         "Mail out: POP3",
         {"pop3": Place("listen", 2110, 110), "pop3s": Place("listen_tls", 2995, 995)},
     ),
+    "managesieve": ServiceEntry(
+        "launcelot.protocols.managesieve.service",
+        "Scripts that sort mail: ManageSieve",
+        {"managesieve": Place("listen", 4190, 4190)},
+    ),
     "ftp": ServiceEntry(
         "launcelot.protocols.ftp.service",
         "Files: FTP and FTPS",

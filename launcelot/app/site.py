@@ -154,6 +154,7 @@ def build_site(
         spool=stores.spool,
         staging=stores.staging,
         tls=tls,
+        aside=stores.readers,
         counters=stores.counters,
         databases=stores.databases,
     )

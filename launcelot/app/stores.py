@@ -68,6 +68,7 @@ class Stores:
     :ivar spool: takes mail in.
     :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
     :ivar databases: files of services that keep data of their own.
+    :ivar readers: where long reads and computations run.
     :ivar workers: closed last.
     """
 
@@ -78,6 +79,7 @@ class Stores:
     staging: Staging
     databases: Databases
     counters: Counters
+    readers: Workers
     workers: tuple[Workers, ...]
     left: Callable[[], Sequence[SqliteSpool]] = tuple
 
@@ -250,7 +252,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     databases = Databases(configuration.data / "services", writer, readers)
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
-    return Stores(accounts, mail, files, own, staging, databases, counters, workers, left)
+    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, left)
 
 
 def threads(reactor: Any) -> MakeWorkers:

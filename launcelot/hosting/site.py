@@ -26,6 +26,8 @@ from launcelot.mailstore.interface import MailStore
 from launcelot.spool.interface import Spool
 from launcelot.workers.database import Database, Migration
 from launcelot.workers.databases import Databases
+from launcelot.workers.interface import Workers
+from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 
 
@@ -37,6 +39,7 @@ class Site:
     :ivar reactor: for listening and connecting; a memory network in tests.
     :ivar hostname: our name in greetings and trace fields.
     :ivar domain: the domain of addresses without one, such as ``postmaster``.
+    :ivar aside: where services have long computations done; inline unless threads are given.
     :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     """
@@ -52,6 +55,7 @@ class Site:
     spool: Spool
     staging: Staging
     tls: Callable[[], Any] | None = None
+    aside: Workers = field(default_factory=InlineWorkers)
     counters: Counters = field(default_factory=Counters)
     wall_clock: Callable[[], float] = time.time
     random_bits: Callable[[int], int] = secrets.randbits

@@ -1,0 +1,1 @@
+"""ManageSieve: scripts are kept, checked and made active over the network.  RFC 5804."""
