@@ -327,6 +327,23 @@ class ImapClient(Conversation):
         """
         return self._search(b"SEARCH", (b"RETURN", b"(%b)" % b" ".join(returned)), keys, uid)
 
+    def search_in(self, where: bytes, returned: Sequence[bytes], *keys: Part) -> Deferred[list[Found]]:
+        """
+        ESEARCH: several mailboxes at once; what was found in each, by UID.  RFC 7377.
+
+        :param where: such as ``personal``, or ``subtree "lists"``; :param returned: see :meth:`search_for`.
+        """
+        words = (b"IN", b"(%b)" % where, b"RETURN", b"(%b)" % b" ".join(returned))
+        return self.command(b"ESEARCH", *words, *keys).addCallback(_all(Found))
+
+    def notify(self, events: bytes) -> Deferred[Completed]:
+        """
+        NOTIFY: be told of what happens in other mailboxes, too, while a command or :meth:`idle` is under way.  RFC 5465.
+
+        :param events: such as ``SET (personal (MessageNew MessageExpunge))``, or ``NONE``.
+        """
+        return self.command(b"NOTIFY", events)
+
     def sort(self, criteria: bytes, *keys: Part, uid: bool = True) -> Deferred[list[int]]:
         """SORT or UID SORT; ``criteria`` such as ``b"REVERSE DATE"``.  RFC 5256."""
         words = (b"(%b)" % criteria, b"UTF-8")

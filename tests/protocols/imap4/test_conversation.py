@@ -14,7 +14,7 @@ from launcelot.protocols.imap4 import conversation
 from launcelot.protocols.imap4.answers import CommandFailed, Confused, ImapError, TimedOut, Untrusted
 from launcelot.protocols.imap4.asking import Mail, Octets
 from launcelot.protocols.imap4.client import ImapClient, ImapClientFactory
-from launcelot.protocols.imap4.told import Exists, Expunged, Listed, Told
+from launcelot.protocols.imap4.told import Exists, Expunged, Listed, Numbers, Told
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Pair, connect_pair
 from tests.protocols.imap4.test_client import PairCase, Puppet, joined
@@ -110,6 +110,25 @@ class CommandTests(PairCase):
             self.assertEqual(self.get(client.sort(b"ARRIVAL", b"ALL")), [1, 2, 3])
             self.assertEqual(self.get(client.thread(b"ORDEREDSUBJECT", b"ALL")), ((1, (2,), (3,)),))
             self.get(client.enable(b"IMAP4rev2"))
+
+    def test_several_mailboxes(self) -> None:
+        """Found in each, and heard of while idling."""
+        client = self.client
+        self.get(client.create("other"))
+        self.fill(2)
+        self.fill(1, mailbox="other")
+        found = self.get(client.search_in(b"personal", (b"COUNT", b"ALL"), b"SUBJECT", Octets(b"minutes")))
+        self.assertEqual({one.mailbox: one.numbers for one in found}, {"INBOX": (1, 2), "other": (1,)})
+        self.get(client.notify(b"SET (personal (MessageNew MessageExpunge))"))
+        events: list[Told] = []
+        idling = client.idle(events.append)
+        self.pair.flush()
+        self.fill(1, mailbox="other")
+        self.pair.flush()
+        client.done()
+        self.get(idling)
+        self.assertIn(("other", 2), [(one.mailbox, one.items[b"MESSAGES"]) for one in events if isinstance(one, Numbers)])
+        self.get(client.notify(b"NONE"))
 
     def test_coming_back(self) -> None:
         """QRESYNC: what has gone and changed since."""
