@@ -3,7 +3,9 @@ A server that answers inside the read event: no coroutine for each connection, o
 
 For protocols whose answers are at hand when the request has arrived.  :meth:`PromptServer.take` is given all unread input
 and answers what is whole in it; where an answer has to be waited for, it hands the waiting back and what stands behind
-it stays unread, so answers keep the order of the requests.  Invariants beside those of :class:`~launcelot.hosting.stream.Stream`:
+it stays unread, so answers keep the order of the requests.  That is all a protocol has to write.  One that finds most replies
+in a table may write :meth:`PromptServer.at_once` as well: then such a read event is one receive, one look and one send.
+Invariants beside those of :class:`~launcelot.hosting.stream.Stream`:
 
 - While the send buffer is full, or an answer is awaited, nothing is taken; past ``HIGH_WATER`` of unread input the
   transport is paused.
@@ -63,7 +65,11 @@ class PromptServer(ServerStream):
         """Answer at once and return the octets, or keep it for later; see :class:`~launcelot.hosting.transport.EagerServer`."""
         self.received += len(data)
         if not self._input and self._serving is None and not self._choked and self._end is None and not self._stopping:
-            reply = self.at_once(data)
+            try:
+                reply = self.at_once(data)
+            except Exception:  # noqa: BLE001 - the edge, as in _take_all
+                self._fail(Failure())
+                return b""
             if reply:
                 self.sent += len(reply)
                 self.deadline = self.clock.seconds() + self._idle

@@ -57,7 +57,7 @@ class Knowing(Answering, Protocol):
     """Whoever answers most questions from a table."""
 
     def known(self) -> Known:
-        """What is at hand now; asked anew for each read event, and the rest of :meth:`answer`."""
+        """What is at hand now, asked anew at each read event; all else is asked with :meth:`answer`."""
 
 
 class Answers:

@@ -1,8 +1,10 @@
 """
 Sir Launcelot: answers questions inside the read event that brought them, in order, one write for each read.
 
-Pipelined and fragmented questions are answered right; see :mod:`launcelot.hosting.prompt` for flow control, half-close and
-deadlines.  A question that is too long is told so and the connection is closed: where the next one begins is unknown.
+Known questions that come whole take a short way (:meth:`QuestionsServer.at_once`); pieces, strangers and answers that have to be
+waited for take the long one (:meth:`QuestionsServer.take`), which alone would do.  :mod:`launcelot.hosting.prompt` has flow
+control, half-close and deadlines.  A question that is too long is told so and the connection is closed: where the next one
+begins is unknown.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class QuestionsServer(PromptServer):
         self.limit_idle(factory.settings.idle_timeout)
 
     def at_once(self, data: bytes) -> bytes | None:
-        """The answers to whole questions that are all known; that is what most read events bring."""
+        """The answers where all of ``data`` is questions that are known, which is what most read events bring."""
         if len(data) > self._longest:
             return None
         known = self._known()

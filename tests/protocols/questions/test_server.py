@@ -467,6 +467,18 @@ class ShortWayTests(ServerCase):
         self.clock.advance(62)
         self.assertTrue(link.closed)
 
+    def test_a_bug_in_the_short_way(self) -> None:
+        """Told like one in the long way: in this protocol's words, in the log, and that one connection ends."""
+
+        class Broken(Oracle):
+            def known(self) -> Known:
+                raise ZeroDivisionError
+
+        link = self.link(Broken())
+        link.say(NAME)
+        self.assertEqual((link.take(), link.closed), (b"Error: internal error.", True))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_what_is_awaited_comes_first(self) -> None:
         """A known question behind one whose answer must be waited for waits, too."""
 
