@@ -4,7 +4,8 @@ TCP transports that answer at the end of the read event instead of one reactor t
 Twisted's server transport asks the reactor for a write event and sends when it comes: three system calls more for each
 exchange.  :class:`EagerServer` sends what was written during a read event as soon as that event has been handled and
 keeps to Twisted's own way for everything else (writes from timers, producers, short sends, half-close).  It is hooked
-in through ``tcp.Port.transport``, which Twisted documents for that purpose.
+in through ``tcp.Port.transport``, which Twisted documents for that purpose, by :class:`EagerPort`, which lets crowds in faster and
+sets once what every connection inherits.
 """
 
 from __future__ import annotations
@@ -38,13 +39,11 @@ Octets of one connection sent without waiting for a write event, until its next 
 So a session that writes for long is paused by its peer's machine or after this many octets, and others have their turn.
 """
 
-
 READ_OCTETS = 65_536
 """Octets taken in one read event."""
 
 MOST_ACCEPTS = 1_024
 """Peers let in during one event of a port; fewer at first, and twice as many whenever as many as might have come."""
-
 
 _log = Logger(namespace="launcelot.transport")
 _DONE = Failure(main.CONNECTION_DONE)
