@@ -59,6 +59,7 @@ class SharedMailbox:
         self._info = replace(inner.info, name=name, special_use="")
         self._neighbours = neighbours
         self._rights = rights
+        self._readable = "r" in rights
         self._mail = mail
 
     @property
@@ -87,78 +88,88 @@ class SharedMailbox:
             raise NotFound("no such mailbox")
         return self._rights
 
+    async def _read(self) -> None:
+        """
+        Ask for ``r``.
+
+        :raises Gone: it was there when the mailbox was opened; for who has it open the mailbox is gone.
+        """
+        try:
+            await self.may("r")
+        except (NotFound, NotPermitted):
+            if self._readable:
+                raise Gone("the mailbox is no longer shared") from None
+            raise
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def status(self) -> MailboxStatus:
         """Its numbers now; needs ``r``, as all that reads."""
-        await self.may("r")
+        await self._read()
         return await self.inner.status()
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\\\Deleted``."""
-        await self.may("r")
+        await self._read()
         return await self.inner.deleted_size()
 
     async def uids(self) -> Sequence[int]:
         """Every message's UID."""
-        await self.may("r")
+        await self._read()
         return await self.inner.uids()
 
     async def states(self, uids: Sequence[int] | None = None) -> Sequence[MessageState]:
         """UID, MODSEQ and flags."""
-        await self.may("r")
+        await self._read()
         return await self.inner.states(uids)
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets."""
-        await self.may("r")
+        await self._read()
         return await self.inner.sizes()
 
     async def changes(self, since: int) -> Changes:
-        """What happened after a MODSEQ; who has lost ``r`` finds the mailbox gone."""
-        try:
-            await self.may("r")
-        except (NotFound, NotPermitted):
-            raise Gone("the mailbox is no longer shared") from None
+        """What happened after a MODSEQ."""
+        await self._read()
         return await self.inner.changes(since)
 
     async def claim_recent(self) -> int:
         """``recent_from`` as it was; it is one for all who share the mailbox."""
-        await self.may("r")
+        await self._read()
         return await self.inner.claim_recent()
 
     async def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
         """Messages in batches."""
-        await self.may("r")
+        await self._read()
         async for batch in self.inner.messages(uids):
             yield batch
-            await self.may("r")
+            await self._read()
 
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
-        await self.may("r")
+        await self._read()
         async for sheet in self.inner.sheets(uids, columns):
             yield sheet
-            await self.may("r")
+            await self._read()
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
-        await self.may("r")
+        await self._read()
         return await self.inner.read(uid, offset, length)
 
     async def search(self, query: Query) -> Sequence[int]:
         """UIDs that match."""
-        await self.may("r")
+        await self._read()
         return await self.inner.search(query)
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Messages in the order of some criteria."""
-        await self.may("r")
+        await self._read()
         return await self.inner.sort(uids, criteria)
 
     async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
         """Messages as threads."""
-        await self.may("r")
+        await self._read()
         return await self.inner.thread(uids, algorithm)
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:

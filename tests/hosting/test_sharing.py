@@ -104,10 +104,12 @@ class SharingTests(SynchronousTestCase):
         mailbox = self.result(self.mail(self.bob, two).mailbox("Shared/ann/work"))
         self.assertEqual(self.result(mailbox.status()).messages, 0)
         self.share(frozenset("l"), one)
-        self.failureResult(NotPermitted, mailbox.status())
+        self.failureResult(Gone, mailbox.status())
         self.failureResult(Gone, mailbox.changes(0))
+        self.failureResult(NotPermitted, self.result(self.mail(self.bob, two).mailbox("Shared/ann/work")).status())
         self.share(frozenset(), one)
-        self.failureResult(NotFound, mailbox.status())
+        self.failureResult(Gone, mailbox.status())
+        self.failureResult(NotFound, self.mail(self.bob, two).mailbox("Shared/ann/work"))
         for store in stores:
             self.result(store.close())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from launcelot.core.errors import NotFound, NotPermitted, Refusal
+from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
 from launcelot.hosting.sharing import SharedMail, outer
 from launcelot.mailstore.annotations import WHOLE_ACCOUNT, Annotations
@@ -126,6 +126,6 @@ class News:
     async def _sees(self, name: str) -> bool:
         try:
             await self._mail.annotated(name)
-        except (NotFound, NotPermitted):
+        except Refusal:
             return False
         return True

@@ -408,6 +408,15 @@ class SelectedTests(SharingCase):
         self.ask(link, b"MOVE 1 " + BOX)
         self.assertEqual((self.messages(), self.ask(link, b"STATUS INBOX (MESSAGES)")[0]), (3, b'* STATUS "INBOX" (MESSAGES 1)'))
 
+    def test_what_is_moved_counts_for_who_has_it_then(self) -> None:
+        """With the limits that hold now, not those at login."""
+        link = self.opened(b"lrte")
+        self.world.result(self.world.site.accounts.change("bob", messages=1))
+        self.ask(link, b"MOVE 1:2 INBOX", b"NO [OVERQUOTA] ")
+        self.assertEqual(self.messages(), 4)
+        self.ask(link, b"MOVE 1 INBOX")
+        self.ask(link, b"COPY 1 INBOX", b"NO [OVERQUOTA] ")
+
     def test_replace_across_accounts(self) -> None:
         """The new one is there before the old one goes."""
         link = self.opened(b"lri")

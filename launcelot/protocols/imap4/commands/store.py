@@ -84,6 +84,7 @@ async def move(session: Session, request: Copy) -> Reply:
     uids = find(view, request.messages)
     if not request.messages.uid and not view.gone.isdisjoint(uids):
         return EXPUNGED
+    await session.present()
     try:
         with Progress(session):
             moved = await session.mail.move(view.mailbox, uids, request.target)
