@@ -15,6 +15,7 @@ from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
 from launcelot.app.settings import worker_count
+from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
 
 
@@ -47,6 +48,7 @@ def build_parser() -> Parser:
     _add_people(commands)
     add_care(commands, _common)
     _add_groups(commands)
+    add_sieve(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)
     version = commands.add_parser("version", help="show the version")
