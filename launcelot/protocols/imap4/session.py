@@ -468,7 +468,10 @@ class Session:
             view.told_recent = recent
             self.untagged(b"%d RECENT" % recent)
         if known and (notices is None or notices.tells_flags):
-            await self._tell_flags(view, known)
+            try:
+                await self._tell_flags(view, known)
+            except Gone:
+                raise Bye("the selected mailbox has been deleted") from None
         if not view.gone:
             view.settled = view.modseq
         if view.unshared:
