@@ -4,8 +4,8 @@ TCP transports that answer at the end of the read event instead of one reactor t
 Twisted's server transport asks the reactor for a write event and sends when it comes: three system calls more for each
 exchange.  :class:`EagerServer` sends what was written during a read event as soon as that event has been handled and
 keeps to Twisted's own way for everything else (writes from timers, producers, short sends, half-close).  It is hooked
-in through ``tcp.Port.transport``, which Twisted documents for that purpose, by :class:`EagerPort`, which lets crowds in faster and
-sets once what every connection inherits.
+in through ``tcp.Port.transport``, which Twisted documents for that purpose, by :class:`EagerPort`, which lets crowds in faster
+and sets once what every connection inherits.
 """
 
 from __future__ import annotations
