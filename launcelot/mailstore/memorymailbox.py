@@ -33,7 +33,7 @@ from launcelot.mailstore.interface import (
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Node
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
@@ -313,8 +313,16 @@ class MemoryMailbox:
         """Some columns of messages in batches."""
         for start in range(0, len(uids), BATCH):
             shelf = self._shelf
-            messages = [shelf.message(entry) for entry in shelf.present(uids[start : start + BATCH])]
-            yield Sheet([(one.uid, *[_CELLS[column](one) for column in columns]) for one in messages], _itself)
+            entries = shelf.present(uids[start : start + BATCH])
+            rows = [
+                (
+                    entry.uid,
+                    *[_whole(entry) if column is Column.OCTETS else _CELLS[column](one) for column in columns],
+                )
+                for entry in entries
+                for one in (shelf.message(entry),)
+            ]
+            yield Sheet(rows, _itself)
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
@@ -548,6 +556,10 @@ _ABSENT = SEEN
 """What counts for no unseen and no deleted message."""
 
 
+def _whole(entry: Entry) -> bytes | None:
+    return entry.body.octets if len(entry.body.octets) <= WHOLE else None
+
+
 def _itself(flags: frozenset[str]) -> frozenset[str]:
     return flags
 
@@ -563,4 +575,5 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
     Column.ENVELOPE: lambda one: one.envelope,
     Column.BODY: lambda one: one.body,
     Column.BODY_STRUCTURE: lambda one: one.body_structure,
+    Column.HEADER_SIZE: lambda one: one.header_size,
 }

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+WHOLE = 65_536
+"""Octets of a message that is given out whole; larger ones are read in pieces."""
+
 
 class Column(Enum):
     """
     What can be asked of messages.
 
     ``FLAGS`` is a key that only :attr:`Sheet.flags` understands; ``ARRIVED`` and ``SAVED`` are seconds since 1970, ``ZONE``
-    minutes east of UTC; the other values are those of :class:`~launcelot.mailstore.interface.Message`.
+    minutes east of UTC; ``OCTETS`` are the whole message, None for one of more than :data:`WHOLE`; the other values are
+    those of :class:`~launcelot.mailstore.interface.Message`.
     """
 
     MODSEQ = "modseq"
@@ -31,6 +35,8 @@ class Column(Enum):
     ENVELOPE = "envelope"
     BODY = "body"
     BODY_STRUCTURE = "body structure"
+    HEADER_SIZE = "header size"
+    OCTETS = "octets"
 
 
 @dataclass(frozen=True, slots=True)

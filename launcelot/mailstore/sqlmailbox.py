@@ -48,6 +48,8 @@ SLICE = 1_000
 """Rows read at a time in a reader thread."""
 LONG_SLICE = 5_000
 """Rows read at a time in a reader thread when they are short."""
+BODIES = 16
+"""Messages read at a time with their octets."""
 LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
 """Columns that are numbers."""
 SHORT_OCTETS = 262_144
@@ -142,6 +144,8 @@ class SqliteMailbox:
         """Some columns of messages in batches."""
         read = self._file.read if len(uids) <= SHORT else self._file.read_aside
         size = LONG_SLICE if LIGHT.issuperset(columns) else SLICE
+        if Column.OCTETS in columns:
+            size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside
         for start in range(0, len(uids), size):
             wanted = uids[start : start + size]
             yield await read(

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.schema import CHUNK_BITS
+from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.sqlrows import fits, keywords_of, listed, mask_of, numbers_of
 
 SPARE = 100
@@ -73,4 +74,8 @@ _EXPRESSIONS: Mapping[Column, str] = {
     Column.ENVELOPE: "c.envelope",
     Column.BODY: "c.body",
     Column.BODY_STRUCTURE: "c.body_structure",
+    Column.HEADER_SIZE: "c.header_size",
+    # The only chunk of a message that has no more; an empty one has none.
+    Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
+        SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
 }

@@ -86,6 +86,10 @@ class Mirror:
                 if not unknown:
                     raise Wrong(f"VANISHED {uid}, which is not in view")
                 place = unknown[-1]
+                if len(unknown) > 1:
+                    # Which of them it is nobody can know: what was told of one may belong to another.
+                    for one in unknown:
+                        self.flags[one] = None
             del self.uids[place], self.flags[place]
 
     def fetched(self, number: int, values: tuple[Any, ...]) -> None:

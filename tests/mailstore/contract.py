@@ -242,11 +242,20 @@ class MessageContract(Contract):
             expected = [
                 (
                     one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
-                    seconds_of(one.saved), one.email_id, one.envelope, one.body, one.body_structure,
+                    seconds_of(one.saved), one.email_id, one.envelope, one.body, one.body_structure, one.header_size,
+                    await inbox.read(one.uid, 0, one.size),
                 )
                 for one in await all_messages(inbox, uids)
             ]  # fmt: skip
             self.assertEqual(told, expected)
+
+    @claim
+    async def test_sheets_do_not_hold_large_messages(self) -> None:
+        """A message of more than a piece may be left to :meth:`read`; small and empty ones are whole."""
+        inbox = await self.inbox(message("small"), b"", message("large", "x" * 70 + "\r\n" * 200_000))
+        (sheet,) = [sheet async for sheet in inbox.sheets([1, 2, 3], [Column.SIZE, Column.OCTETS])]
+        self.assertEqual([row[2] for row in sheet.rows[:2]], [message("small"), b""])
+        self.assertIn(sheet.rows[2][2], (None, message("large", "x" * 70 + "\r\n" * 200_000)))
 
     @claim
     async def test_sheets_of_few_among_many(self) -> None:

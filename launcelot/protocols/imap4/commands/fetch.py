@@ -62,8 +62,8 @@ async def fetch(session: Session, request: Fetch) -> Reply:
         uids = [uid for uid in uids if uid in changed]
     if not uids:
         return ok("FETCH completed")
-    if is_listing(items):
-        found = await send_listing(session, items, uids)
+    if is_listing(items, view.read_only):
+        found = await send_listing(session, items, uids, lambda uid: Rows(session, items).send([uid]))
     else:
         rows = Rows(session, items)
         found = await rows.send(uids)

@@ -1,12 +1,12 @@
 """
-FETCH of what is ready-made, for any number of messages: whole columns are turned into text, then into rows.
+FETCH of what is ready-made and of whole messages, for any number of them: columns are turned into text, then into rows.
 
 No object is made for a message and nothing is looked up twice: a row takes about a microsecond.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,28 +14,39 @@ from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.dates import MONTHS
 from launcelot.protocols.imap4.commands.messages import flags_of, numbers_of
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.fetch import Attribute, Item
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
 from launcelot.protocols.imap4.session import Session
 from launcelot.protocols.imap4.view import View
 
 Texts = Iterable[Any]
+Large = Callable[[int], Awaitable[int]]
+Made = tuple[bytes, tuple[Column, ...], "Callable[..., Texts] | None"]
 
 
-def is_listing(items: Sequence[Item]) -> bool:
-    """Whether all items are ready-made in the store."""
-    return all(isinstance(item, Attribute) and item in _ITEMS for item in items)
+def is_listing(items: Sequence[Item], reads: bool) -> bool:
+    """
+    Whether all items are ready-made in the store, or a run of a message's octets.
+
+    :param reads: whether octets may be read without marking a message as seen.
+    """
+    return all(
+        (isinstance(item, Attribute) and item in _ITEMS)
+        or (isinstance(item, Section) and not item.numbers and not item.fields and (item.peek or reads))
+        for item in items
+    )
 
 
-async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[int]) -> int:
+async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[int], large: Large) -> int:
     """
     A row for each message that is there.
 
     :param items: of which :func:`is_listing` is true.
     :param uids: ascending and not empty, all in view.
+    :param large: sends the row of a message that is not to be held in memory; how many rows it has sent.
     :returns: how many there were.
     """
     view = session.view
-    chosen = [_ITEMS[item] for item in items if isinstance(item, Attribute)]
+    chosen = [_ITEMS[item] if isinstance(item, Attribute) else _section(item) for item in items]
     columns = [column for _, needed, _ in chosen for column in needed]
     words = b" ".join([template for template, _, _ in chosen])
     template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
@@ -54,12 +65,39 @@ async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[i
                 texts.append(made(view, sheet, given[0], *given[place : place + len(needed)]))
             place += len(needed)
         heads = given[0] if session.uid_only else numbers_of(view, given[0])
-        rows = [template % row for row in zip(heads, *texts, strict=True) if row[0]]
+        cells = list(zip(heads, *texts, strict=True))
+        if Column.OCTETS in columns and any(None in row for row in cells):
+            # Of these and of their neighbours one after the other.
+            found += sum([await large(uid) for uid in given[0]])
+            continue
+        rows = [template % row for row in cells if row[0]]
         session.wire.write(b"".join(rows))
         found += len(rows)
         await session.wire.drain()
         await session.breathe()
     return found
+
+
+def _section(item: Item) -> Made:
+    """A run of octets: the whole message, its header or its text, or a part of that."""
+    if not isinstance(item, Section):
+        raise TypeError(item)
+    label, what, offset, length = item.label, item.what, item.offset, item.length
+
+    def cut(
+        _view: View, _sheet: Sheet, _uids: Sequence[int], headers: Sequence[int], octets: Sequence[bytes | None]
+    ) -> Texts:
+        for header, data in zip(headers, octets, strict=True):
+            if data is None:
+                yield None
+                continue
+            if what != "BODY":
+                data = data[:header] if what == "HEADER" else data[header:]
+            if length is not None:
+                data = data[offset : offset + length]
+            yield b"%b {%d}\r\n%b" % (label, len(data), data)
+
+    return b"%b", (Column.HEADER_SIZE, Column.OCTETS), cut
 
 
 def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -> Texts:
@@ -98,7 +136,7 @@ def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -
 
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_ITEMS: Mapping[Attribute, tuple[bytes, tuple[Column, ...], Callable[..., Texts] | None]] = {
+_ITEMS: Mapping[Attribute, Made] = {
     Attribute.UID: (b"UID %d", (), lambda view, sheet, uids: uids),
     Attribute.FLAGS: (b"FLAGS %b", (Column.FLAGS,), _flags),
     Attribute.INTERNALDATE: (b"INTERNALDATE %b", (Column.ARRIVED, Column.ZONE), _dates),
