@@ -48,6 +48,9 @@ IN_TIME = 0.85
 BEATS = 6
 """Signs of life asked for within a worker's patience."""
 
+START_LIMIT = 60.0
+"""Seconds a worker may take to start before it is asked for signs of life."""
+
 LINGER = 1.0
 """Seconds that what a worker wrote is waited for after its end; children of its own may hold its output open."""
 
@@ -324,7 +327,8 @@ class Crew:
     def _look(self) -> None:
         """Ask everybody for a sign of life; who has not given one for too long is ended."""
         for worker in self.workers:
-            if worker.state is State.STOPPING:
+            young = worker.state is State.STARTING and self.clock.seconds() - worker.began < START_LIMIT
+            if young or worker.state is State.STOPPING:
                 continue
             if worker.missed >= BEATS:
                 log.error(

@@ -45,7 +45,9 @@ from launcelot.app.tap import DaemonOptions
 from launcelot.app.workerlog import LogPipe
 from launcelot.core.errors import NotFound
 from launcelot.core.ids import AccountId
+from launcelot.core.sharing import SharedCount
 from launcelot.hosting.inherited import Inherited, look
+from launcelot.hosting.listening import Listener
 from launcelot.hosting.login import FAILURE_WINDOW, FAILURES
 
 log = Logger(namespace="launcelot.workers")
@@ -88,6 +90,10 @@ class WorkerDaemon(Daemon):
         super().privilegedStartService()
         for given in self._sockets:
             os.close(given.descriptor)
+        for listeners in self.services.values():
+            for listener, port in listeners.ports:
+                if isinstance(listener, Listener) and isinstance(listener.factory._count, SharedCount):
+                    port.ahead = listener.factory._count.ahead
         self._alarm.start(ALARM_INTERVAL)
 
     def _expect(self) -> None:
@@ -239,10 +245,18 @@ class Worker:
             "stop": lambda message: daemon.finish(message["limit"]),
         }
         bus = Bus(self._reactor, hear, daemon.answer, lambda: daemon.finish(ORPHANED))
-        self._reactor.callWhenRunning(self._reactor.adoptStreamConnection, BUS, socket.AF_UNIX, OneBus(bus))
+        self._reactor.callWhenRunning(self._adopt, daemon, bus)
         # Twisted's own way with this signal, which is in force when the reactor runs, stops a reactor that stops already.
         self._reactor.callWhenRunning(signal.signal, signal.SIGTERM, daemon.terminated)
         return bus
+
+
+    def _adopt(self, daemon: WorkerDaemon, bus: Bus) -> None:
+        try:
+            self._reactor.adoptStreamConnection(BUS, socket.AF_UNIX, OneBus(bus))
+        except OSError:
+            # The master has vanished while we started.
+            daemon.finish(ORPHANED)
 
 
 class OneBus(Factory):
@@ -263,12 +277,13 @@ def handed_over(count: int) -> list[Inherited]:
     """
     The listening sockets.
 
-    :raises Ending: one is none.
+    :raises Ending: one does not listen; so it is with all of them when the master has begun to stop, which ends their listening.
     """
     found = [look(FIRST_SOCKET + place, "") for place in range(count)]
-    if None in found:
-        raise Ending("a socket that the master handed over is none", SOFTWARE)
-    return [dataclasses.replace(one, shared=True) for one in found if one is not None]
+    whole = [dataclasses.replace(one, shared=True) for one in found if one is not None and not one.connected]
+    if len(whole) < count:
+        raise Ending("a socket that was handed over does not listen", SOFTWARE)
+    return whole
 
 
 def read_file(descriptor: int) -> bytes:

@@ -26,6 +26,9 @@ TOTALS = 256
 TIMES = 65_536
 """Moments that rates are kept with, beside the rows."""
 
+SLACK = 1
+"""Connections, and an eighth of those of the others, that a process may have more than they and not be ahead."""
+
 KEY = 16
 """Octets of the hash's key."""
 
@@ -69,6 +72,11 @@ class SharedNumbers:
     def change(self, place: int, amount: int) -> None:
         """Add to our own number."""
         self._own[place] = max(0, self._own[place] + amount)
+
+    @property
+    def others(self) -> int:
+        """How many other processes there are."""
+        return len(self._others)
 
     def elsewhere(self, place: int) -> int:
         """The sum of the other processes' numbers."""
@@ -122,6 +130,11 @@ class SharedCount(ConnectionCount):
             return True
         self.release(source)
         return False
+
+    def ahead(self) -> bool:
+        """Whether we have clearly more connections than the other processes have on average."""
+        others = self._numbers.others
+        return others * (self.open - SLACK) * 8 > 9 * self._numbers.elsewhere(self._total_at)
 
     def release(self, source: str) -> None:
         """Count one connection less."""

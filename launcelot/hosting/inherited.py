@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ from twisted.internet.protocol import DatagramProtocol, Factory
 
 from launcelot.hosting.datagrams import MAX_DATAGRAM, FairPort
 from launcelot.hosting.transport import BACKLOG, EagerPort, EagerServer
+
+TURN = 0.005
+"""Seconds that other processes have for taking a peer."""
+
+EAGER = 0.25
+"""Seconds for which everybody is taken when they did not."""
 
 FIRST = 3
 """The descriptor of the first socket."""
@@ -171,8 +177,36 @@ class OneAtATime:
     """
     A port that takes one peer in each event, so that those who come together are spread over the processes that share it.
 
-    Twisted's ports take as many as they can, and more the next time.
+    Twisted's ports take as many as they can, and more the next time.  A process that has more than its share of connections
+    lets the others go first, for :data:`TURN`; who still waits then is taken, and for :data:`EAGER` everybody, as the others may
+    be stuck.
+
+    :ivar ahead: whether we have more than our share.
     """
+
+    ahead: Callable[[], bool] = staticmethod(lambda: False)
+    _pressing_until = 0.0
+    _eager_until = 0.0
+
+    def doRead(self) -> None:
+        """Take a peer, or let others do so."""
+        port: Any = self
+        now = port.reactor.seconds()
+        pressing = now < self._pressing_until
+        if not pressing and now >= self._eager_until and self.ahead():
+            port.stopReading()
+            port.reactor.callLater(TURN, self._end_turn)
+            return
+        before = port.sessionno
+        super().doRead()  # type: ignore[misc]
+        if pressing and port.sessionno != before:
+            self._eager_until = now + EAGER
+
+    def _end_turn(self) -> None:
+        port: Any = self
+        if port.connected and not port.disconnecting:
+            self._pressing_until = port.reactor.seconds() + TURN
+            port.startReading()
 
     @property
     def numberAccepts(self) -> int:

@@ -14,7 +14,19 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.app.bus import Message
-from launcelot.app.crew import BEATS, IN_TIME, LAST_WORDS, LINGER, LONGEST_PAUSE, STEADY, TRIES, Crew, State, Worker
+from launcelot.app.crew import (
+    BEATS,
+    IN_TIME,
+    LAST_WORDS,
+    LINGER,
+    LONGEST_PAUSE,
+    START_LIMIT,
+    STEADY,
+    TRIES,
+    Crew,
+    State,
+    Worker,
+)
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
 from launcelot.core.errors import TryLater
 
@@ -264,6 +276,16 @@ class StuckTests(CrewCase):
         self.clock.advance(0)
         self.assertEqual(0, self.processes[2].worker.number)
         self.assertEqual([], second.signals)
+
+    def test_who_starts_is_left_alone_for_a_while(self) -> None:
+        """On a busy machine that takes longer than the patience that was set; but not for ever."""
+        self.crew.open()
+        first, second = self.processes
+        second.says("ready")
+        self.pass_time(START_LIMIT - 1, [second])
+        self.assertEqual([], first.signals)
+        self.pass_time(PATIENCE + 10, [second])
+        self.assertEqual([SIGUSR2, SIGKILL], first.signals)
 
     def test_a_master_that_was_stopped_itself_kills_nobody(self) -> None:
         """It asks first, however late it is."""

@@ -89,6 +89,20 @@ class SharedCountTests(SynchronousTestCase):
                 counts[process].release(source)
                 oracle.release(source)
 
+    def test_who_has_more_than_the_others_is_ahead(self) -> None:
+        """Of three with 3, 3 and 5 connections the last; with 3, 3 and 4 nobody; alone, nobody ever."""
+        counts = self.counts(100, 100, processes=3)
+        for number, count in zip((3, 3, 4), counts, strict=True):
+            for _ in range(number):
+                count.admit("a")
+        self.assertEqual([False] * 3, [count.ahead() for count in counts])
+        counts[2].admit("a")
+        self.assertEqual([False, False, True], [count.ahead() for count in counts])
+        [alone] = self.counts(100, 100, processes=1)
+        for _ in range(10):
+            alone.admit("a")
+        self.assertFalse(alone.ahead())
+
     def test_a_row_that_is_not_there_is_refused(self) -> None:
         """Neither a row too many nor a memory too small."""
         memory = memoryview(bytearray(size_of(2)))
