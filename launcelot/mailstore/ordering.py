@@ -1,19 +1,19 @@
 """
 Sorting messages, and the facts that sorting and threading ask of a store.  RFC 5256 section 3, RFC 5957.
 
-Text compares by its upper-case letters in compatibility decomposition, which is ``i;ascii-casemap`` for ASCII and close to
-``i;unicode-casemap`` (RFC 5051) for the rest.  Nothing here waits; stores run it where long work belongs.
+Text compares by ``i;unicode-casemap`` (:mod:`launcelot.message.casemap`).  Nothing here waits; stores run it where long
+work belongs.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from launcelot.message.casemap import collation, fold
 from launcelot.message.words import decode_words
 
 
@@ -87,12 +87,6 @@ def needs_envelope(criteria: Sequence[Criterion]) -> bool:
     return any(criterion.key in (SortKey.DISPLAYFROM, SortKey.DISPLAYTO) for criterion in criteria)
 
 
-def collation(text: str) -> str:
-    """A text as it compares."""
-    upper = text.upper()
-    return upper if upper.isascii() else unicodedata.normalize("NFKD", upper)
-
-
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"|\{(\d+)\}\r\n|(NIL)|([()])| ')
 _ESCAPE = re.compile(rb"\\(.)")
 _FROM, _TO = 2, 5
@@ -150,8 +144,8 @@ _KEYS: dict[SortKey, Callable[[Facts], Any]] = {
     SortKey.ARRIVAL: lambda one: one.arrived,
     SortKey.CC: lambda one: collation(one.sort_cc),
     SortKey.DATE: lambda one: one.sent_date,
-    SortKey.DISPLAYFROM: lambda one: collation(display(one.envelope, _FROM)),
-    SortKey.DISPLAYTO: lambda one: collation(display(one.envelope, _TO)),
+    SortKey.DISPLAYFROM: lambda one: collation(fold(display(one.envelope, _FROM))),
+    SortKey.DISPLAYTO: lambda one: collation(fold(display(one.envelope, _TO))),
     SortKey.FROM: lambda one: collation(one.sort_from),
     SortKey.SIZE: lambda one: one.size,
     SortKey.SUBJECT: lambda one: collation(one.base_subject),

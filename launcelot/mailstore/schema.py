@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from launcelot.mailstore.refolding import refold
+
 CHUNK = 262_144
 """Octets in one row of ``chunks``, the last of a message excepted."""
 CHUNK_BITS = 20
@@ -210,4 +212,11 @@ _SCRIPTS = (
     "CREATE INDEX outgoing_by_delivery ON outgoing (delivery)",
 )
 
-MIGRATIONS = (first, annotations_and_grants, care, scripts)
+
+
+def casemap(connection: sqlite3.Connection) -> None:
+    """Keys and texts are folded as RFC 5051 says; no new tables."""
+    refold(connection, CHUNK_BITS)
+
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap)

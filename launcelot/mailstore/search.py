@@ -1,8 +1,8 @@
 """
 Whether a message matches a :data:`~launcelot.mailstore.query.Query`, for the memory store and for what SQL cannot say.
 
-Strings are folded with :meth:`str.casefold` on both sides.  Text is asked of the message only when a query gets that far, so
-that cheap conditions spare it.
+Strings are folded with :func:`launcelot.message.casemap.fold` on both sides.  Text is asked of the message only when a query
+gets that far, so that cheap conditions spare it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from launcelot.mailstore.query import (
     Uids,
 )
 from launcelot.message.analysis import body_text, header_text
+from launcelot.message.casemap import fold
 from launcelot.message.headers import Buffer, find_header_end
 from launcelot.message.structure import Part, parse
 
@@ -105,7 +106,7 @@ class Text:
             # Found without looking at the parts, which takes most of the time.
             self._read()
             top = Part(0, find_header_end(self._buffer), {})
-            self._header = header_text(self._buffer, top).casefold()
+            self._header = fold(header_text(self._buffer, top))
         return self._header
 
     @property
@@ -124,7 +125,7 @@ class Text:
 
     def _joined(self, headers: bool) -> str:
         part = self._parsed()
-        return "\n".join(body_text(self._buffer, part, MAX_OCTETS, headers)).casefold()
+        return fold("\n".join(body_text(self._buffer, part, MAX_OCTETS, headers)))
 
     def has_field(self, name: str, text: str) -> bool:
         """Whether there is a field of that name whose value contains ``text``; both are folded."""
@@ -177,7 +178,7 @@ def matches(query: Query, message: Subject) -> bool:
 def place(field: Field, subject: str, sender: str, to: str, cc: str, bcc: str) -> str:
     """The folded text of a header field among those every store keeps; only the subject is not folded yet."""
     if field is Field.SUBJECT:
-        return subject.casefold()
+        return fold(subject)
     return {Field.FROM: sender, Field.TO: to, Field.CC: cc, Field.BCC: bcc}[field]
 
 
@@ -192,7 +193,7 @@ def _sent(query: SentDate, message: Subject) -> bool:
 
 
 def _contains(query: Contains, message: Subject) -> bool:
-    text = query.text.casefold()
+    text = fold(query.text)
     if query.field is Field.BODY:
         return text in message.text.body
     if query.field is Field.TEXT:
@@ -211,7 +212,7 @@ _MATCHERS: dict[type, Callable[[Any, Subject], bool]] = {
     EmailId: lambda query, message: message.email_id == query.id,
     SentDate: _sent,
     Contains: _contains,
-    Header: lambda query, message: message.text.has_field(query.name.casefold(), query.text.casefold()),
+    Header: lambda query, message: message.text.has_field(fold(query.name), fold(query.text)),
     ModSeq: lambda query, message: message.modseq >= query.lowest,
     Not: lambda query, message: not matches(query.query, message),
     And: lambda query, message: all(matches(inner, message) for inner in query.queries),

@@ -41,6 +41,7 @@ from launcelot.mailstore.query import (
 )
 from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
 from launcelot.mailstore.textindex import exists, narrowed, proof_of
+from launcelot.message.casemap import fold
 
 log = Logger(namespace="launcelot.mailstore")
 
@@ -198,7 +199,7 @@ def _contains(query: Contains, keywords: Keywords) -> Condition | None:
     column = _COLUMNS.get(query.field)
     if column is None:
         return None
-    return f"instr(c.{column}, ?) > 0", [text(query.text.casefold())]
+    return f"instr(c.{column}, ?) > 0", [text(fold(query.text))]
 
 
 def _saved(query: SavedDate, keywords: Keywords) -> Condition:

@@ -23,6 +23,7 @@ from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, te
 from launcelot.mailstore.sqlsheets import neighbours
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
+from launcelot.message.casemap import fold
 from launcelot.workers.staging import Buffer
 
 MAX_SETS = 8
@@ -61,7 +62,7 @@ def content_values(analysis: Analysis) -> tuple[object, ...]:
         analysis.body,
         analysis.body_structure,
         analysis.parts,
-        text(analysis.subject.casefold()),
+        text(fold(analysis.subject)),
         text(analysis.base_subject),
         text(analysis.from_key),
         text(analysis.to_key),

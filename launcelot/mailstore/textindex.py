@@ -33,6 +33,7 @@ from launcelot.mailstore import search
 from launcelot.mailstore.query import And, Contains, Field, Header, Or, Query
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import text
+from launcelot.message.casemap import fold
 
 MAX_TEXT = 1 << 20
 """Characters of a text that is indexed; a longer one is always looked at."""
@@ -113,7 +114,7 @@ def proof_of(query: Query) -> Condition | None:
     """What proves that a message matches, over ``messages AS m``; None if only looking at it does."""
     if not isinstance(query, Contains) or query.field not in (Field.BODY, Field.TEXT):
         return None
-    needle = indexable(query.text.casefold())
+    needle = indexable(fold(query.text))
     if _WORD.fullmatch(needle) is None:
         return None
     return (_IN_BODY if query.field is Field.BODY else _IN_TEXT), [f'"{needle}" *']
@@ -121,7 +122,7 @@ def proof_of(query: Query) -> Condition | None:
 
 def trigrams(needle: str) -> Sequence[str]:
     """The different trigrams of a needle, of very many some from everywhere."""
-    plain = indexable(needle.casefold())
+    plain = indexable(fold(needle))
     found = list(dict.fromkeys(plain[start : start + 3] for start in range(len(plain) - 2)))
     step = -(-len(found) // MAX_TRIGRAMS)
     return found[::step] if found else found
@@ -130,6 +131,11 @@ def trigrams(needle: str) -> Sequence[str]:
 def indexable(folded: str) -> str:
     """The folded text, character by character, as SQLite can hold it: FTS5 stops reading at a NUL."""
     return text(folded.replace("\0", "\1"))
+
+
+def plain(folded: str) -> str:
+    """The folded text for the index of words: a capital in it, which no needle in small letters fits, parts words there."""
+    return _CAPITALS.sub("\n", folded)
 
 
 # -- making --------------------------------------------------------------------------------------------------------
@@ -194,7 +200,7 @@ def add(connection: sqlite3.Connection, some: Slice) -> bool:
             connection.execute(statement)
     for number, header, below, body in some.texts:
         connection.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (number, f"{header}\n{below}"))
-        words = ((2 * number, header), (2 * number + 1, body))
+        words = ((2 * number, plain(header)), (2 * number + 1, plain(body)))
         connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
     connection.executemany("INSERT INTO unindexed VALUES (?)", [(number,) for number in some.long])
     connection.execute("UPDATE upkeep SET indexed_to = ?, indexed = indexed + ?", (some.upto, len(some.texts)))
@@ -267,6 +273,7 @@ def _joined(conditions: Sequence[Condition], word: str) -> Condition | None:
 
 
 _CHUNK_SHIFT = CHUNK.bit_length() - 1
+_CAPITALS = re.compile("[A-Z]+")
 _WORD = re.compile("[a-z0-9\x80-\U0010ffff]+")
 """What FTS5's tokenizer ``ascii`` takes for one word; upper case has been folded."""
 _CREATE = (

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
-from launcelot.mailstore.ordering import Facts, collation
+from launcelot.mailstore.ordering import Facts
 from launcelot.message.subject import is_reply
 
 MAX_CLIMB = 1_000
@@ -68,7 +68,7 @@ def by_subject(facts: Sequence[Facts]) -> list[Node]:
     groups: dict[str, Node] = {}
     for one in sorted(facts, key=_date):
         node = Node(one)
-        head = groups.setdefault(collation(one.base_subject), node)
+        head = groups.setdefault(one.base_subject, node)
         if head is not node:
             head.children.append(node)
     return list(groups.values())
@@ -178,13 +178,13 @@ def _merged(roots: Sequence[Node]) -> list[Node]:
     """Step 5: threads of one subject become one."""
     table: dict[str, Node] = {}
     for node in roots:
-        subject = collation(node.first.base_subject)
+        subject = node.first.base_subject
         other = table.get(subject)
         if subject and (other is None or _goes_before(node, other)):
             table[subject] = node
     kept = dict.fromkeys(roots)
     for node in roots:
-        subject = collation(node.first.base_subject)
+        subject = node.first.base_subject
         other = table.get(subject)
         if other is None or other is node or node not in kept:
             continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from launcelot.message.casemap import fold
 from launcelot.message.dates import parse_date
 from launcelot.message.headers import MAX_HEADER, Buffer, Group, Mailbox, decode_words, message_ids
 from launcelot.message.imapform import AddressLists, address_lists, body, envelope
@@ -37,9 +38,10 @@ class Analysis:
     :param header_size: octets of its header with the empty line.
     :param sent: the instant of ``Date``; None without a usable one.
     :param subject: decoded.
-    :param base_subject: RFC 5256 section 2.1, case-folded for comparing.
-    :param from_key: decoded and case-folded ``From``, to be searched in; the same for the other three.
-    :param sort_from: case-folded addr-mailbox of the first ``From`` address (RFC 5256 section 3), empty without one;
+    :param base_subject: RFC 5256 section 2.1, folded for comparing.
+    :param from_key: decoded ``From``, folded (:mod:`~launcelot.message.casemap`) to be searched in; the same for the other
+        three.
+    :param sort_from: folded addr-mailbox of the first ``From`` address (RFC 5256 section 3), empty without one;
         the same for the other two.
     :param message_id: with its angle brackets.
     :param references: ids of ``References``, or the first of ``In-Reply-To`` without any (RFC 5256 section 3), with
@@ -84,7 +86,7 @@ def analyse(buffer: Buffer) -> Analysis:
         header_size=part.body_start,
         sent=parse_date(date) if date else None,
         subject=subject,
-        base_subject=base_subject(subject).casefold(),
+        base_subject=fold(base_subject(subject)),
         from_key=_key(get(b"from")),
         to_key=_key(get(b"to")),
         cc_key=_key(get(b"cc")),
@@ -149,7 +151,7 @@ def part_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT) -> str:
 
 def _key(value: bytes | None) -> str:
     """The text of a field, for SEARCH."""
-    return decode_words(value).casefold() if value else ""
+    return fold(decode_words(value)) if value else ""
 
 
 def _sort_key(lists: AddressLists, name: bytes) -> str:
@@ -158,7 +160,7 @@ def _sort_key(lists: AddressLists, name: bytes) -> str:
     if not found:
         return ""
     first = found[0]
-    return decode_words(first.local if isinstance(first, Mailbox) else first.name).casefold()
+    return fold(decode_words(first.local if isinstance(first, Mailbox) else first.name))
 
 
 def _references(fields: dict[bytes, bytes]) -> tuple[str, ...]:

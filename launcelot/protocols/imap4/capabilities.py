@@ -111,6 +111,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"UIDONLY", "RFC 9586 section 3"),
     Capability(b"INPROGRESS", "RFC 9585 section 4"),
     Capability(b"NOTIFY", "RFC 5465 section 3"),
+    Capability(b"I18NLEVEL=1", "RFC 5255 section 4"),
     Capability(b"PARTIAL", "RFC 9394 section 3"),
     Capability(b"REPLACE", "RFC 8508 section 3"),
     Capability(b"SORT", "RFC 5256 section 3"),

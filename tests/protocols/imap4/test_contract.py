@@ -64,6 +64,7 @@ SHOWN_BY = {
     b"UIDONLY": "test_no_numbers_in_responses",
     b"INPROGRESS": "test_search_that_takes_long",
     b"NOTIFY": "test_example_of_notify",
+    b"I18NLEVEL=1": "test_cases_and_compositions",
     b"PARTIAL": "test_partial_results",
     b"REPLACE": "test_replace",
     b"SORT": "test_sort",

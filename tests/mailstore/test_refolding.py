@@ -1,0 +1,86 @@
+"""Mail files whose keys were folded in the old way."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.mailstore import textindex
+from launcelot.mailstore.query import Contains, Field
+from launcelot.mailstore.refolding import KEYS, keys_of
+from launcelot.mailstore.schema import MIGRATIONS, casemap
+from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.message.analysis import analyse
+from launcelot.workers.memory import InlineWorkers
+from tests.mailstore.kit import ANN, Hands, message, result_now
+
+BODIES = (
+    message("Grüße aus Köln", "Stra\u00dfe, caf\u00e9\r\n", From="Jürgen <j@x>"),
+    message("plain", "text\r\n"),
+    message("=?utf-8?q?=C3=89t=C3=A9?=", "x" * 300_000, **{"X-Long": "y" * 270_000}),
+)
+
+
+class RefoldingTests(SynchronousTestCase):
+    """The last step of the migrations so far."""
+
+    def open_store(self) -> SqliteMailStore:
+        """A store on the folder."""
+        workers = InlineWorkers()
+        hands = Hands()
+        return SqliteMailStore(self.folder, [workers], workers, hands.now, hands.new_id)
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        store = self.open_store()
+        mail = result_now(self, store.mail(ANN))
+        inbox = result_now(self, mail.mailbox("INBOX"))
+        for body in BODIES:
+            result_now(self, inbox.append(body, ()))
+        result_now(self, store.close())
+        self.path = self.folder / ANN / "mail.db"
+
+    def test_keys_are_written_anew(self) -> None:
+        """Those with other letters than ASCII as if the mail had just come, others as they were; the index is emptied."""
+        connection = sqlite3.connect(self.path)
+        right = connection.execute(f"SELECT {', '.join(KEYS)} FROM contents ORDER BY number").fetchall()
+        self.assertEqual(right, [keys_of(analyse(body)) for body in BODIES])
+        for number, body in enumerate(BODIES, 1):
+            analysis = analyse(body)
+            old = (analysis.subject.casefold(), "é" if number != 2 else analysis.base_subject)
+            connection.execute("UPDATE contents SET subject = ?, base_subject = ? WHERE number = ?", (*old, number))
+        if textindex.available():
+            found = textindex.gather(connection)
+            assert found is not None
+            textindex.add(connection, found)
+        casemap(connection)
+        connection.commit()
+        again = connection.execute(f"SELECT {', '.join(KEYS)} FROM contents ORDER BY number").fetchall()
+        self.assertEqual(again, right)
+        self.assertEqual(connection.execute("SELECT indexed_to, indexed FROM upkeep").fetchone(), (0, 0))
+        self.assertFalse(textindex.exists(connection))
+        connection.close()
+
+    def test_file_of_the_version_before(self) -> None:
+        """It is brought up to date when it is opened, and searched like a new one."""
+        connection = sqlite3.connect(self.path)
+        connection.execute("UPDATE contents SET subject = 'grüsse aus köln' WHERE number = 1")
+        connection.execute(f"PRAGMA user_version = {MIGRATIONS.index(casemap)}")
+        connection.commit()
+        connection.close()
+        store = self.open_store()
+        inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
+        found = result_now(self, inbox.search(Contains(Field.SUBJECT, "KO\u0308LN")))
+        self.assertEqual(list(found), [1])
+        result_now(self, store.close())
+
+    def test_ligatures_in_the_index_of_words(self) -> None:
+        """They prove nothing about the letters they look like."""
+        if not textindex.available():
+            return
+        connection = sqlite3.connect(self.path)
+        self.assertEqual(textindex.plain("o\ufb03ce fFI"), "o\ufb03ce f\n")
+        self.assertEqual(textindex.plain("oFFIce"), "o\nce")
+        connection.close()
