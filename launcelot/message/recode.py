@@ -1,13 +1,15 @@
 """
-Making a message with NULs one that every protocol can carry: the parts that have them become base64.
+Making a message with NULs or 8-bit octets one that every protocol can carry: the parts that have them become base64.
 
 RFC 3516 section 4.4 lets a server change a part's transfer encoding if nothing is lost, and section 6 asks it to do so only
-where it must.  IMAP's strings and mail's lines have no NUL, so parts with one are the only ones that are touched.
+where it must.  IMAP's strings and mail's lines have no NUL, so parts with one are the only ones that are touched there; RFC 6152
+section 3 asks the same of a client whose server does not take 8-bit octets.
 """
 
 from __future__ import annotations
 
 import binascii
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +23,13 @@ PIECE = LINE * 1_024
 FIELD = b"Content-Transfer-Encoding: base64\r\n"
 PLAIN = (b"7bit", b"8bit", b"binary")
 
+NUL = re.compile(rb"\0")
+EIGHT_BIT = re.compile(rb"[\x80-\xff]")
+"""What may have to be encoded."""
+
 
 class Unencodable(ValueError):
-    """There is a NUL where no encoding can help: in a header, between parts, or in what is encoded already."""
+    """There is such an octet where no encoding can help: in a header, between parts, or in what is encoded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +45,26 @@ class Change:
     text: bytes | None
 
 
-def plan(buffer: Buffer) -> list[Change]:
+def plan(buffer: Buffer, foreign: re.Pattern[bytes] = NUL) -> list[Change]:
     """
-    The changes that rid a message of NULs, in order; linear, and long for a large message.
+    The changes that rid a message of some octets, in order; linear, and long for a large message.
 
+    :param foreign: :data:`NUL` or :data:`EIGHT_BIT`.
     :raises Unencodable: no changes can.
     """
     leaves = _leaves(parse(buffer))
     starts = [leaf.body_start for leaf in leaves]
     changes: list[Change] = []
-    position = buffer.find(b"\0")
-    while position >= 0:
+    found = foreign.search(buffer)
+    while found is not None:
+        position = found.start()
         place = bisect_right(starts, position) - 1
         leaf = leaves[place] if place >= 0 else None
         if leaf is None or position >= leaf.body_end or leaf.encoding not in PLAIN:
-            raise Unencodable("a NUL stands where nothing can be encoded")
+            raise Unencodable("it stands where nothing can be encoded")
         changes += _header_changes(buffer, leaf, place == 0 and len(leaves) == 1 and not leaf.header_start)
         changes.append(Change(leaf.body_start, leaf.body_end, None))
-        position = buffer.find(b"\0", leaf.body_end)
+        found = foreign.search(buffer, leaf.body_end)
     return changes
 
 

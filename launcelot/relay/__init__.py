@@ -1,0 +1,1 @@
+"""Mail to other hosts: where it goes, and how it is handed over."""

@@ -1,0 +1,302 @@
+"""
+The relay: a :class:`~launcelot.spool.interface.Carrier` that speaks SMTP.
+
+Invariants:
+
+- Every recipient gets one verdict for each transaction, whatever happens to the connection.
+- A mail is handed over a second time within one transaction only if the host cannot have taken the first: never once the last
+  octet had been sent.
+- A destination whose hosts do not answer is left alone for :data:`DOWN` seconds; what comes meanwhile is put off at once.
+
+What needs 8BITMIME and meets a host without it is recoded (RFC 6152 section 3); what needs SMTPUTF8 is given back (RFC 6531
+section 3.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from launcelot.core.counters import Counters
+from launcelot.message.address import domain_key
+from launcelot.message.headers import find_header_end
+from launcelot.message.recode import EIGHT_BIT, Change, Unencodable, plan, recoded
+from launcelot.message.trace import count_received
+from launcelot.protocols.smtp.client import Message, Sent, Wish
+from launcelot.protocols.smtp.failures import Disconnected, NotSendable, Refused, SmtpError
+from launcelot.protocols.smtp.grammar import Reply
+from launcelot.relay.connections import Connections, Link, Loop, Unusable
+from launcelot.relay.hosts import Finder, Target, Unroutable
+from launcelot.relay.routes import Route, Routes
+from launcelot.relay.settings import RelaySettings
+from launcelot.spool.interface import Envelope, Fate, SpoolRecipient, Verdict
+from launcelot.workers.interface import Workers
+from launcelot.workers.staging import Buffer
+
+DOWN = 60.0
+"""Seconds a destination is left alone when none of its hosts answers."""
+
+PIECE = 65_536
+"""Octets handed to a connection at once."""
+
+SAID = 500
+"""Characters of a host's reply that are kept."""
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message on its way to some of its recipients."""
+
+    destination: str
+    route: Route
+    envelope: Envelope
+    recipients: Sequence[SpoolRecipient]
+    body: Buffer
+    message: Message
+
+
+class Relay:
+    """
+    Takes mail to other hosts.
+
+    :param finder: asks the DNS.
+    :param workers: where a large message is looked through.
+    :param closed: called when everything is let go of.
+    """
+
+    log = Logger(namespace="launcelot.relay")
+
+    def __init__(
+        self,
+        settings: RelaySettings,
+        routes: Routes,
+        finder: Finder,
+        connections: Connections,
+        clock: IReactorTime,
+        counters: Counters,
+        workers: Workers,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._finder = finder
+        self._connections = connections
+        self._clock = clock
+        self._counters = counters
+        self._workers = workers
+        self._closed = closed
+        self._down: dict[str, tuple[float, Verdict]] = {}
+        self._limits: dict[str, int] = {}
+        counters.gauge("relay.connections", lambda: connections.count)
+
+    # -- what the spool asks -------------------------------------------------------------------------------------
+
+    def destination(self, envelope: Envelope, recipient: SpoolRecipient) -> str:
+        """A host of the configuration, or the recipient's domain."""
+        route = self._routes.find(envelope.sender, recipient.address)
+        if not route.host:
+            return domain_key(recipient.address.domain)
+        if route.connections:
+            self._limits[route.destination] = route.connections
+        return route.destination
+
+    def limit(self, destination: str) -> int:
+        """Transactions with a destination at once."""
+        return self._limits.get(destination, self._settings.connections)
+
+    async def carry(
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+    ) -> Sequence[Verdict]:
+        """One verdict for each recipient; see :meth:`launcelot.spool.interface.Carrier.carry`."""
+        known = self._known_down(destination)
+        if known is not None:
+            return [known] * len(recipients)
+        if count_received(body) > self._settings.max_hops:
+            return [Verdict(Fate.NEVER, "5.4.6", "the message goes in circles")] * len(recipients)
+        route = self._routes.find(envelope.sender, recipients[0].address)
+        letter = Letter(destination, route, envelope, recipients, body, message_of(envelope, body))
+        try:
+            return await self._carry(letter)
+        except Unroutable as error:
+            fate = Fate.LATER if error.temporary else Fate.NEVER
+            return [Verdict(fate, error.status, str(error))] * len(recipients)
+        except Loop as error:
+            return [Verdict(Fate.NEVER, error.status, str(error))] * len(recipients)
+        except Unusable as error:
+            verdict = Verdict(Fate.LATER, error.status, str(error), error.host, clean(error.diagnostic))
+            self._note_down(destination, verdict)
+            return [verdict] * len(recipients)
+
+    def _known_down(self, destination: str) -> Verdict | None:
+        until, verdict = self._down.get(destination, (0.0, None))
+        if verdict is None or until > self._clock.seconds():
+            return verdict
+        del self._down[destination]
+        return None
+
+    def _note_down(self, destination: str, verdict: Verdict) -> None:
+        now = self._clock.seconds()
+        self._down = {name: one for name, one in self._down.items() if one[0] > now}
+        self._down[destination] = (now + DOWN, verdict)
+        self._counters.add("relay.down")
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._connections.close()
+        self._closed()
+
+    # -- one transaction -----------------------------------------------------------------------------------------
+
+    async def _carry(self, letter: Letter) -> Sequence[Verdict]:
+        while True:
+            link = self._connections.idle(letter.destination)
+            if link is None:
+                return await self._hand_over(await self._fresh(letter), letter)
+            try:
+                return await self._hand_over(link, letter)
+            except Stale:
+                continue
+
+    async def _fresh(self, letter: Letter) -> Link:
+        """
+        A new connection to the first host that can be used.
+
+        :raises Unusable: none can; what is said is of the first that was tried.
+        """
+        first: Unusable | None = None
+        for target in await self._targets(letter):
+            try:
+                return await self._connections.open(letter.route, target)
+            except Loop:
+                raise
+            except Unusable as error:
+                self.log.info("{target} cannot be used: {reason}", target=str(target), reason=str(error))
+                first = first or error
+        raise first or Unusable("4.4.4", "there is no host to go to")
+
+    async def _targets(self, letter: Letter) -> Sequence[Target]:
+        route = letter.route
+        if route.host:
+            return [Target(route.host, route.host, route.port)]
+        return await self._finder.find(domain_key(letter.recipients[0].address.domain))
+
+    async def _hand_over(self, link: Link, letter: Letter) -> Sequence[Verdict]:
+        try:
+            try:
+                return await self._attempt(link, letter, letter.message)
+            except NotSendable as error:
+                return await self._attempt(link, letter, await self._recoded(letter, error))
+        except NotSendable as error:
+            self._connections.give_back(letter.destination, link, True)
+            text = clean(f"{link.target}: {error}")
+            return [Verdict(Fate.NEVER, error.status, text, link.target.host)] * len(letter.recipients)
+
+    async def _attempt(self, link: Link, letter: Letter, message: Message) -> Sequence[Verdict]:
+        """
+        Send, and give the connection back unless nothing could be sent on it.
+
+        :raises NotSendable: the host cannot take it so.
+        :raises Stale: the connection was of no use any more.
+        """
+        in_order, sendable = False, True
+        try:
+            sent = await self._send(link, letter, message)
+            in_order = all(reply.code != 421 for _, reply in sent.recipients)
+            return self._verdicts(link, sent)
+        except NotSendable:
+            sendable = False
+            raise
+        except Refused as error:
+            in_order = error.reply.code != 421
+            if not in_order and link.is_used:
+                raise Stale from error
+            return [verdict_on(link.target, error.reply)] * len(letter.recipients)
+        except Disconnected as error:
+            if link.is_used and not error.ambiguous:
+                raise Stale from error
+            return self._all(link, letter, error, error.ambiguous)
+        except SmtpError as error:
+            return self._all(link, letter, error, False)
+        finally:
+            if sendable:
+                self._connections.give_back(letter.destination, link, in_order)
+
+    def _all(self, link: Link, letter: Letter, error: SmtpError, unsure: bool) -> Sequence[Verdict]:
+        self._counters.add("relay.broken")
+        text = f"{link.target}: {error}"
+        return [Verdict(Fate.LATER, "4.4.2", clean(text), link.target.host, unsure=unsure)] * len(letter.recipients)
+
+    async def _send(self, link: Link, letter: Letter, message: Message) -> Sent:
+        wishes = [Wish(one.notify, one.original) for one in letter.recipients]
+        addresses = [one.address for one in letter.recipients]
+        sent = await link.client.send(letter.envelope.sender, addresses, message, wishes)
+        self._counters.add("relay.messages", bool(sent.accepted))
+        return sent
+
+    def _verdicts(self, link: Link, sent: Sent) -> Sequence[Verdict]:
+        passed_on = "DSN" in link.client.offers
+        return [verdict_on(link.target, reply, passed_on) for _, reply in sent.recipients]
+
+    async def _recoded(self, letter: Letter, error: NotSendable) -> Message:
+        """
+        The message for a host that does not take 8-bit octets.
+
+        :raises NotSendable: it is something else that the host lacks, or recoding cannot help.
+        """
+        if error.status != "5.6.3":
+            raise error
+        try:
+            changes = await self._workers.run(lambda: plan(letter.body, EIGHT_BIT))
+        except Unencodable as wrong:
+            raise NotSendable("MAIL", f"{error}; and {wrong}", "5.6.3") from wrong
+        # Base64 of 57 octets is 78 with its line end.
+        size = letter.message.size * 78 // 57 + PIECE
+        return Message(pieces_of_changed(letter.body, changes), size, False)
+
+
+class Stale(Exception):
+    """A connection that had been kept was of no use any more; the host has taken nothing."""
+
+
+def message_of(envelope: Envelope, body: Buffer) -> Message:
+    """A message as the client takes it; what it needs of the host is seen in its octets."""
+    header = body[: find_header_end(body)]
+    utf8 = envelope.utf8 and not header.isascii()
+    eight_bit = any(not body[start : start + PIECE].isascii() for start in range(0, len(body), PIECE))
+    return Message(pieces_of(body), len(body), eight_bit, utf8, envelope.returned, envelope.envelope_id)
+
+
+async def pieces_of(body: Buffer) -> AsyncIterator[bytes]:
+    """A body in pieces."""
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
+
+
+async def pieces_of_changed(body: Buffer, changes: list[Change]) -> AsyncIterator[bytes]:
+    """A body with changes, in pieces."""
+    for piece in recoded(body, changes):
+        yield piece
+
+
+def verdict_on(target: Target, reply: Reply, passed_on: bool = False) -> Verdict:
+    """A host's reply as the verdict on one recipient."""
+    said = clean(f"{reply.code} {reply.enhanced} {reply.text}".replace("  ", " "))
+    text = f"{target} said: {said}"
+    if reply.positive:
+        return Verdict(Fate.DONE, reply.enhanced or "2.0.0", text, target.host, said, passed_on=passed_on)
+    # RFC 5321 section 4.5.3.1.10: 552 was once what 452 is.
+    later = reply.temporary or (reply.code == 552 and reply.enhanced in ("", "5.5.3") and "recipients" in reply.text.lower())
+    kind = "4" if later else "5"
+    status = reply.enhanced if reply.enhanced.startswith(kind) else f"{kind}.0.0"
+    return Verdict(Fate.LATER if later else Fate.NEVER, status, text, target.host, said)
+
+
+def clean(text: str) -> str:
+    """What a host said, in one line that does nothing to a terminal."""
+    return _CONTROLS.sub("?", text)[:SAID]

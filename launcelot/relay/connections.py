@@ -1,0 +1,307 @@
+"""
+Connections to other hosts: made, secured, logged in, kept for the next message, and closed when there is none.
+
+A connection that waits for its next message may end at any time, so a mail that fails on one is tried again on a fresh one; the
+caller does that, as only it knows how far the mail had come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IDelayedCall, IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from launcelot.hosting.calling import CallError, connect
+from launcelot.hosting.deadlines import Deadlines
+from launcelot.hosting.gather import outcomes
+from launcelot.hosting.tls import BadCertificate, client_tls
+from launcelot.protocols.smtp.client import SmtpClient, SmtpClientFactory, Timeouts
+from launcelot.protocols.smtp.failures import LoginRefused, NotSendable, SmtpError, TlsFailed
+from launcelot.relay.hosts import Target, is_numeric
+from launcelot.relay.routes import Route, Tls
+from launcelot.relay.settings import RelaySettings
+from launcelot.workers.interface import Workers
+
+FINISH = 5.0
+"""Seconds that transactions have to end in when we stop."""
+
+
+class Unusable(Exception):
+    """
+    A host that cannot be used now.
+
+    :ivar status: RFC 3463 code.
+    """
+
+    def __init__(self, status: str, text: str, host: str = "", diagnostic: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.host = host
+        self.diagnostic = diagnostic
+
+
+class Loop(Unusable):
+    """The host is this one."""
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class AnyCertificate:
+    """
+    TLS with whoever is there: better than none, and no proof of who it is.
+
+    :param hostname: told to the server (SNI) unless it is an address.
+    """
+
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
+        self._context = CertificateOptions().getContext()
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """A fresh connection."""
+        connection = SSL.Connection(self._context, None)
+        if not is_numeric(self._hostname):
+            connection.set_tlsext_host_name(self._hostname.encode("ascii", "ignore"))
+        return connection
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """
+    One connection.
+
+    :ivar sent: messages.
+    """
+
+    client: SmtpClient
+    target: Target
+    sent: int = 0
+    waiting: IDelayedCall | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has carried a message before."""
+        return self.sent > 0
+
+
+class Connections:
+    """
+    All connections to other hosts.
+
+    :param reactor: for connecting, and the clock.
+    :param hostname: ours.
+    :param workers: where passwords are hashed.
+    """
+
+    log = Logger(namespace="launcelot.relay")
+
+    def __init__(
+        self,
+        reactor: Any,
+        deadlines: Deadlines,
+        hostname: str,
+        settings: RelaySettings,
+        workers: Workers | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._deadlines = deadlines
+        self._hostname = hostname
+        self._settings = settings
+        self._workers = workers
+        self._timeouts = timeouts
+        self._idle: dict[str, list[Link]] = {}
+        self._busy: set[Link] = set()
+        self._connecting: set[Deferred[Any]] = set()
+        self._closing = False
+        self._quiet: list[Deferred[None]] = []
+
+    # -- using one -----------------------------------------------------------------------------------------------
+
+    def idle(self, destination: str) -> Link | None:
+        """A connection that is there already."""
+        waiting = self._idle.get(destination, [])
+        found: Link | None = None
+        while waiting and found is None:
+            link = waiting.pop()
+            if link.waiting is not None and link.waiting.active():
+                link.waiting.cancel()
+            if link.client.is_alive:
+                found = link
+            else:
+                link.client.abort()
+        if not waiting:
+            self._idle.pop(destination, None)
+        if found is not None:
+            self._busy.add(found)
+        return found
+
+    async def open(self, route: Route, target: Target) -> Link:
+        """
+        A new connection, ready for a message.
+
+        :raises Unusable: it cannot be had.
+        :raises Loop: the host is this one.
+        """
+        try:
+            client = await self._open(route, target, route.tls)
+        except TlsFailed as error:
+            if route.tls is not Tls.OPPORTUNISTIC:
+                raise Unusable(TLS_PROBLEM.get(route.tls, "4.7.5"), f"{target}: {error}") from error
+            self.log.info("{target}: TLS fails, going on in clear: {reason}", target=str(target), reason=str(error))
+            client = await self._again(target, route)
+        link = Link(client, target)
+        self._busy.add(link)
+        return link
+
+    async def _again(self, target: Target, route: Route) -> SmtpClient:
+        try:
+            return await self._open(route, target, Tls.NONE)
+        except TlsFailed as error:
+            raise Unusable("4.7.5", f"{target}: {error}") from error
+
+    async def _open(self, route: Route, target: Target, tls: Tls) -> SmtpClient:
+        if self._closing:
+            raise Unusable("4.3.2", "the server is stopping")
+        client = await self._connect(target, self._context(target, Tls.IMPLICIT) if tls is Tls.IMPLICIT else None)
+        try:
+            await self._greet(client, route, target, tls)
+        except TlsFailed:
+            client.abort()
+            raise
+        except SmtpError as error:
+            client.abort()
+            reply = getattr(error, "reply", None)
+            said = "" if reply is None else f"{reply.code} {reply.enhanced} {reply.text}"
+            status = "4.7.8" if isinstance(error, LoginRefused) else "4.4.2"
+            raise Unusable(status, f"{target}: {error}", target.host, said) from error
+        except BaseException:
+            client.abort()
+            raise
+        return client
+
+    async def _connect(self, target: Target, implicit: Any) -> SmtpClient:
+        factory = SmtpClientFactory(
+            self._reactor, self._deadlines, self._hostname, self._timeouts, implicit_tls=implicit, workers=self._workers
+        )
+        connecting = Deferred.fromCoroutine(connect(self._endpoint(target), factory))
+        self._connecting.add(connecting)
+        try:
+            client: SmtpClient = await connecting
+        except CallError as error:
+            raise Unusable("4.4.1", f"{target}: {error or type(error).__name__}") from error
+        except (CancelledError, ConnectingCancelledError):
+            raise Unusable("4.3.2", "the server is stopping") from None
+        finally:
+            self._connecting.discard(connecting)
+        return client
+
+    def _endpoint(self, target: Target) -> Any:
+        limit = self._settings.connect_timeout
+        if not is_numeric(target.address):
+            return HostnameEndpoint(self._reactor, target.address, target.port, limit)
+        kind = TCP6ClientEndpoint if ":" in target.address else TCP4ClientEndpoint
+        return kind(self._reactor, target.address, target.port, limit)
+
+    async def _greet(self, client: SmtpClient, route: Route, target: Target, tls: Tls) -> None:
+        offers = await client.hello()
+        if not route.host and offers.name == self._hostname.lower():
+            raise Loop("5.4.6", f"{target} is this host")
+        wanted = tls in (Tls.REQUIRED, Tls.VERIFIED) or (tls is Tls.OPPORTUNISTIC and "STARTTLS" in offers)
+        if wanted:
+            await client.secure_with(self._context(target, tls))
+        if route.user and route.password_file is not None:
+            await client.log_in(route.user, self._password(route.password_file), in_clear=tls is Tls.NONE)
+
+    def _context(self, target: Target, tls: Tls) -> Any:
+        if not tls.verifies:
+            return AnyCertificate(target.host)
+        try:
+            return client_tls(target.host, Path(self._settings.ca_file) if self._settings.ca_file else None)
+        except BadCertificate as bad:
+            raise TlsFailed(str(bad)) from bad
+
+    def _password(self, file: Path) -> str:
+        try:
+            return file.read_text("utf-8").removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            self.log.error("cannot read the password in {path}: {reason}", path=str(file), reason=str(error))
+            raise NotSendable("AUTH", "the password for this route cannot be read", "4.7.0") from error
+
+    def give_back(self, destination: str, link: Link, in_order: bool) -> None:
+        """
+        A message has been sent, or not.
+
+        :param in_order: the connection can be used again.
+        """
+        self._busy.discard(link)
+        link.sent += 1
+        settings = self._settings
+        if not (in_order and link.client.is_alive):
+            link.client.abort()
+        elif self._closing or settings.idle <= 0 or link.sent >= settings.messages_per_connection:
+            self._say_goodbye(link)
+        else:
+            link.waiting = self._reactor.callLater(settings.idle, self._expire, destination, link)
+            self._idle.setdefault(destination, []).append(link)
+        self._perhaps_quiet()
+
+    def _expire(self, destination: str, link: Link) -> None:
+        waiting = self._idle.get(destination, [])
+        waiting.remove(link)
+        if not waiting:
+            del self._idle[destination]
+        self._say_goodbye(link)
+
+    def _say_goodbye(self, link: Link) -> Deferred[None]:
+        return Deferred.fromCoroutine(link.client.quit())
+
+    # -- stopping ------------------------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Connections that are open."""
+        return len(self._busy) + sum(map(len, self._idle.values()))
+
+    async def close(self) -> None:
+        """Make no more, let transactions end for a while, and cut what then is left."""
+        self._closing = True
+        for connecting in list(self._connecting):
+            connecting.cancel()
+        idle = [link for links in self._idle.values() for link in links]
+        self._idle.clear()
+        for link in idle:
+            if link.waiting is not None and link.waiting.active():
+                link.waiting.cancel()
+        cut = self._reactor.callLater(FINISH, self._cut, idle)
+        goodbyes = [self._say_goodbye(link) for link in idle]
+        if self._busy:
+            quiet: Deferred[None] = Deferred()
+            self._quiet.append(quiet)
+            await quiet
+        await outcomes(goodbyes)
+        if cut.active():
+            cut.cancel()
+
+    def _cut(self, idle: Sequence[Link]) -> None:
+        for link in [*self._busy, *idle]:
+            link.client.abort()
+
+    def _perhaps_quiet(self) -> None:
+        if not self._busy:
+            waiting, self._quiet = self._quiet, []
+            for quiet in waiting:
+                quiet.callback(None)
+
+
+TLS_PROBLEM = {Tls.REQUIRED: "4.7.10", Tls.VERIFIED: "4.7.5", Tls.IMPLICIT: "4.7.5"}
+"""What is said of a host that does not do what a route demands."""

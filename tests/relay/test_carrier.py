@@ -1,0 +1,334 @@
+"""The relay against next hops that do everything wrong, and against our own server."""
+
+from __future__ import annotations
+
+from email import message_from_bytes
+
+from twisted.internet.defer import Deferred
+
+from launcelot.core.limits import ConnectionCount
+from launcelot.message.address import Address
+from launcelot.protocols.smtp.server import SmtpFactory
+from launcelot.protocols.smtp.service import Settings
+from launcelot.protocols.smtp.session import Role
+from launcelot.relay.resolver import NoAnswer
+from launcelot.spool.interface import Envelope, SpoolId
+from launcelot.testing.certificates import Certificates
+from launcelot.testing.site import memory_site
+from tests.relay.support import BODY, CUT, HopFactory, RelayCase, elsewhere
+
+X, Y, Z = (elsewhere(f"{name}@far.example") for name in "xyz")
+DONE, LATER = ("done", "2.0.0"), "later"
+
+
+class HandingOverTests(RelayCase):
+    """One transaction."""
+
+    def test_a_mail_goes_over(self) -> None:
+        """To several at once, octet for octet, with who said what."""
+        verdicts = self.verdicts(X, Y)
+        said = [(one.fate.value, one.host, one.diagnostic) for one in verdicts]
+        self.assertEqual(said, [("done", "mx.far.example", "250 2.0.0 taken")] * 2)
+        ((envelope, message),) = self.hop.got
+        self.assertEqual(message, BODY)
+        self.assertEqual(envelope[0], b"MAIL FROM:<ann@test> SIZE=%d" % len(BODY))
+        self.assertEqual(envelope[1:], [b"RCPT TO:<x@far.example>", b"RCPT TO:<y@far.example>"])
+        self.assertEqual(self.hop.heard[0], b"EHLO us.example")
+
+    def test_each_recipient_has_its_reply(self) -> None:
+        """4xx later, 5xx never; 552 of old servers for too many is later."""
+        self.hop.script["RCPT"] = [b"250 ok", b"450 4.2.1 later", b"550 5.1.1 nobody", b"552 Too many recipients"]
+        verdicts = self.verdicts(X, Y, Z, elsewhere("w@far.example"))
+        self.assertEqual(
+            [(one.fate.value, one.status) for one in verdicts],
+            [DONE, (LATER, "4.2.1"), ("never", "5.1.1"), (LATER, "4.0.0")],
+        )
+        self.assertEqual(verdicts[2].diagnostic, "550 5.1.1 nobody")
+        self.assertIn("mx.far.example[127.0.0.1]", verdicts[2].text)
+
+    def test_refusals_of_each_stage(self) -> None:
+        """Sender, DATA and message, for now and for good."""
+        for stage in ("MAIL", "DATA", "END"):
+            for said, fate in ((b"451 4.3.0 no", (LATER, "4.3.0")), (b"554 5.7.1 no", ("never", "5.7.1"))):
+                self.hop.script[stage] = [said]
+                self.assertEqual(self.carry(X, Y), [fate, fate], stage)
+        self.assertEqual(self.hop.got, [])
+
+    def test_reply_that_would_do_something_to_a_terminal(self) -> None:
+        """Control characters of a host are not kept, nor more than 500 characters."""
+        self.hop.script["RCPT"] = [b"550 \x1b[2J" + b"x" * 900]
+        (verdict,) = self.verdicts(X)
+        self.assertNotIn("\x1b", verdict.text + verdict.diagnostic)
+        self.assertLessEqual(len(verdict.diagnostic), 500)
+
+    def test_cut_at_every_stage(self) -> None:
+        """Later; unsure only behind the final dot."""
+        for stage in ("GREETING", "EHLO", "MAIL", "RCPT", "DATA", "END"):
+            self.relay = self.make()
+            self.hop.script[stage] = [CUT]
+            (verdict,) = self.verdicts(X)
+            self.assertEqual((verdict.fate.value, verdict.unsure), (LATER, stage == "END"), stage)
+
+    def test_silence_behind_the_final_dot(self) -> None:
+        """Ten minutes, then unsure."""
+        self.hop.script["END"] = [None]
+        carrying = self.carrying(X)
+        self.world.advance(595, 5)
+        self.assertNoResult(carrying)
+        (verdict,) = self.until(carrying, 20)
+        self.assertTrue(verdict.unsure)
+
+    def test_mail_that_goes_in_circles(self) -> None:
+        """Too many Received fields: given back without asking anybody."""
+        self.assertEqual(self.carry(X, body=b"Received: by a\r\n" * 101 + BODY), [("never", "5.4.6")])
+        self.assertEqual(self.hop.connections, 0)
+
+    def test_host_that_is_us(self) -> None:
+        """A loop the DNS does not show is seen by the name in the greeting."""
+        self.hop.script["EHLO"] = [b"250 US.example hello"]
+        self.assertEqual(self.carry(X), [("never", "5.4.6")])
+
+    def test_notices_are_passed_on(self) -> None:
+        """Where DSN is offered the next host is told and answers for the rest; elsewhere we do."""
+        one = elsewhere("x@far.example", "SUCCESS", "rfc822;x@far.example")
+        (verdict,) = self.verdicts(one, returned="HDRS", envelope_id="e=1")
+        self.assertTrue(verdict.passed_on)
+        self.assertIn(b"RET=HDRS ENVID=e+3D1", self.hop.got[0][0][0])
+        self.assertIn(b"NOTIFY=SUCCESS ORCPT=rfc822;x@far.example", self.hop.got[0][0][1])
+        self.relay = self.make()
+        self.hop.extensions = (b"PIPELINING",)
+        (verdict,) = self.verdicts(one)
+        self.assertFalse(verdict.passed_on)
+
+    def test_host_without_8bitmime(self) -> None:
+        """Parts with 8-bit octets become base64; everything else stays."""
+        self.hop.extensions = (b"PIPELINING",)
+        text = "Grüße\r\n".encode()
+        body = b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" + (
+            b"Content-Transfer-Encoding: 8bit\r\n\r\n" + text
+        )
+        self.assertEqual(self.carry(X, body=body), [DONE])
+        received = message_from_bytes(self.hop.got[0][1])
+        self.assertTrue(self.hop.got[0][1].isascii())
+        self.assertEqual(received.get_payload(decode=True), text)
+        self.assertEqual(received["Subject"], "x")
+
+    def test_8bit_header_cannot_be_recoded(self) -> None:
+        """Given back with 5.6.3; the connection serves on."""
+        self.hop.extensions = (b"PIPELINING",)
+        self.assertEqual(self.carry(X, body=b"Subject: \xff\r\n\r\nx\r\n"), [("never", "5.6.3")])
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual(self.hop.connections, 1)
+
+    def test_host_without_smtputf8(self) -> None:
+        """Given back; but mail that was given with SMTPUTF8 and needs none goes."""
+        self.hop.extensions = (b"PIPELINING", b"8BITMIME")
+        header = "Subject: ü\r\n\r\nx\r\n".encode()
+        self.assertEqual(self.carry(X, body=header, utf8=True), [("never", "5.6.7")])
+        self.assertEqual(self.carry(elsewhere("ü@far.example")), [("never", "5.6.7")])
+        self.assertEqual(self.carry(X, utf8=True), [DONE])
+
+    def test_host_that_takes_less(self) -> None:
+        """SIZE: given back before anything is sent."""
+        self.hop.extensions = (b"PIPELINING", b"SIZE 10")
+        self.assertEqual(self.carry(X), [("never", "5.3.4")])
+        self.assertNotIn(b"DATA", self.hop.heard)
+
+    def test_large_message_with_slow_reader(self) -> None:
+        """Three MiB arrive whole."""
+        body = b"Subject: x\r\n\r\n" + (b"." * 70 + b"\r\n") * 45_000
+        self.hop.extensions = (b"PIPELINING",)
+        self.assertEqual(self.carry(X, body=body), [DONE])
+        self.assertEqual(self.hop.got[0][1], body)
+
+
+class ConnectionTests(RelayCase):
+    """Making, keeping and losing connections."""
+
+    def test_connection_is_used_again_and_closed_when_idle(self) -> None:
+        """Ten mails over one; QUIT after three seconds without one."""
+        for _ in range(10):
+            self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual((self.hop.connections, self.hop.open), (1, 1))
+        self.world.advance(4)
+        self.assertEqual((self.hop.heard[-1], self.hop.open, self.links.count), (b"QUIT", 0, 0))
+        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+    def test_so_many_messages_and_no_more(self) -> None:
+        """Then another connection."""
+        self.relay = self.make(messages_per_connection=2)
+        for _ in range(5):
+            self.carry(X)
+        self.assertEqual(self.hop.connections, 3)
+
+    def test_kept_connection_that_died(self) -> None:
+        """The mail goes over a fresh one at once, whether it ends before, with 421, or in the middle."""
+        for stage, said in (("MAIL", CUT), ("MAIL", b"421 4.3.2 bye"), ("RCPT", CUT), ("DATA", CUT)):
+            self.relay = self.make()
+            self.assertEqual(self.carry(X), [DONE])
+            self.hop.script[stage] = [said]
+            self.assertEqual(self.carry(X), [DONE], (stage, said))
+        self.relay = self.make()
+        self.carry(X)
+        self.hop.script["END"] = [CUT]
+        (verdict,) = self.verdicts(X)
+        self.assertTrue(verdict.unsure)
+
+    def test_next_host_when_one_does_not_answer(self) -> None:
+        """In the order of preference; refused greetings count as well."""
+        other = HopFactory()
+        self.world.network.listen(self.port, other, "127.0.0.2")
+        self.world.network.pump()
+        self.resolver.mx = {"far.example": [(10, "dead.far.example"), (15, "mx.far.example"), (20, "two.far.example")]}
+        self.resolver.hosts = {
+            "mx.far.example": "127.0.0.1",
+            "two.far.example": "127.0.0.2",
+            "dead.far.example": "127.0.0.9",
+        }
+        self.hop.script["GREETING"] = [b"554 no"]
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual((len(self.hop.got), len(other.got)), (0, 1))
+
+    def test_destination_that_is_down(self) -> None:
+        """Nobody is asked again for a minute; what comes is put off at once with the reason."""
+        self.resolver.hosts = {"mx.far.example": "127.0.0.9"}
+        for _ in range(5):
+            self.assertEqual(self.carry(X), [(LATER, "4.4.1")])
+        self.assertEqual(self.resolver.asked.count("MX far.example"), 1)
+        self.resolver.hosts = {"mx.far.example": "127.0.0.1"}
+        self.world.advance(61)
+        self.assertEqual(self.carry(X), [DONE])
+
+    def test_dns(self) -> None:
+        """What it says decides: never, or later."""
+        self.assertEqual(self.carry(elsewhere("x@gone.example")), [("never", "5.1.2")])
+        self.resolver.mx = {"slow.example": NoAnswer("late"), "null.example": [(0, "")]}
+        self.assertEqual(self.carry(elsewhere("x@slow.example")), [(LATER, "4.4.3")])
+        self.assertEqual(self.carry(elsewhere("x@null.example")), [("never", "5.1.10")])
+
+    def test_stopping(self) -> None:
+        """Idle connections say goodbye, a transaction has five seconds, nothing new begins."""
+        self.carry(X)
+        self.hop.script["END"] = [None]
+        carrying = self.carrying(X)
+        closing = Deferred.fromCoroutine(self.relay.close())
+        self.world.advance(4)
+        self.assertNoResult(closing)
+        self.world.advance(2)
+        self.successResultOf(closing)
+        self.assertTrue(self.successResultOf(carrying)[0].unsure)
+        self.assertEqual(self.carry(X), [(LATER, "4.3.2")])
+        self.assertEqual((self.hop.open, self.world.clock.getDelayedCalls()), (0, []))
+
+
+class RouteTests(RelayCase):
+    """Hosts of the configuration."""
+
+    def test_smarthost(self) -> None:
+        """Everything goes there, in one connection, and the DNS is not asked."""
+        self.relay = self.make(f"* 127.0.0.1:{self.port}", port=25)
+        for domain in ("a.example", "b.example"):
+            self.assertEqual(self.carry(elsewhere(f"x@{domain}")), [DONE])
+        self.assertEqual((self.hop.connections, self.resolver.asked), (1, []))
+
+    def test_limits(self) -> None:
+        """A route's own number of connections, or the usual."""
+        self.relay = self.make(f"a.example 127.0.0.1:{self.port} connections=17")
+        envelope = Envelope(SpoolId("one"), None, ())
+        self.assertEqual(self.relay.limit(self.relay.destination(envelope, elsewhere("x@a.example"))), 17)
+        self.assertEqual(self.relay.limit(self.relay.destination(envelope, X)), 5)
+
+
+CERTIFICATES = Certificates("mx.far.example", "far.example")
+
+
+class TlsTests(RelayCase):
+    """Policies, against our own server with a certificate."""
+
+    tls = CERTIFICATES
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.far = memory_site(tls=self.tls, domain="far.example", hostname="mx.far.example")
+        self.far.add_user("x", "secret")
+        self.far.clock, self.far.network = self.world.clock, self.world.network
+        self.far.site.clock = self.world.clock
+        count = ConnectionCount(100, 100)
+        self.server = SmtpFactory(self.far.site, "smtp", count, Settings(error_delay=0.0), Role.MX)
+        self.port = self.listen(self.server)
+        self.relay = self.make()
+        self.authority = self.mktemp()
+        with open(self.authority, "wb") as file:
+            file.write(CERTIFICATES.certificate)
+
+    def received(self) -> list[bytes]:
+        """The messages in x's mailbox."""
+
+        async def read() -> list[bytes]:
+            account = await self.far.site.accounts.account("x")
+            mailbox = await (await self.far.site.mail.mail(account.id)).mailbox("INBOX")
+            return [await mailbox.read(state.uid, 0, 1 << 20) for state in await mailbox.states()]
+
+        return self.world.result(read())
+
+    def test_opportunistic(self) -> None:
+        """TLS with a certificate nobody vouches for is better than none."""
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertIn(b"with ESMTPS", self.received()[0])
+
+    def test_none(self) -> None:
+        """In clear where the route says so."""
+        self.relay = self.make("far.example mx tls=none")
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertIn(b"with ESMTP ", self.received()[0].replace(b"\r\n\t", b" "))
+
+    def test_verified(self) -> None:
+        """The certificate must be for the host, from an authority that is trusted."""
+        self.relay = self.make("far.example mx tls=verified", ca_file=self.authority)
+        self.assertEqual(self.carry(X), [DONE])
+        self.relay = self.make("far.example mx tls=verified")
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.resolver.mx = {"far.example": "other.far.example"}
+        self.resolver.hosts = {"other.far.example": "127.0.0.1"}
+        self.relay = self.make("far.example mx tls=verified", ca_file=self.authority)
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.assertEqual(len(self.received()), 1)
+
+    def test_required_where_there_is_none(self) -> None:
+        """Mail waits rather than going in clear."""
+        self.far.site.tls = None
+        self.relay = self.make("far.example mx tls=required")
+        self.assertEqual(self.carry(X), [(LATER, "4.7.10")])
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [DONE])
+
+    def test_opportunistic_where_tls_fails(self) -> None:
+        """A server that offers it and cannot do it gets the mail in clear."""
+        hop = HopFactory()
+        hop.extensions = (b"PIPELINING", b"STARTTLS")
+        hop.script["STARTTLS"] = [b"454 4.7.0 not now"]
+        self.port = self.listen(hop)
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual((hop.connections, len(hop.got)), (2, 1))
+
+    def test_login(self) -> None:
+        """With the password of a file, over verified TLS; without the file nothing is sent; a wrong one waits."""
+        count = ConnectionCount(100, 100)
+        submission = SmtpFactory(
+            self.far.site, "submission", count, Settings(error_delay=0.0, check_from_header=False), Role.SUBMISSION
+        )
+        port = self.listen(submission)
+        password = self.mktemp()
+        self.resolver.hosts = {}
+        route = f"* 127.0.0.1:{port} tls=none user=x password_file={password}"
+        self.relay = self.make(route)
+        sender = Address("x", "far.example")
+        self.assertEqual(self.carry(X, sender=sender), [(LATER, "4.4.2")])
+        self.flushLoggedErrors()
+        for secret, expected in (("wrong", (LATER, "4.7.8")), ("secret\n", DONE)):
+            with open(password, "w") as file:
+                file.write(secret)
+            self.relay = self.make(route)
+            self.assertEqual(self.carry(X, sender=sender), [expected])
+        self.assertIn(b"with ESMTPA", self.received()[0])
