@@ -20,7 +20,7 @@ MAX_PREVIEW = 200
 """Characters of a preview."""
 MAX_PARTS = 20
 """Text parts that are looked at."""
-ENOUGH = 4_000
+ENOUGH = 1_000
 """Characters from which a preview is made; invisible ones among them are taken out."""
 
 _UNREAD = frozenset({"script", "style", "title", "template", "svg", "math"})

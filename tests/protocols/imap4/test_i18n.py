@@ -20,7 +20,8 @@ class CasemapTests(ImapCase):
             )
         ):
             head = f"Subject: {subject}\r\nFrom: {sender} <{sender[:1]}{number}@x>\r\nMessage-Id: <{number}@x>\r\n"
-            body = f"{head}Date: {number + 1} Jan 2026 10:00 +0000\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nsaid: {subject}\r\n"
+            kind = "Content-Type: text/plain; charset=utf-8"
+            body = f"{head}Date: {number + 1} Jan 2026 10:00 +0000\r\n{kind}\r\n\r\nsaid: {subject}\r\n"
             self.fill(1, body.encode())
         self.link = self.log_in("INBOX")
 
