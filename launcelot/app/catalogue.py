@@ -82,7 +82,9 @@ SERVICES: Mapping[str, ServiceEntry] = {
             "smtp": Place("listen_mx", 2525, 25),
             "submission": Place("listen_submission", 2587, 587),
             "submissions": Place("listen_submissions", 2465, 465),
+            "lmtp": Place("listen_lmtp", 2424, 24, usual=False),
         },
+        checks={"lmtp_networks": "launcelot.hosting.proxy:networks"},
     ),
     "imap": ServiceEntry(
         "launcelot.protocols.imap4.service",

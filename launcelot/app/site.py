@@ -157,6 +157,7 @@ def build_site(
         aside=stores.readers,
         counters=stores.counters,
         databases=stores.databases,
+        deposits=stores.deposits,
     )
 
 

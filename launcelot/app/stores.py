@@ -36,6 +36,7 @@ from launcelot.hosting.descriptors import limit
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.depositing import Depositor
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
 from launcelot.workers.database import Database
@@ -66,6 +67,7 @@ class Stores:
     What a data folder holds, with the threads that serve it.
 
     :ivar spool: takes mail in.
+    :ivar deposits: delivers past the spool, while the peer waits.
     :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
@@ -81,6 +83,7 @@ class Stores:
     counters: Counters
     readers: Workers
     workers: tuple[Workers, ...]
+    deposits: Depositor
     left: Callable[[], Sequence[SqliteSpool]] = tuple
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class Stores:
 
     async def close(self) -> None:
         """Finish what is being written and let go of files and threads."""
+        await self.deposits.close()
         for spool in self._spools:
             await spool.close()
         for store in (self.mail, self.files, self.accounts):
@@ -252,7 +256,8 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     databases = Databases(configuration.data / "services", writer, readers)
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
-    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, left)
+    deposits = Depositor(delivery, own, counters, delivery.forget)
+    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left)
 
 
 def threads(reactor: Any) -> MakeWorkers:

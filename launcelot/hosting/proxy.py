@@ -220,8 +220,13 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 def is_trusted(address: IAddress | None, trusted: Sequence[Network]) -> bool:
     """Whether who connects may tell us for whom."""
+    return is_within(str(getattr(address, "host", "")), trusted)
+
+
+def is_within(text: str, trusted: Sequence[Network]) -> bool:
+    """Whether an address is in one of these networks; a text that is none is not."""
     try:
-        host = ipaddress.ip_address(str(getattr(address, "host", "")).partition("%")[0])
+        host = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
     if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is not None:

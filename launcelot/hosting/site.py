@@ -23,6 +23,7 @@ from launcelot.filestore.interface import FileStore
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.login import Logins
 from launcelot.mailstore.interface import MailStore
+from launcelot.spool.depositing import Depositor
 from launcelot.spool.interface import Spool
 from launcelot.workers.database import Database, Migration
 from launcelot.workers.databases import Databases
@@ -42,6 +43,7 @@ class Site:
     :ivar aside: where services have long computations done; inline unless threads are given.
     :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
+    :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
     reactor: Any
@@ -60,6 +62,7 @@ class Site:
     wall_clock: Callable[[], float] = time.time
     random_bits: Callable[[int], int] = secrets.randbits
     databases: Databases | None = None
+    deposits: Depositor | None = None
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)

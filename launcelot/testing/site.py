@@ -34,6 +34,7 @@ from launcelot.hosting.site import Site
 from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.message.address import Address
 from launcelot.spool.delivery import MailboxDelivery
+from launcelot.spool.depositing import Depositor
 from launcelot.spool.memory import MemorySpool
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
@@ -180,6 +181,7 @@ def memory_site(
         counters=counters,
         wall_clock=wall_clock,
         random_bits=random.getrandbits,
+        deposits=Depositor(delivery, spool, counters, delivery.forget),
         databases=None if data is None else Databases(data, InlineWorkers(), InlineWorkers()),
     )
     return World(clock, network, site, certificates)

@@ -41,7 +41,7 @@ LOG_IN_FIRST = reply(530, "5.7.0", "Authentication required")
 
 
 async def ehlo(session: Session, name: str) -> Reply:
-    """Begin a session and say what is offered.  RFC 5321 section 4.1.1.1."""
+    """Begin a session and say what is offered.  RFC 5321 section 4.1.1.1; LHLO is RFC 2033 section 4.1."""
     session.reset()
     session.move(State.READY)
     session.name = name
@@ -132,13 +132,13 @@ async def not_offered(_: Session, __: str) -> Reply:
     return reply(502, "5.5.1", "Command not implemented")
 
 
-async def help_(_: Session, argument: str) -> Reply:
+async def help_(session: Session, argument: str) -> Reply:
     """Name the commands, or explain one.  RFC 5321 section 4.1.1.8."""
     if not argument:
-        verbs = [verb.decode() for verb, command in COMMANDS.items() if command.help]
+        verbs = [verb.decode() for verb, one in COMMANDS.items() if one.help and session.role in one.roles]
         return reply(214, "2.0.0", "Commands:", " ".join(verbs), "HELP <command> explains one")
     command = COMMANDS.get(argument.upper().encode("utf-8"))
-    if command is None or not command.help:
+    if command is None or not command.help or session.role not in command.roles:
         return reply(504, "5.5.4", "No such command")
     return reply(214, "2.0.0", command.help, f"RFC {command.rfc}")
 
@@ -152,7 +152,7 @@ async def execute(session: Session, line: bytes) -> Reply | None:
     try:
         request = parse_request(line)
         command = COMMANDS.get(request.verb)
-        if command is None:
+        if command is None or session.role not in command.roles:
             return unknown(session, request)
         if len(line) > COMMAND_LINE and request.verb != b"AUTH":
             return reply(500, "5.5.2", "Line too long")
@@ -171,7 +171,7 @@ async def execute(session: Session, line: bytes) -> Reply | None:
 def order(session: Session, request: Request) -> Reply:
     """What to say to a command that comes too early or too late."""
     if session.state is State.CONNECTED:
-        return reply(503, "5.5.1", "Say EHLO first")
+        return reply(503, "5.5.1", "Say LHLO first" if session.role is Role.LMTP else "Say EHLO first")
     if session.state is State.MAIL and request.verb == b"DATA":
         return reply(503, "5.5.1", "No valid recipients")
     return OUT_OF_ORDER
@@ -198,6 +198,7 @@ class Command:
     :ivar states: in which it is allowed.
     :ivar needs_login: whether a submission listener wants to know who it is first.
     :ivar help: one line; empty for verbs that are not offered.
+    :ivar roles: of listeners that know the verb.
     """
 
     run: Callable[[Session, Any], Awaitable[Reply | None]]
@@ -206,18 +207,26 @@ class Command:
     rfc: str
     help: str = ""
     needs_login: bool = False
+    roles: frozenset[Role] = frozenset(Role)
 
 
 _IDLE = frozenset({State.CONNECTED, State.READY})
 _READY = frozenset({State.READY})
 _ENVELOPE = frozenset({State.MAIL, State.RECIPIENTS})
 _RECIPIENTS = frozenset({State.RECIPIENTS})
+_SMTP = frozenset({Role.MX, Role.SUBMISSION})
+_LMTP = frozenset({Role.LMTP})
 
 COMMANDS: Mapping[bytes, Command] = {
-    b"EHLO": Command(ehlo, parse_greeting, ANY, "5321 section 4.1.1.1", "EHLO <host>: begin a session with extensions"),
-    b"HELO": Command(helo, parse_greeting, ANY, "5321 section 4.1.1.1", "HELO <host>: begin a session"),
+    b"EHLO": Command(
+        ehlo, parse_greeting, ANY, "5321 section 4.1.1.1", "EHLO <host>: begin a session with extensions", roles=_SMTP
+    ),
+    b"HELO": Command(helo, parse_greeting, ANY, "5321 section 4.1.1.1", "HELO <host>: begin a session", roles=_SMTP),
+    b"LHLO": Command(
+        ehlo, parse_greeting, ANY, "2033 section 4.1", "LHLO <host>: begin a session with extensions", roles=_LMTP
+    ),
     b"STARTTLS": Command(starttls, parse_nothing, _IDLE, "3207", "STARTTLS: encrypt the session"),
-    b"AUTH": Command(auth, parse_auth, _READY, "4954", "AUTH <mechanism> [<response>]: log in"),
+    b"AUTH": Command(auth, parse_auth, _READY, "4954", "AUTH <mechanism> [<response>]: log in", roles=_SMTP),
     b"MAIL": Command(
         mail, parse_mail, _READY, "5321 section 4.1.1.2", "MAIL FROM:<sender> [parameters]: begin a mail", True
     ),

@@ -41,7 +41,7 @@ async def recipient(session: Session, address: Address) -> Reply:
     """
     transaction = session.current
     refuse_utf8(address, transaction.mail.utf8)
-    if transaction.named >= session.settings.max_recipients:
+    if len(transaction.named) >= session.settings.max_recipients:
         return reply(452, "4.5.3", "Too many recipients")
     if not address.domain:
         address = Address(address.local, session.site.domain)
@@ -72,8 +72,8 @@ async def add_recipients(
         return reply(452, "4.2.2", "Mailbox is full")
     for one in found:
         transaction.recipients.setdefault(one.account.id, SpoolRecipient(one.account.id, address))
-    transaction.named += 1
-    transaction.only = address if transaction.named == 1 else None
+    transaction.named.append(tuple(one.account.id for one in found))
+    transaction.only = address if len(transaction.named) == 1 else None
     session.move(State.RECIPIENTS)
     return reply(250, "2.1.5", "Recipient ok")
 

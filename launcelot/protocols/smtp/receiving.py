@@ -2,11 +2,13 @@
 Receiving messages: DATA and BDAT.
 
 A message is answered 250 only when the spool has it on disk.  Whatever the reply will be, the octets that belong to the
-message are read to their end, so that none of them is ever taken for a command.
+message are read to their end, so that none of them is ever taken for a command.  On LMTP nothing is queued: the mail is in
+the mailboxes when it is answered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from launcelot.core.dots import DotReader
@@ -15,8 +17,8 @@ from launcelot.message.trace import received
 from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
 from launcelot.protocols.smtp.grammar import Chunk, Reply, reply
 from launcelot.protocols.smtp.inspection import inspect
-from launcelot.protocols.smtp.session import OUT_OF_ORDER, Session, State, reply_for
-from launcelot.spool.interface import Envelope
+from launcelot.protocols.smtp.session import OUT_OF_ORDER, Role, Session, State, reply_for, sentence
+from launcelot.spool.interface import Envelope, Fate, Verdict
 
 BODY_RATE = 4_096
 """Octets of a body that must arrive in every :data:`BODY_SECONDS`."""
@@ -27,7 +29,7 @@ MAX_DISCARD = 1 << 30
 """Octets of one BDAT chunk that are thrown away to stay in step; a larger one ends the connection."""
 
 
-async def data(session: Session, _: None) -> Reply:
+async def data(session: Session, _: None) -> Reply | None:
     """Receive a message up to CRLF.CRLF.  RFC 5321 section 4.1.1.4."""
     incoming = begin_body(session)
     session.wire.write(reply(354, "", "End data with <CRLF>.<CRLF>").encode())
@@ -110,8 +112,19 @@ def begin_body(session: Session) -> Incoming:
     return transaction.body
 
 
-async def end_body(session: Session, incoming: Incoming) -> Reply:
-    """Hand a whole message to the spool; the reply is positive only when it is on disk."""
+async def end_body(session: Session, incoming: Incoming) -> Reply | None:
+    """Hand a whole message on and answer: once, or on LMTP once for each recipient.  RFC 2033 section 4.2."""
+    named = len(session.current.named)
+    answers = await hand_over(session, incoming)
+    if session.role is not Role.LMTP:
+        return answers[0]
+    for one in answers if len(answers) == named else list(answers) * named:
+        session.wire.write(one.encode())
+    return None
+
+
+async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
+    """Hand a whole message to the spool or to mailboxes; a reply is positive only when it is on disk."""
     await incoming.finish()
     counters = session.site.counters
     if incoming.refused is not None:
@@ -120,17 +133,42 @@ async def end_body(session: Session, incoming: Incoming) -> Reply:
             # What else such a peer says may be half of a smuggled mail.
             session.ending = True
             session.outcome = "bare line end"
-        return incoming.refused
+        return [incoming.refused]
     transaction = session.current
     user = session.account.name if session.account is not None else ""
     envelope = Envelope(transaction.id, transaction.mail.sender, tuple(transaction.recipients.values()), user)
+    if session.role is Role.LMTP:
+        return await deliver(session, envelope, incoming)
     try:
         accepted = await session.site.spool.accept(envelope, incoming.release())
     except Refusal as refusal:
         counters.add("smtp.messages.refused")
-        return reply_for(refusal)
+        return [reply_for(refusal)]
     counters.add("smtp.messages.accepted")
     counters.add("smtp.octets.accepted", incoming.size)
     session.effects.note_accepted(envelope, incoming.size)
     await session.effects.settle(accepted)
-    return reply(250, "2.0.0", f"Accepted as {transaction.id}")
+    return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
+
+
+async def deliver(session: Session, envelope: Envelope, incoming: Incoming) -> Sequence[Reply]:
+    """Deliver now, and say what became of each recipient."""
+    transaction, counters = session.current, session.site.counters
+    groups = [[transaction.recipients[one] for one in accounts] for accounts in transaction.named]
+    verdicts = await session.effects.deposit(envelope, incoming.release(), groups)
+    if any(one.fate is Fate.DONE for one in verdicts):
+        counters.add("smtp.messages.accepted")
+        counters.add("smtp.octets.accepted", incoming.size)
+        session.effects.note_accepted(envelope, incoming.size)
+    else:
+        counters.add("smtp.messages.refused")
+    return [reply_to(one, transaction.id) for one in verdicts]
+
+
+def reply_to(verdict: Verdict, identifier: str) -> Reply:
+    """What became of one recipient, in SMTP's words."""
+    if verdict.fate is Fate.DONE:
+        return reply(250, verdict.status, f"Delivered as {identifier}")
+    full = verdict.status[1:] in (".2.2", ".2.3", ".3.4")
+    code = {Fate.LATER: 452 if full else 451, Fate.NEVER: 552 if full else 550}[verdict.fate]
+    return reply(code, verdict.status, sentence(verdict.text))

@@ -7,19 +7,22 @@ and all replies of one burst leave in one write.  RFC 5321, RFC 2920, RFC 3207.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
+from launcelot.hosting.proxy import is_within, networks
 from launcelot.hosting.server import ServerFactory, ServerStream, log
 from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
 from launcelot.protocols.smtp.grammar import Reply, reply
 from launcelot.protocols.smtp.session import Role, Session
-from launcelot.spool.interface import Accepted, Envelope
+from launcelot.spool.interface import Accepted, Envelope, SpoolRecipient, Verdict
+from launcelot.workers.staging import Staged
 
 if TYPE_CHECKING:
     from launcelot.hosting.site import Site
@@ -30,6 +33,7 @@ BUSY = 8
 
 TOO_LONG = reply(500, "5.5.2", "Line too long")
 BARE_NEWLINE = reply(500, "5.5.2", "Line does not end in CRLF")
+NOT_TRUSTED = reply(554, "5.7.1", "LMTP is not for you")
 TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors")
 
 
@@ -40,6 +44,7 @@ class SmtpServer(ServerStream):
 
     def __init__(self, factory: SmtpFactory) -> None:
         super().__init__(factory)
+        self.smtp = factory
         self.settings = factory.settings
         self.role = factory.role
         self._drained_at = 0
@@ -49,7 +54,12 @@ class SmtpServer(ServerStream):
         session = Session(self, self, self.site, self.settings, self.role, self.source)
         self.limit_total(self.settings.login_timeout)
         self.limit_idle(self.settings.idle_timeout)
-        self.write(f"220 {self.site.hostname} ESMTP Launcelot\r\n".encode())
+        if not self.is_welcome:
+            self.outcome = "not trusted"
+            self.write(NOT_TRUSTED.encode())
+            return
+        word = "LMTP" if self.role is Role.LMTP else "ESMTP"
+        self.write(f"220 {self.site.hostname} {word} Launcelot\r\n".encode())
         try:
             while not session.ending:
                 await self._exchange(session)
@@ -60,6 +70,13 @@ class SmtpServer(ServerStream):
             self.write(self._goodbye("4.3.2", "Service is stopping"))
             raise
         self.outcome = session.outcome or self.outcome
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether who connects may: LMTP is for this machine and the networks that are named."""
+        if self.role is not Role.LMTP or self.source == "unix" or is_loopback(self.source):
+            return True
+        return is_within(self.source, self.smtp.lmtp_networks)
 
     async def _exchange(self, session: Session) -> None:
         try:
@@ -80,7 +97,7 @@ class SmtpServer(ServerStream):
             await self._answer(session, answer)
 
     async def _answer(self, session: Session, answer: Reply) -> None:
-        if answer.code >= 500:
+        if answer.code >= 500 and self.role is not Role.LMTP:
             session.errors += 1
             if session.errors >= self.settings.max_errors and not session.ending:
                 self.write(answer.encode())
@@ -156,6 +173,14 @@ class SmtpServer(ServerStream):
             if timer.active():
                 timer.cancel()
 
+    async def deposit(
+        self, envelope: Envelope, body: Staged, groups: Sequence[Sequence[SpoolRecipient]]
+    ) -> Sequence[Verdict]:
+        """Deliver now; see :meth:`launcelot.spool.depositing.Depositor.deposit`."""
+        if self.site.deposits is None:
+            raise LookupError("this Site delivers nothing itself")
+        return await self.site.deposits.deposit(envelope, body, groups)
+
     @property
     def tls_description(self) -> str:
         """Version and cipher, such as ``TLSv1.3 TLS_AES_256_GCM_SHA384``; empty without TLS."""
@@ -187,6 +212,7 @@ class SmtpFactory(ServerFactory):
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
         self.role = role
+        self.lmtp_networks = networks(settings.lmtp_networks)
 
     def make_stream(self) -> SmtpServer:
         """A new peer's protocol."""

@@ -1,4 +1,4 @@
-"""The SMTP service: its settings and its listeners for mail from outside and for submission."""
+"""The SMTP service: its settings and its listeners for mail from outside, for submission and for LMTP."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ class Settings:
     )
     listen_submissions: tuple[str, ...] = setting(
         ("tcp:2465:interface=127.0.0.1",), "Endpoints where accounts log in and send, with TLS from the first octet."
+    )
+    listen_lmtp: tuple[str, ...] = setting(
+        (),
+        "Endpoints where another server hands over mail that it has accepted (LMTP), such as"
+        " 'unix:/run/launcelot/lmtp.sock:mode=660'; port 25 is not for it.",
+    )
+    lmtp_networks: tuple[str, ...] = setting(
+        (), "Networks, such as '10.0.0.0/8', that may connect to listen_lmtp besides this machine."
     )
     max_message_size: int = setting(
         52_428_800, "Largest message taken; told to clients with SIZE.", unit="octets", minimum=65_536
@@ -97,4 +105,8 @@ def build(site: Site, settings: Settings) -> Listeners:
     if site.has_tls:
         submissions = SmtpFactory(site, "submissions", count, settings, Role.SUBMISSION, implicit_tls=True)
         listeners += [Listener("submissions", endpoint, submissions) for endpoint in settings.listen_submissions]
+    if site.deposits is not None:
+        # All who come by a Unix socket are one source.
+        lmtp = SmtpFactory(site, "lmtp", ConnectionCount(*[settings.max_connections] * 2), settings, Role.LMTP)
+        listeners += [Listener("lmtp", endpoint, lmtp) for endpoint in settings.listen_lmtp]
     return Listeners(site.reactor, listeners)

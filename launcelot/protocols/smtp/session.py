@@ -2,12 +2,12 @@
 One SMTP peer's state: what it may do next, the mail it is sending, and how refusals are worded.
 
 The session sees its connection as a :class:`~launcelot.core.wire.Wire` and a few :class:`Effects`; it knows no Twisted.
-RFC 5321 section 4.1.4 (order of commands), RFC 6409 (submission), RFC 4954 (AUTH).
+RFC 5321 section 4.1.4 (order of commands), RFC 6409 (submission), RFC 4954 (AUTH), RFC 2033 (LMTP).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -32,7 +32,7 @@ from launcelot.core.ids import AccountId
 from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
-from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient
+from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient, Verdict
 
 if TYPE_CHECKING:
     from launcelot.accounts.interface import Account
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from launcelot.message.address import Address
     from launcelot.protocols.smtp.body import Incoming
     from launcelot.protocols.smtp.service import Settings
+    from launcelot.workers.staging import Staged
 
 
 class Role(Enum):
@@ -47,6 +48,7 @@ class Role(Enum):
 
     MX = "mx"
     SUBMISSION = "submission"
+    LMTP = "lmtp"
 
 
 class State(Enum):
@@ -91,6 +93,11 @@ class Effects(Protocol):
     async def settle(self, accepted: Accepted) -> None:
         """Give a quick delivery the time to end before the client is told of its message."""
 
+    async def deposit(
+        self, envelope: Envelope, body: Staged, groups: Sequence[Sequence[SpoolRecipient]]
+    ) -> Sequence[Verdict]:
+        """Deliver now; see :meth:`launcelot.spool.depositing.Depositor.deposit`."""
+
     @property
     def tls_description(self) -> str:
         """Version and cipher, empty without TLS."""
@@ -102,13 +109,13 @@ class Transaction:
     One mail on its way in.
 
     :ivar recipients: each account once, with the address it was first named by.
-    :ivar named: how many RCPT were accepted.
+    :ivar named: the accounts behind each RCPT that was accepted, in order.
     """
 
     id: SpoolId
     mail: Mail
     recipients: dict[AccountId, SpoolRecipient] = field(default_factory=dict)
-    named: int = 0
+    named: list[tuple[AccountId, ...]] = field(default_factory=list)
     only: Address | None = None
     body: Incoming | None = None
 
@@ -178,7 +185,7 @@ class Session:
     @property
     def may_log_in(self) -> bool:
         """Whether a password may be sent on this connection."""
-        return self._clear_login or self.wire.secure
+        return self.role is not Role.LMTP and (self._clear_login or self.wire.secure)
 
     @property
     def current(self) -> Transaction:
@@ -200,9 +207,9 @@ class Session:
         utf8 = self.transaction is not None and self.transaction.mail.utf8
         secure = "S" if self.wire.secure else ""
         known = "A" if self.account is not None else ""
+        if self.role is Role.LMTP:
+            return ("UTF8LMTP" if utf8 else "LMTP") + secure + known
         return ("UTF8SMTP" if utf8 else "ESMTP") + secure + known
-
-
 
 
 OUT_OF_ORDER = reply(503, "5.5.1", "Bad sequence of commands")

@@ -96,6 +96,20 @@ class SmtplibTests(SocketCase):
         self.assertEqual({name: code for name, (code, _) in refused.items()}, {"nobody@test": 550})
         self.assertEqual(self.messages("ann"), [text])
 
+    async def test_lmtp_by_a_unix_socket(self) -> None:
+        """LMTP: whom nobody checks by address, and the mail is in the mailbox when sendmail returns."""
+        path = self.mktemp()
+        service = build(self.site, Settings((), (), (), (f"unix:{path}:mode=600",)))
+        await service.listen()
+        self.addCleanup(service.stopService)
+        text = b"Subject: x\r\n\r\n.\r\n"
+        refused = await self.run_with(
+            lambda: smtplib.LMTP(str(Path(path).resolve()), local_hostname="relay.test"),
+            lambda lmtp: lmtp.sendmail("eve@example.com", ["ann@test", "nobody@test"], text),
+        )
+        self.assertEqual({name: code for name, (code, _) in refused.items()}, {"nobody@test": 550})
+        self.assertEqual(self.messages("ann"), [text])
+
     async def test_submission_with_starttls(self) -> None:
         """send_message after STARTTLS and login."""
         message = EmailMessage()
