@@ -167,7 +167,8 @@ def care(connection: sqlite3.Connection) -> None:
     ``contents.checksum`` is of the octets, as :mod:`launcelot.mailstore.checksums` makes it, empty for those that came
     before.  ``mailboxes.forgotten_to``: the expunge log knows only what was removed after this MODSEQ.  ``upkeep`` says how
     far the text index reaches (contents up to ``indexed_to``), how many contents are in it and how many of them have gone
-    since; ``unindexed`` are contents up to there whose text is too long for it.
+    since; ``unindexed`` are contents up to there whose text is too long for it and, with a minus, those that have gone and
+    whose text is still to be removed.
     """
     for statement in _CARE:
         connection.execute(statement)

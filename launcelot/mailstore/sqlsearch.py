@@ -90,6 +90,7 @@ def _begin(connection: Connection, mailbox: int, query: Query, indexed: bool) ->
     parts = query.queries if isinstance(query, And) else (query,)
     said: list[Condition] = []
     rest: list[Query] = []
+    proofs: list[Condition | None] = []
     terms = 0
     sayer = (lambda inner: condition_of(inner, keywords)) if indexed else None
     for part in parts:
@@ -99,9 +100,10 @@ def _begin(connection: Connection, mailbox: int, query: Query, indexed: bool) ->
         if condition is None:
             rest.append(part)
             condition = narrowed(part, sayer) if sayable and sayer else None
+            proofs.append(None if condition is None else proof_of(part))
         if condition is not None:
             said.append(condition)
-    proof, proving = _proof(rest) if sayer or not rest else ("0", [])
+    proof, proving = _proof(proofs)
     where = " AND ".join(["m.mailbox = ?", *(statement for statement, _ in said)])
     values = [mailbox, *(value for _, some in said for value in some)]
     join = " JOIN contents AS c ON c.number = m.content" if "c." in where else ""
@@ -113,10 +115,9 @@ def _begin(connection: Connection, mailbox: int, query: Query, indexed: bool) ->
     return Plan(And(tuple(rest)) if rest else None, known, open_)
 
 
-def _proof(rest: Sequence[Query]) -> Condition:
+def _proof(proofs: Sequence[Condition | None]) -> Condition:
     """What proves that a message matches without looking at it: nothing is to be asked, or each part has its proof."""
-    proofs = [proof_of(part) for part in rest]
-    if len(rest) > MAX_LEVELS or None in proofs:
+    if len(proofs) > MAX_LEVELS or None in proofs:
         return "0", []
     said = [proof for proof in proofs if proof is not None]
     return " AND ".join(statement for statement, _ in said) or "1", [value for _, some in said for value in some]

@@ -107,6 +107,9 @@ def next_piece(connection: sqlite3.Connection) -> Piece | None:
         return textindex.reset
     for mailbox, floor in long_logs(connection):
         return lambda writing: cut_log(writing, mailbox, floor)
+    gone = textindex.departed(connection)
+    if gone:
+        return lambda writing: textindex.remove(writing, gone)
     some = textindex.gather(connection)
     if some is not None:
         return lambda writing: textindex.add(writing, some)

@@ -1,23 +1,22 @@
 """
 The text index of an account's mail file: which contents may hold a string.
 
-It is an FTS5 table of trigrams (``texts``, its rows numbered like ``contents``) that keeps neither texts nor positions: about
-an eighth of the mail's size.  A search takes from it who *may* match, and those are looked at as without an index
-(:mod:`launcelot.mailstore.search`), so the index makes answers quick and cannot make them wrong, if only nothing is missing
-in it:
+It is an FTS5 table (``texts``, its rows numbered like ``contents``) of texts, decoded and folded, with their trigrams but
+without positions: the trigrams say who *may* match, the text itself who does, in SQLite and at its speed.  What the text cannot
+tell, because it has more in it than is asked about (``BODY``, ``HEADER``), is looked at as without an index
+(:mod:`launcelot.mailstore.search`).  So answers are the same with and without it, if only nothing is missing in it:
 
 - What is indexed is the text that is searched, folded in the same way: the header, then all below it.
 - Contents above ``upkeep.indexed_to`` are not in it yet, and those in ``unindexed`` never (their text is longer than
   :data:`MAX_TEXT`): both count as candidates.  So a message is found from the moment it is stored, and indexing can wait
   for a quiet moment: in the delivery's own transaction it would cost more than all the rest of it.
-- Needles with fewer than three characters have no trigram; the index says nothing about them.
+- Needles with fewer than three characters have no trigram; all texts are looked through for them.
 
-Beside it is a small one of words (``words``, two rows for a content: its header and its body).  A word there that begins with
-the needle proves that the needle is in the text; so a needle that is the beginning of a word in most of the mail need not be
-looked for in each of it.
+Beside it is a small one of the words in bodies (``words``).  A word there that begins with the needle proves that the needle is
+in the body; so a needle that is the beginning of a word in most of the mail need not be looked for in each of it.
 
-Rows of contents that have gone stay until the index is made anew; numbers of contents are never used again.  Where SQLite
-has no FTS5 or no trigrams, everything works without the table.
+The text of a content that has gone is removed in the next quiet moment; until then ``unindexed`` has its number with a minus.
+Numbers of contents are never used again.  Where SQLite has no FTS5 or no trigrams, everything works without the tables.
 """
 
 from __future__ import annotations
@@ -41,6 +40,8 @@ SLICE_CONTENTS = 64
 """Contents indexed in one transaction at most; they take some ten milliseconds."""
 SLICE_OCTETS = 1 << 20
 """Octets of contents past which a slice takes no more."""
+MAX_NEEDLES = 8
+"""Strings of one condition that are asked for; more are left to looking at the message."""
 MAX_TRIGRAMS = 24
 """Trigrams of one needle that are asked for; more would only say the same again."""
 SAMPLES = 300
@@ -73,8 +74,8 @@ def available() -> bool:
 
 def exists(connection: sqlite3.Connection) -> bool:
     """Whether the file has an index that can be asked."""
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone() is not None
-    return found and available()
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts' AND sql NOT LIKE '%content=%'").fetchone()
+    return found is not None and available()
 
 
 def narrowed(query: Query, said: Said) -> Condition | None:
@@ -91,12 +92,25 @@ def narrowed(query: Query, said: Said) -> Condition | None:
     if isinstance(query, Or):
         parts = [narrowed(inner, said) for inner in query.queries]
         return None if None in parts else _joined([one for one in parts if one is not None], " OR ")
-    match = match_of(query)
-    return None if match is None else (_MAY_MATCH, [match])
+    needles = needles_of(query)
+    if needles is None:
+        return None
+    match = match_of(needles)
+    asked, values = ["instr(text, ?)"] * len(needles), list(map(indexable, needles))
+    if isinstance(query, Contains) and len(needles) == 1 and _WORD.fullmatch(values[0]):
+        # Where a word begins with it, the text need not be read.
+        words = f'"{values[0]}" *'
+        asked, values = [_NO_WORD, *asked], [words, *values]
+    else:
+        words = ""
+    if match is not None:
+        asked, values = ["texts MATCH ?", *asked], [match, *values]
+    may_match = _MAY_MATCH.format(" AND ".join(asked))
+    return (may_match, values) if not words else (f"({_IN_BODY} OR {may_match})", [words, *values])
 
 
-def match_of(query: Query) -> str | None:
-    """What FTS5 is asked for a string in the text or in a header; None if there is no trigram to ask for."""
+def needles_of(query: Query) -> Sequence[str] | None:
+    """Strings, folded, each of which is in the text of every message that matches; None if there are none."""
     if isinstance(query, Contains) and query.field is Field.TEXT:
         needles = [query.text]
     elif isinstance(query, Contains) and query.field is Field.BODY:
@@ -106,24 +120,36 @@ def match_of(query: Query) -> str | None:
         needles = [query.name, query.text]
     else:
         return None
+    return [fold(needle) for needle in needles if needle][:MAX_NEEDLES] or None
+
+
+def match_of(needles: Sequence[str]) -> str | None:
+    """What FTS5 is asked for some strings; None if there is no trigram to ask for."""
     wanted = [trigram for needle in needles for trigram in trigrams(needle)]
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in wanted) or None
 
 
 def proof_of(query: Query) -> Condition | None:
-    """What proves that a message matches, over ``messages AS m``; None if only looking at it does."""
-    if not isinstance(query, Contains) or query.field not in (Field.BODY, Field.TEXT):
+    """
+    What proves that a message matches that fulfils what :func:`narrowed` says, over ``messages AS m``.
+
+    :returns: None if only looking at it does.
+    """
+    if not isinstance(query, Contains):
         return None
-    needle = indexable(fold(query.text))
-    if _WORD.fullmatch(needle) is None:
+    needle = fold(query.text)
+    if query.field is Field.TEXT:
+        # The header and what is below it meet at a line feed; and some characters are kept as others.
+        return None if _UNSURE.search(needle) else (_INDEXED, [])
+    if query.field is not Field.BODY or _WORD.fullmatch(indexable(needle)) is None:
         return None
-    return (_IN_BODY if query.field is Field.BODY else _IN_TEXT), [f'"{needle}" *']
+    return _IN_BODY, [f'"{indexable(needle)}" *']
 
 
 def trigrams(needle: str) -> Sequence[str]:
-    """The different trigrams of a needle, of very many some from everywhere."""
-    plain = indexable(fold(needle))
-    found = list(dict.fromkeys(plain[start : start + 3] for start in range(len(plain) - 2)))
+    """The different trigrams of a folded needle, of very many some from everywhere."""
+    kept = indexable(needle)
+    found = list(dict.fromkeys(kept[start : start + 3] for start in range(len(kept) - 2)))
     step = -(-len(found) // MAX_TRIGRAMS)
     return found[::step] if found else found
 
@@ -196,12 +222,15 @@ def add(connection: sqlite3.Connection, some: Slice) -> bool:
     if done != some.after:
         return False
     if not exists(connection):
+        if some.after:
+            reset(connection)  # Somebody has removed it.
+            return False
         for statement in _CREATE:
             connection.execute(statement)
-    for number, header, below, body in some.texts:
-        connection.execute("INSERT INTO texts (rowid, text) VALUES (?, ?)", (number, f"{header}\n{below}"))
-        words = ((2 * number, plain(header)), (2 * number + 1, plain(body)))
-        connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
+    texts = [(number, f"{header}\n{below}") for number, header, below, _ in some.texts]
+    connection.executemany("INSERT INTO texts (rowid, text) VALUES (?, ?)", texts)
+    words = [(number, plain(body)) for number, _, _, body in some.texts]
+    connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
     connection.executemany("INSERT INTO unindexed VALUES (?)", [(number,) for number in some.long])
     connection.execute("UPDATE upkeep SET indexed_to = ?, indexed = indexed + ?", (some.upto, len(some.texts)))
     return True
@@ -217,10 +246,13 @@ def has_all(connection: sqlite3.Connection) -> bool:
         found = _folded(connection, number, size)
         if found is None:
             continue
-        words = [("texts", number, f'"{one}"') for one in _samples(indexable(found.below).replace('"', ""), 3)]
-        words += [("words", 2 * number + 1, f'"{one}"') for one in _WORD.findall(indexable(found.body))[:3]]
-        for table, rowid, match in words:
-            if not connection.execute(f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?", (match, rowid)).fetchone():
+        row = connection.execute("SELECT text FROM texts WHERE rowid = ?", (number,)).fetchone()
+        if row is None or row[0] != f"{indexable(found.header)}\n{indexable(found.below)}":
+            return False
+        words = [("texts", f'"{one}"') for one in _samples(indexable(found.below), 3) if '"' not in one]
+        words += [("words", f'"{one}"') for one in _WORD.findall(plain(indexable(found.body)))[:3]]
+        for table, match in words:
+            if not connection.execute(f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?", (match, number)).fetchone():
                 return False
     return True
 
@@ -233,6 +265,11 @@ def forget(connection: sqlite3.Connection, contents: Iterable[int]) -> None:
     """Note that contents have gone."""
     gone = [(number,) for number in contents]
     connection.executemany("UPDATE upkeep SET gone = gone + 1 WHERE indexed_to >= ?", gone)
+    connection.executemany(
+        "INSERT OR IGNORE INTO unindexed SELECT -?1 FROM upkeep WHERE indexed_to >= ?1"
+        " AND NOT EXISTS (SELECT 1 FROM unindexed WHERE content = ?1)",
+        gone,
+    )
     connection.executemany("DELETE FROM unindexed WHERE content = ?", gone)
 
 
@@ -242,13 +279,27 @@ def wasteful(connection: sqlite3.Connection) -> bool:
     return bool(row[0])
 
 
+def departed(connection: sqlite3.Connection) -> Sequence[int]:
+    """Some contents that have gone and whose texts are there still."""
+    rows = connection.execute("SELECT -content FROM unindexed WHERE content < 0 LIMIT ?", (SLICE_CONTENTS,))
+    return [number for (number,) in rows]
+
+
+def remove(connection: sqlite3.Connection, contents: Iterable[int]) -> None:
+    """Remove texts of contents that have gone."""
+    gone = [(number,) for number in contents]
+    if exists(connection):
+        connection.executemany("DELETE FROM texts WHERE rowid = ?", gone)
+    connection.executemany("DELETE FROM unindexed WHERE content = -?", gone)
+
+
 def reset(connection: sqlite3.Connection) -> None:
     """Empty the index, to be made anew; until it is, everything not in it is looked at."""
     connection.execute("DELETE FROM unindexed")
     connection.execute("UPDATE upkeep SET indexed_to = 0, indexed = 0, gone = 0")
-    if exists(connection):
-        connection.execute("DROP TABLE texts")
-        connection.execute("DROP TABLE words")
+    if available():
+        connection.execute("DROP TABLE IF EXISTS texts")
+        connection.execute("DROP TABLE IF EXISTS words")
 
 
 def _folded(connection: sqlite3.Connection, content: int, size: int) -> search.Text | None:
@@ -279,14 +330,17 @@ _WORD = re.compile("[a-z0-9\x80-\U0010ffff]+")
 _CREATE = (
     """
     CREATE VIRTUAL TABLE texts
-    USING fts5 (text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')
+    USING fts5 (text, columnsize=0, detail=none, tokenize='trigram case_sensitive 1')
     """,
     "CREATE VIRTUAL TABLE words USING fts5 (text, content='', columnsize=0, detail=none, tokenize='ascii')",
 )
-_IN_TEXT = "m.content IN (SELECT rowid >> 1 FROM words WHERE words MATCH ?)"
-_IN_BODY = "m.content IN (SELECT rowid >> 1 FROM words WHERE words MATCH ? AND rowid & 1)"
+_NO_WORD = "rowid NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
+_IN_BODY = "m.content IN (SELECT rowid FROM words WHERE words MATCH ?)"
+_INDEXED = "m.content <= (SELECT indexed_to FROM upkeep) AND m.content NOT IN (SELECT content FROM unindexed)"
+_UNSURE = re.compile("[\n\0\1?\ud800-\udfff]")
+"""Characters of a needle that the kept text may have from elsewhere."""
 _MAY_MATCH = """(
     m.content > (SELECT indexed_to FROM upkeep)
-    OR m.content IN (SELECT rowid FROM texts WHERE texts MATCH ?)
+    OR m.content IN (SELECT rowid FROM texts WHERE {})
     OR m.content IN (SELECT content FROM unindexed)
 )"""
