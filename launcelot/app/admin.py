@@ -6,6 +6,7 @@ checked as well where the kernel tells it; so only the daemon's own user and roo
 
     {"ask": "status"}                         version, uptime, listeners, connections, counters
     {"ask": "forget", "account": "<id>"}      remove an account's mail and files
+    {"ask": "end", "name": "<log-in name>"}   end the sessions of whoever is logged in under it
     {"ask": "changed", "account": "<id>", "mailboxes": [1]}   mail was changed by somebody else; tell who watches
     {"ask": "reload"}                         read the configuration again; "refused" and "status" where it stays as it is
 """

@@ -109,6 +109,7 @@ class Daemon(Service):
             "status": self._status,
             "forget": self._forget,
             "changed": self._changed,
+            "end": self._end_sessions,
             "reload": self._told_to_reload,
         }
         self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(self.answers))
@@ -389,6 +390,14 @@ class Daemon(Service):
         await self.stores.mail.remove(account)
         await self.stores.files.remove(account)
         return {"forgotten": account}
+
+    async def _end_sessions(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Whoever is logged in under a name goes: its password is another now, or it may not log in any more."""
+        name = str(request.get("name", ""))
+        sessions = [one for factory in self._factories() for one in factory.sessions if name and one.user == name]
+        for session in sessions:
+            session.interrupt()
+        return {"ended": len(sessions)}
 
     async def _changed(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """A command beside us has changed mail; whoever watches those mailboxes is told, in other workers, too."""

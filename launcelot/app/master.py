@@ -37,7 +37,7 @@ log = Logger(namespace="launcelot.daemon")
 SHARED = ("tcp", "tcp6", "udp", "udp6", "unix", "systemd")
 """Kinds of endpoints whose sockets several processes can serve."""
 
-OWN = ("status", "forget", "reload")
+OWN = ("status", "forget", "reload", "end")
 """What the master answers at the admin socket; everything else is asked of the first worker."""
 
 STATUS_LIMIT = 2.0
@@ -264,6 +264,10 @@ class Master(Daemon):
         finally:
             for worker in self.crew.serving:
                 worker.bus.tell("removed", account=account)
+
+    async def _end_sessions(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        answers = await self.crew.ask_all({"ask": "end", "name": str(request.get("name", ""))}, LEAVE_LIMIT)
+        return {"ended": sum(answer["ended"] for answer in answers.values())}
 
     async def _other(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self.crew.ask_one(request)

@@ -144,6 +144,8 @@ def change_account(given: Namespace, streams: Streams) -> int:
                 administrator=decided(given.administrator),
             )
         )
+        if not changed.enabled:
+            end_sessions(base.configuration, changed.name)
     tell(given, streams, described(changed), line_of(changed))
     return OK
 
@@ -171,6 +173,7 @@ def change_password(given: Namespace, streams: Streams) -> int:
         account = run_now(named(base.directory, given.name))
         password = generated_password() if given.generate else streams.read_password()
         run_now(base.directory.set_password(account.name, password))
+        end_sessions(base.configuration, account.name)
     answer = described(account)
     if given.generate:
         answer["password"] = password
@@ -184,6 +187,7 @@ def remove_account(given: Namespace, streams: Streams) -> int:
         account = run_now(named(base.directory, given.name))
         with forgetting(base.configuration) as forget:
             removed = run_now(base.directory.remove(account.name))
+            end_sessions(base.configuration, removed.name)
             forget(removed.id)
     tell(given, streams, described(removed), f"removed {removed.name} with its mail and files")
     return OK
@@ -217,6 +221,12 @@ def forgetting(configuration: Configuration) -> Iterator[Callable[[AccountId], N
         yield lambda account: run_now(forget_account(configuration, account))
     finally:
         folder.release()
+
+
+def end_sessions(configuration: Configuration, name: str) -> None:
+    """Have a running daemon send away whoever is logged in under a name; they can log in again if they still may."""
+    if is_running(configuration.admin_socket):
+        ask(configuration.admin_socket, {"ask": "end", "name": name})
 
 
 def asked_to_forget(configuration: Configuration, account: AccountId) -> None:

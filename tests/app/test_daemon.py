@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.errors import UNAVAILABLE
@@ -338,6 +338,40 @@ class AdminTests(DaemonCase):
         self.ask("account", "remove", "ann")
         self.assertFalse(self.logs_in(port, "ann", generated))
         self.assertEqual([], os.listdir(self.data / "mail"))
+
+    def test_sessions_end_with_what_they_were_opened_with(self) -> None:
+        """A new password, a disabled and a removed account send away who is logged in, and nobody else."""
+        self.running(*self.twistd())
+        port = self.port("imap")
+        for name in ("ann", "bob"):
+            self.ask("account", "add", name)
+        other = self.logged_in(port, "bob", "secret")
+        generated = "secret"
+        for change in (("passwd", "ann", "--generate"), ("change", "ann", "--enabled", "no"), ("remove", "ann")):
+            session = self.logged_in(port, "ann", generated)
+            answer = self.ask("account", *change)
+            self.assertTrue(session.readline().startswith(b"* BYE"), change)
+            self.assertEqual(session.read(), b"", change)
+            session.close()
+            if "password" in answer:
+                generated = answer["password"]
+            elif "enabled" in answer and change[0] == "change":
+                self.ask("account", "change", "ann", "--enabled", "yes")
+        other.write(b"b NOOP\r\n")
+        other.flush()
+        self.assertEqual(other.readline(), b"b OK NOOP completed\r\n")
+
+    def logged_in(self, port: int, name: str, password: str) -> BinaryIO:
+        """An IMAP session that waits."""
+        peer = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+        self.addCleanup(peer.close)
+        session = peer.makefile("rwb")
+        self.addCleanup(session.close)
+        session.write(f'a LOGIN {name} "{password}"\r\n'.encode())
+        session.flush()
+        session.readline()
+        self.assertTrue(session.readline().startswith(b"a OK"))
+        return session  # type: ignore[return-value]
 
     def logs_in(self, port: int, name: str, password: str) -> bool:
         """Whether POP3 takes a password."""
