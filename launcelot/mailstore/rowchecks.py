@@ -172,7 +172,7 @@ def index(connection: sqlite3.Connection, writing: Writing | None) -> Iterator[F
     if not problem and there:
         try:
             if not textindex.has_all(connection):
-                problem = "lacks messages"
+                problem = "does not have what messages say"
             if writing is not None:
                 connection.execute("INSERT INTO texts (texts) VALUES ('integrity-check')")
                 connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
