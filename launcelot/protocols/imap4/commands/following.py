@@ -59,7 +59,7 @@ class Followed:
         return await self.glances((number,))
 
     async def glances(self, numbers: Iterable[int]) -> list[Glance]:
-        """How some of them stand; one that may no longer be read is told of as such and left."""
+        """How some of them stand; one that can no longer be read is told of as such and left."""
         found: list[Glance] = []
         for number in numbers:
             if number not in self._open:
@@ -68,9 +68,9 @@ class Followed:
             info = mailbox.info
             try:
                 now = await mailbox.status()
-            except (Gone, NotFound, NotPermitted) as refusal:
+            except (Gone, NotFound, NotPermitted):
                 self._leave(info.id)
-                if not isinstance(refusal, Gone) and info.id not in self._barred:
+                if info.id not in self._barred:
                     self._barred.add(info.id)
                     self._session.untagged(b'LIST (\\NoAccess) "/" %b' % self._session.name_of(info.name))
                 continue
