@@ -12,6 +12,15 @@ from launcelot.protocols.ftp.session import LOGIN_TRIES, NoChannel, Session, Sta
 # -- who -----------------------------------------------------------------------------------------------------------
 
 
+async def host(session: Session, name: str) -> Answer:
+    """Say which host the client means; there is one, under all its names.  RFC 7151 section 3."""
+    if session.state is not State.START:
+        return reply(503, "Say HOST before USER.")
+    given, site = name.strip().lower(), session.site
+    known = given in (site.hostname.lower(), "localhost") or site.accounts.is_local(given)
+    return reply(220, f"{site.hostname} FTP ready.") if known else reply(504, "There is no such host here.")
+
+
 async def user(session: Session, name: str) -> Answer:
     """Say who logs in; whether there is such an account is not told.  RFC 959 section 4.1.1."""
     if session.state is State.READY:

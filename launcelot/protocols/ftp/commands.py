@@ -12,7 +12,7 @@ from typing import Any
 
 from launcelot.core.errors import Refusal
 from launcelot.filestore.paths import decode, encode
-from launcelot.protocols.ftp import access, files, grammar
+from launcelot.protocols.ftp import access, files, grammar, sums
 from launcelot.protocols.ftp.answers import Answer, Goodbye, Verb
 from launcelot.protocols.ftp.grammar import Malformed, reply, reply_lines
 from launcelot.protocols.ftp.listing import ALL_FACTS, choose_facts, list_line
@@ -90,7 +90,8 @@ async def nothing(session: Session, _: None) -> Answer:
 
 async def features(session: Session, _: None) -> Answer:
     """What there is beyond RFC 959, as it is at this moment.  RFC 2389 section 3."""
-    known = ["AVBL", "CLNT", "EPRT", "EPSV", "MDTM", "MFMT", "REST STREAM", "SIZE", "TVFS", "UTF8"]
+    known = ["AVBL", "CLNT", "EPRT", "EPSV", "HOST", "LANG EN*", "MDTM", "MFF Modify;UNIX.mode;", "MFMT", "REST STREAM", "SIZE"]
+    known += [sums.feature(session), "TVFS", "UTF8", "XSHA256"]
     marks = ";".join(name + ("*" if name in session.facts else "") for name in ALL_FACTS)
     known.append(f"MLST {marks};")
     if session.site.has_tls:
@@ -99,7 +100,7 @@ async def features(session: Session, _: None) -> Answer:
 
 
 async def options(session: Session, text: str) -> Answer:
-    """``OPTS UTF8 ON`` and ``OPTS MLST``.  RFC 2389 section 4, RFC 3659 section 7.9."""
+    """``OPTS UTF8 ON``, ``OPTS MLST`` and ``OPTS HASH``.  RFC 2389 section 4, RFC 3659 section 7.9."""
     word, _, rest = text.partition(" ")
     if word.upper() in ("UTF8", "UTF-8"):
         return reply(200, "Names are UTF-8.") if rest.upper() in ("", "ON") else reply(504, "Names are always UTF-8.")
@@ -107,7 +108,16 @@ async def options(session: Session, text: str) -> Answer:
         session.facts = choose_facts(rest)
         chosen = "".join(f"{name};" for name in session.facts)
         return reply(200, f"MLST OPTS {chosen}".rstrip())
+    if word.upper() == "HASH":
+        return sums.choose(session, rest)
     return reply(501, "There are no such options.")
+
+
+async def language(session: Session, tag: str) -> Answer:
+    """Choose the language of replies, of which there is one.  RFC 2640 section 4."""
+    if tag.strip().lower().partition("-")[0] in ("", "en"):
+        return reply(200, "Replies are in English.")
+    return reply(504, "Replies are in English only.")
 
 
 async def client(session: Session, name: str) -> Answer:
@@ -191,7 +201,7 @@ SITE: Mapping[str, tuple[Callable[[bytes], Any], Verb, bool]] = {
 USE_OFFSET = frozenset({"RETR", "STOR"})
 
 ABSENT = frozenset(
-    {"ACCT", "SMNT", "ADAT", "MIC", "CONF", "ENC", "HOST", "LANG", "MFF", "MFCT", "HASH", "XCRC", "XMD5", "XSHA256", "LPRT"}
+    {"ACCT", "SMNT", "ADAT", "MIC", "CONF", "ENC", "MFCT", "XCRC", "XMD5", "LPRT"}
 )
 """Verbs that other servers have and this one does not: 502, not 500."""
 
@@ -216,9 +226,15 @@ COMMANDS: Mapping[str, Command] = {
     "EPRT": Command(access.active, grammar.extended_port, "|family|address|port|", "RFC 2428", keeps=True),
     "EPSV": Command(access.extended_passive, grammar.extended_passive, "[1|2|ALL]", "RFC 2428", keeps=True),
     "FEAT": Command(features, grammar.nothing, "", "RFC 2389", login=False),
+    "HASH": Command(sums.hash_file, grammar.text, "path", "draft-bryan-ftpext-hash"),
     "HELP": Command(help_text, grammar.optional_text, "[command]", _RFC959, login=False),
+    "HOST": Command(access.host, grammar.text, "name", "RFC 7151", login=False),
+    "LANG": Command(language, grammar.optional_text, "[EN]", "RFC 2640", login=False),
     "LIST": Command(files.listing, grammar.listed_path, "[path]", _RFC959),
     "MDTM": Command(files.modified, grammar.text, "path", _RFC3659, keeps=True),
+    "MFF": Command(
+        files.modify_facts, grammar.facts_and_path, "Modify=YYYYMMDDHHMMSS;UNIX.mode=0644; path", "draft-somers-ftp-mfxx"
+    ),
     "MFMT": Command(files.modify, grammar.time_and_path, "YYYYMMDDHHMMSS path", "draft-somers-ftp-mfxx"),
     "MKD": Command(files.make_folder, grammar.text, "path", _RFC959),
     "MLSD": Command(files.machine_listing, grammar.optional_text, "[path]", _RFC3659),
@@ -226,7 +242,7 @@ COMMANDS: Mapping[str, Command] = {
     "MODE": Command(access.mode, grammar.text, "S", _RFC959, keeps=True),
     "NLST": Command(files.names, grammar.listed_path, "[path]", _RFC959),
     "NOOP": Command(nothing, grammar.nothing, "", _RFC959, login=False, keeps=True),
-    "OPTS": Command(options, grammar.text, "UTF8 ON | MLST [fact;...]", "RFC 2389", login=False),
+    "OPTS": Command(options, grammar.text, "UTF8 ON | MLST [fact;...] | HASH [algorithm]", "RFC 2389", login=False),
     "PASS": Command(access.password, octets, "password", _RFC959, login=False),
     "PASV": Command(access.passive, grammar.nothing, "", _RFC959, keeps=True),
     "PBSZ": Command(access.buffer_size, grammar.number, "0", _RFC4217, login=False, keeps=True),
@@ -255,4 +271,5 @@ COMMANDS: Mapping[str, Command] = {
     "XMKD": Command(files.make_folder, grammar.text, "path", "RFC 775"),
     "XPWD": Command(files.print_folder, grammar.nothing, "", "RFC 775"),
     "XRMD": Command(files.remove_folder, grammar.text, "path", "RFC 775"),
+    "XSHA256": Command(sums.sha256_file, sums.path_and_range, "path | \"path\" start end", "by custom"),
 }

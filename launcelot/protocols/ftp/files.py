@@ -279,6 +279,20 @@ async def modify(session: Session, argument: tuple[float, str]) -> Answer:
     return reply(213, f"Modify={grammar.write_time(entry.modified)}; {name}")
 
 
+async def modify_facts(session: Session, argument: tuple[float | None, int | None, str]) -> Answer:
+    """Set facts of an entry.  draft-somers-ftp-mfxx section 5."""
+    modified, mode, name = argument
+    path = session.path(name)
+    told = ""
+    if mode is not None:
+        entry = await session.tree.set_mode(path, mode)
+        told = f"UNIX.mode={entry.mode & 0o777:04o};"
+    if modified is not None:
+        entry = await session.tree.set_modified(path, modified)
+        told = f"Modify={grammar.write_time(entry.modified)};{told}"
+    return reply(213, f"{told} {name}")
+
+
 async def available(session: Session, text: str) -> Answer:
     """Octets that may still be stored.  draft-peterson-streamlined-ftp-command-extensions section 4."""
     await folder_entry(session.tree, session.path(text))

@@ -253,6 +253,34 @@ def site_chmod(argument: bytes) -> tuple[int, str]:
     return int(mode, 8), decode(path)
 
 
+def facts_and_path(argument: bytes) -> tuple[float | None, int | None, str]:
+    """
+    The argument of MFF: ``Modify=YYYYMMDDHHMMSS;UNIX.mode=0644; path``, at least one of the two.
+
+    Other facts cannot be set, which is 504; bits above 0777 are, too.
+    """
+    given, space, path = argument.partition(b"; ")
+    if not space or not path:
+        raise Malformed("facts, each with a semicolon, a space and a path are needed")
+    modified: float | None = None
+    mode: int | None = None
+    for fact in given.split(b";"):
+        name, equals, value = fact.partition(b"=")
+        if not equals:
+            raise Malformed("a fact is written name=value;")
+        if name.lower() == b"modify" and modified is None:
+            modified = parse_time(value)
+        elif name.lower() == b"unix.mode" and mode is None:
+            if _MODE.match(value) is None:
+                raise Malformed("an octal mode is needed")
+            mode = int(value, 8)
+        else:
+            raise Malformed("only Modify and UNIX.mode can be set, each once", 504)
+    if mode is not None and mode > 0o777:
+        raise Malformed("only permission bits can be set", 504)
+    return modified, mode, decode(path)
+
+
 # -- replies -----------------------------------------------------------------------------------------------------
 
 

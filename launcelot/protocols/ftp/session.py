@@ -196,6 +196,7 @@ class Session:
         self.offset = 0
         self.renaming = None
         self.facts = ALL_FACTS
+        self.algorithm = "SHA-256"
 
     def log_in(self, account: Account, tree: Tree) -> None:
         """The peer has proved who it is."""
