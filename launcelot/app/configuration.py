@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,15 @@ from launcelot.core.settings import Problem, describe, load, unknown
 from launcelot.hosting.proxy import PROXIED, networks
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.message.address import parse_domain
+from launcelot.relay.routes import parse_route, server_of
+from launcelot.relay.settings import RelaySettings
 
 GROUPS: Mapping[str, type[Any]] = {
     "daemon": DaemonSettings,
     "accounts": AccountSettings,
     "files": FileSettings,
     "tls": TlsSettings,
+    "relay": RelaySettings,
 }
 """The tables that are not services."""
 
@@ -59,6 +62,7 @@ class Configuration:
     accounts: AccountSettings = field(default_factory=AccountSettings)
     files: FileSettings = field(default_factory=FileSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -322,6 +326,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         *_daemon_rules(configuration.daemon),
         *_account_rules(configuration.accounts),
         *_tls_rules(configuration.tls),
+        *_relay_rules(configuration.relay),
     ]
     for name, settings in configuration.services.items():
         for one in dataclasses.fields(settings):
@@ -367,6 +372,20 @@ def _tls_rules(tls: TlsSettings) -> list[Problem]:
         return []
     given, missing = ("certificate", "key") if tls.certificate else ("key", "certificate")
     return [Problem(("tls", given), f"needs {missing} beside it; give both or none")]
+
+
+def _relay_rules(relay: RelaySettings) -> Iterator[Problem]:
+    checks: tuple[tuple[str, Sequence[str], Callable[[str], object]], ...] = (
+        ("routes", relay.routes, parse_route),
+        ("dns_servers", relay.dns_servers, server_of),
+        ("private_networks", relay.private_networks, lambda text: networks([text])),
+    )
+    for key, texts, check in checks:
+        for text in texts:
+            try:
+                check(text)
+            except ValueError as error:
+                yield Problem(("relay", key), str(error))
 
 
 def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str], daemon: DaemonSettings) -> list[Problem]:

@@ -31,7 +31,7 @@ from launcelot.core.sharing import KEY, SharedNumbers, size_of
 BUS, ORDERS, NUMBERS, LOG, LOCK, FIRST_SOCKET = 3, 4, 5, 6, 7, 8
 """Descriptors of a worker; the listening sockets come last."""
 
-TABLES = ("daemon", "accounts", "files", "tls")
+TABLES = ("daemon", "accounts", "files", "tls", "relay")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ AT_ONCE: Mapping[str, frozenset[str]] = {
     "daemon": frozenset({"stop_limit", "proxy_networks"}),
     "accounts": frozenset(),
     "files": frozenset({"keep_abandoned"}),
+    "relay": frozenset(),
 }
 """Settings beside ``[tls]`` and the services' that count without a restart."""
 

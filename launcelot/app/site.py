@@ -157,6 +157,7 @@ def build_site(
         aside=stores.readers,
         counters=stores.counters,
         databases=stores.databases,
+        relays=stores.relay is not None,
         deposits=stores.deposits,
     )
 

@@ -25,18 +25,20 @@ from launcelot.accounts.sqlite import SqliteDirectory
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part, nobody
+from launcelot.app.relaying import EverywhereOutbound, build_relay, notices_of, schedule_of
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.delivery.filtering import FilteredDelivery
-from launcelot.delivery.outbound import LocalOutbound
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
 from launcelot.filestore.ledger import Ledger
 from launcelot.hosting.descriptors import limit
+from launcelot.hosting.gather import gather
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.depositing import Depositor
+from launcelot.spool.interface import Carrier
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
 from launcelot.workers.database import Database
@@ -69,6 +71,7 @@ class Stores:
     :ivar spool: takes mail in.
     :ivar deposits: delivers past the spool, while the peer waits.
     :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
+    :ivar relay: takes mail to other hosts; None where none goes there.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
     :ivar workers: closed last.
@@ -85,6 +88,7 @@ class Stores:
     workers: tuple[Workers, ...]
     deposits: Depositor
     left: Callable[[], Sequence[SqliteSpool]] = tuple
+    relay: Carrier | None = None
 
     def __post_init__(self) -> None:
         self._spools: list[SqliteSpool] = [self.spool]
@@ -103,13 +107,16 @@ class Stores:
 
     async def waiting(self) -> int:
         """Recipients that still wait for their mail."""
-        return sum([len(await spool.waiting()) for spool in self._spools])
+        return sum([await spool.count() for spool in self._spools])
 
     async def close(self) -> None:
         """Finish what is being written and let go of files and threads."""
         await self.deposits.close()
-        for spool in self._spools:
-            await spool.close()
+        # Spools first, so that nothing new begins; then what is being carried ends soon.
+        closing = [Deferred.fromCoroutine(spool.close()) for spool in self._spools]
+        if self.relay is not None:
+            await self.relay.close()
+        await gather(closing)
         for store in (self.mail, self.files, self.accounts):
             await store.close()
         await self.databases.close()
@@ -232,7 +239,9 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     accounts = build_accounts(configuration, make, writer, readers)
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk, part)
-    outbound = LocalOutbound(accounts, staging)
+    outbound = EverywhereOutbound(accounts, staging, configuration.relay)
+    relay = build_relay(clock, configuration, counters, readers)
+    notices = notices_of(configuration, accounts, fresh_id, time.time)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
         accounts,
@@ -248,7 +257,18 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
 
     def spool(name: str) -> SqliteSpool:
         database = Database(configuration.data / name, SPOOL_MIGRATIONS, writer, readers)
-        return SqliteSpool(database, staging, delivery, clock, time.time, counters, delivery.forget)
+        return SqliteSpool(
+            database,
+            staging,
+            delivery,
+            clock,
+            time.time,
+            counters,
+            delivery.forget,
+            schedule_of(configuration.relay),
+            carrier=relay,
+            notices=notices,
+        )
 
     def left() -> Sequence[SqliteSpool]:
         return [] if part.number else [spool(name) for name in left_spools(configuration.data, part.of)]
@@ -257,7 +277,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
     deposits = Depositor(delivery, own, counters, delivery.forget)
-    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left)
+    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay)
 
 
 def threads(reactor: Any) -> MakeWorkers:

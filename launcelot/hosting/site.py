@@ -42,6 +42,7 @@ class Site:
     :ivar domain: the domain of addresses without one, such as ``postmaster``.
     :ivar aside: where services have long computations done; inline unless threads are given.
     :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
+    :ivar relays: whether accounts may send to other hosts.
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
@@ -62,6 +63,7 @@ class Site:
     wall_clock: Callable[[], float] = time.time
     random_bits: Callable[[int], int] = secrets.randbits
     databases: Databases | None = None
+    relays: bool = False
     deposits: Depositor | None = None
 
     def __post_init__(self) -> None:

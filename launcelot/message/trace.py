@@ -21,6 +21,7 @@ MAX_WORD = 255
 """Octets of one peer-supplied word that are written."""
 
 _RECEIVED = re.compile(rb"^received[ \t]*+:", re.MULTILINE | re.IGNORECASE)
+_DELIVERED = re.compile(rb"^delivered-to[ \t]*+:(.*)$", re.MULTILINE | re.IGNORECASE)
 _FOREIGN = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _FOREIGN_COMMENT = re.compile(r"[^ A-Za-z0-9.:_/,=+@-]")
 
@@ -71,6 +72,13 @@ def return_path(sender: Address | None) -> bytes:
 def count_received(buffer: Buffer) -> int:
     """How many ``Received`` fields the header of a message has, for detecting loops (RFC 5321 section 6.3)."""
     return sum(1 for _ in _RECEIVED.finditer(buffer, 0, find_header_end(buffer)))
+
+
+def was_delivered_to(buffer: Buffer, recipient: Address) -> bool:
+    """Whether a message has been delivered to an address already, by its ``Delivered-To`` fields (RFC 9228 section 3)."""
+    wanted = str(recipient).casefold().encode()
+    found = _DELIVERED.finditer(buffer, 0, find_header_end(buffer))
+    return any(one[1].decode("utf-8", "replace").strip().casefold().encode() == wanted for one in found)
 
 
 def fold(name: str, pieces: list[str]) -> bytes:

@@ -6,6 +6,7 @@ A route is one line of text, so that it can stand in a list of settings: ``<patt
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -174,3 +175,22 @@ def parse_routes(texts: Sequence[str]) -> Routes:
     return Routes([parse_route(text) for text in texts])
 
 
+def server_of(text: str) -> tuple[str, int]:
+    """
+    Address and port of a DNS server.
+
+    :raises ValueError: the text names none.
+    """
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest[1:] if rest else port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        address = str(ipaddress.ip_address(host))
+    except ValueError:
+        raise ValueError(f"{text!r} is no DNS server; write its address, such as 192.0.2.53 or [2001:db8::53]:5353") from None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+        raise ValueError(f"{text!r}: {port!r} is not a port of 1 to 65535")
+    return address, int(port)

@@ -362,6 +362,9 @@ class Courier:
         by_fate: dict[Fate, list[tuple[Pending, Verdict]]] = {fate: [] for fate in Fate}
         for pending, verdict in results:
             pending.busy = False
+            if self._closing and verdict.fate is Fate.LATER and not verdict.unsure:
+                # Cut short by our own end: it is as if it had not been tried.
+                continue
             judged = self._judge(pending, verdict)
             by_fate[judged.fate].append((pending, judged))
         if by_fate[Fate.LATER]:

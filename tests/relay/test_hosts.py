@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.app.stores import run_now
 from launcelot.hosting.proxy import networks
 from launcelot.relay.hosts import Finder, Unroutable
-from launcelot.relay.resolver import NoAnswer, NoSuchName, ScriptedResolver, server_of
+from launcelot.relay.resolver import NoAnswer, NoSuchName, ScriptedResolver
+from launcelot.relay.routes import server_of
 
 ONE, TWO, SIX = "198.51.100.1", "198.51.100.2", "2606:4700::1"
 REAL_ONE, REAL_TWO = "8.8.4.1", "8.8.4.2"

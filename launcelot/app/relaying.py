@@ -1,0 +1,133 @@
+"""
+The ways out of a configuration: the relay, where it is switched on, and what goes out beside submitted mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any
+
+from launcelot.accounts.interface import Directory
+from launcelot.app.configuration import Configuration
+from launcelot.app.naming import hostname_of
+from launcelot.core.counters import Counters
+from launcelot.core.errors import NotPermitted
+from launcelot.delivery.outbound import LocalOutbound
+from launcelot.message.address import Address
+from launcelot.message.headers import find_header_end
+from launcelot.message.trace import count_received, was_delivered_to
+from launcelot.relay.settings import RelaySettings
+from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
+from launcelot.spool.notices import Notices
+from launcelot.spool.schedule import Schedule
+from launcelot.workers.interface import Workers
+from launcelot.workers.staging import Buffer, Staging
+
+if TYPE_CHECKING:
+    from launcelot.relay.carrier import Relay
+
+
+def build_relay(reactor: Any, configuration: Configuration, counters: Counters, workers: Workers) -> Relay | None:
+    """
+    The relay of a configuration; None where it is switched off.
+
+    :param workers: where passwords are hashed and large messages looked through.
+    """
+    settings = configuration.relay
+    if not settings.enabled:
+        return None
+    # twisted.names and what it needs are imported by those only who use them.
+    from launcelot.hosting.deadlines import Deadlines
+    from launcelot.hosting.proxy import networks
+    from launcelot.relay.carrier import Relay
+    from launcelot.relay.connections import Connections
+    from launcelot.relay.hosts import Finder
+    from launcelot.relay.resolver import NamesResolver
+    from launcelot.relay.routes import parse_routes, server_of
+
+    name = hostname_of(configuration)
+    resolver = NamesResolver(reactor, [server_of(one) for one in settings.dns_servers])
+    finder = Finder(resolver, name, networks(settings.private_networks), settings.port, SystemRandom().getrandbits)
+    connections = Connections(reactor, Deadlines(reactor), name, settings, workers)
+    return Relay(
+        settings, parse_routes(settings.routes), finder, connections, reactor, counters, workers, resolver.close
+    )
+
+
+def schedule_of(settings: RelaySettings) -> Schedule:
+    """When to try again."""
+    return Schedule(
+        longest=settings.longest_retry,
+        lifetime=settings.lifetime,
+        remote_first=settings.first_retry,
+        notice_after=settings.delay_notice,
+        chance=SystemRandom().random,
+    )
+
+
+class Addressing:
+    """
+    Who gets mail for an address: an :class:`~launcelot.spool.interface.Addressees`.
+
+    :param relays: whether mail goes to other hosts.
+    """
+
+    def __init__(self, accounts: Directory, relays: bool) -> None:
+        self._accounts = accounts
+        self._relays = relays
+
+    async def __call__(self, address: Address) -> Sequence[SpoolRecipient]:
+        """The accounts behind an address here, or the address itself."""
+        if self._accounts.is_local(address.domain):
+            return [SpoolRecipient(one.account.id, address) for one in await self._accounts.resolve(address)]
+        if not self._relays:
+            raise NotPermitted("mail does not go to other hosts")
+        return [SpoolRecipient(ELSEWHERE, address)]
+
+
+def notices_of(
+    configuration: Configuration, accounts: Directory, new_id: Callable[[], str], now: Callable[[], float]
+) -> Notices:
+    """What tells senders."""
+    settings = configuration.relay
+    addressees = Addressing(accounts, settings.enabled)
+    return Notices(
+        hostname_of(configuration), configuration.daemon.domains[0], addressees, new_id, now, settings.lifetime
+    )
+
+
+class EverywhereOutbound(LocalOutbound):
+    """
+    An :class:`~launcelot.delivery.outbound.Outbound` to people here and, where mail goes to other hosts, to everybody.
+
+    A message that has been in the recipient's mailbox before, or through too many hosts, goes in circles and is refused.
+    """
+
+    def __init__(self, accounts: Directory, staging: Staging, settings: RelaySettings) -> None:
+        super().__init__(accounts, staging)
+        self._settings = settings
+
+    def can_send(self, recipient: Address) -> bool:
+        """Whether there is a way to an address at all."""
+        return bool(recipient.domain) and (super().can_send(recipient) or self._settings.enabled)
+
+    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+        """Hand over a message; see :meth:`launcelot.delivery.outbound.Outbound.send`."""
+        if not self.can_send(recipient):
+            raise NotPermitted("mail does not go to other hosts")
+        if was_delivered_to(body, recipient) or count_received(body) > self._settings.max_hops:
+            raise NotPermitted("the message goes in circles")
+        if super().can_send(recipient):
+            await super().send(id, sender, recipient, body)
+            return
+        header = body[: find_header_end(body)]
+        utf8 = not all([header.isascii(), recipient.is_ascii, sender is None or sender.is_ascii])
+        staged = self._staging.begin()
+        try:
+            await staged.write(body[:])
+        except BaseException:
+            staged.close()
+            raise
+        envelope = Envelope(id, sender, (SpoolRecipient(ELSEWHERE, recipient),), utf8=utf8)
+        await self.spool.accept(envelope, staged, once=True)
