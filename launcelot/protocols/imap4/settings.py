@@ -40,6 +40,12 @@ class Settings:
         unit="octets",
         minimum=8_192,
     )
+    append_8bit_headers: str = setting(
+        "enabled",
+        "Who may APPEND messages whose headers have octets above 127: clients that ENABLE UTF8=ACCEPT, as RFC 6855 section 4"
+        " demands, or always everybody, as for moving old mail here with programs that cannot.",
+        choices=("enabled", "always"),
+    )
     server_admin: str = setting(
         "",
         "Who runs the server, as a URI such as tel:+441225; told as /shared/admin. Empty for mailto: and the postmaster.",

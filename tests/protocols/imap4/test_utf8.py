@@ -101,6 +101,13 @@ class Utf8Tests(ImapCase):
         self.assertEqual(self.ask(link, 'SEARCH SUBJECT "grüße"'.encode())[0], b"* SEARCH 1")
         self.assertEqual(self.ask(link, 'SORT (DATE) UTF-8 SUBJECT "grüße"'.encode())[0], b"* SORT 1")
 
+    def test_append_for_everybody(self) -> None:
+        """Where the operator says so, anybody may bring such headers; the octets stay as they are."""
+        self.factory = self.make_factory(append_8bit_headers="always")
+        link = self.log_in("INBOX")
+        self.ask(link, b"APPEND INBOX {%d+}\r\n%b" % (len(EIGHT_BIT), EIGHT_BIT))
+        self.assertEqual(self.world.result(self.mailbox().read(1, 0, 99)), EIGHT_BIT)
+
     def test_append(self) -> None:
         """Headers with octets above 127 need ENABLE; then both forms are taken, alone, several, in CATENATE and REPLACE."""
         link = self.log_in("INBOX")

@@ -45,7 +45,7 @@ class Stages:
         :raises Rejected: that is impossible (RFC 3516 section 4.4), or a header is not for this client (RFC 6855 section 4).
         """
         whole = self.first.view()
-        if not self._session.utf8:
+        if not self._session.utf8 and self._session.settings.append_8bit_headers != "always":
             for one in arrived:
                 await self._check_header(whole, one)
         drafts: list[Draft] = []
