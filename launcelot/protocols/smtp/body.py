@@ -39,6 +39,7 @@ class Incoming:
     :param staged: where it is collected; this object's until :meth:`release`.
     :param limit: largest size in octets.
     :param normalise: make bare CR and LF CRLF; otherwise a message that has one is refused.
+    :param binary: leave its octets as they are, bare CR and LF, too.
     :param trace: the field that goes on top.
     :param inspect: is handed the header section (or its first :data:`MAX_HEADER` octets, and then False) and gives
         fields to be added; may raise :class:`Rejected`.
@@ -52,13 +53,14 @@ class Incoming:
         normalise: bool,
         trace: bytes,
         inspect: Callable[[bytes, bool], Awaitable[bytes]],
+        binary: bool = False,
     ) -> None:
         self.refused: Reply | None = None
         self.size = 0
         self._staged: Staged | None = staged
         self._limit = limit
-        self._normalise = normalise
-        self._ends = LineEnds(normalise)
+        self._strict = not (normalise or binary)
+        self._ends = LineEnds(normalise and not binary)
         self._trace = trace
         self._inspect = inspect
         self._in_header = True
@@ -90,7 +92,7 @@ class Incoming:
 
     async def _take(self, data: bytes) -> None:
         self.size += len(data)
-        if self._ends.bare and not self._normalise:
+        if self._ends.bare and self._strict:
             self.refuse(BARE)
         elif self.size > self._limit:
             self.refuse(TOO_LARGE)

@@ -67,14 +67,24 @@ def offers(session: Session) -> list[str]:
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
         "CHUNKING",
-        f"LIMITS RCPTMAX={session.settings.max_recipients}",
+        "BINARYMIME",
+        limits(session),
     ]
+    if session.sends_notices:
+        found.append("DSN")
     if session.can_start_tls:
         found.append("STARTTLS")
     if session.may_log_in and session.account is None:
         offered = sasl.offered(session.site.logins, True, session.wire.secure)
         found.append("AUTH " + " ".join(name.decode("ascii") for name in offered))
     return [*found, "HELP"]
+
+
+def limits(session: Session) -> str:
+    """The limits that are set.  RFC 9422 section 4."""
+    settings = session.settings
+    found = {"MAILMAX": settings.max_mails, "RCPTMAX": settings.max_recipients, "RCPTDOMAINMAX": settings.max_recipient_domains}
+    return "LIMITS " + " ".join(f"{name}={limit}" for name, limit in found.items() if limit)
 
 
 async def starttls(session: Session, _: None) -> Reply | None:

@@ -1,25 +1,37 @@
 """
 The envelope: MAIL and RCPT.
 
-When RCPT has been answered 250 everything is known that can be: the address exists here, the account is enabled and has room.
+When RCPT has been answered 250 everything is known that can be: an address of ours exists, its account is enabled and has room;
+one of another host's was given by somebody who has logged in, and there is a way out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from launcelot.accounts.interface import Recipient
+from launcelot.accounts.interface import Recipient as Resident
 from launcelot.core.errors import NotFound, Refusal
 from launcelot.message.address import Address
-from launcelot.protocols.smtp.grammar import Mail, Reply, refuse_utf8, reply
+from launcelot.protocols.smtp.grammar import Mail, Recipient, Reply, refuse_utf8, reply
+from launcelot.protocols.smtp.notifying import BadValue, both, parse_original, without_success
 from launcelot.protocols.smtp.session import Session, State, Transaction, reply_for
-from launcelot.spool.interface import SpoolId, SpoolRecipient
+from launcelot.spool.interface import ELSEWHERE, SpoolId, SpoolRecipient
+
+NO_NOTICES = reply(555, "5.5.4", "DSN is not offered here")
+TOO_MANY = reply(452, "4.5.3", "Too many recipients")
 
 
 async def mail(session: Session, given: Mail) -> Reply:
     """Begin a transaction.  RFC 5321 section 4.1.1.2."""
-    if not session.extended and (given.size or given.eight_bit or given.utf8):
+    if not session.extended and not given.plain:
         return reply(555, "5.5.4", "Parameters of MAIL need EHLO")
+    if given.wants_notices and not session.sends_notices:
+        return NO_NOTICES
+    if 0 < session.settings.max_mails <= session.mails:
+        session.ending = True
+        session.outcome = "too many mails"
+        return reply(421, "4.5.3", "Too many mails for one connection, connect again")
     if given.size > session.settings.max_message_size:
         return reply(552, "5.3.4", "Message is larger than the limit")
     if session.account is not None and given.sender is not None:
@@ -29,26 +41,36 @@ async def mail(session: Session, given: Mail) -> Reply:
             return reply_for(refusal)
         if not allowed:
             return reply(553, "5.7.1", "That sender address is not yours")
+    session.mails += 1
     session.transaction = Transaction(SpoolId(session.site.new_id()), given)
     session.move(State.MAIL)
     session.wire.limit_total(None)
     return reply(250, "2.1.0", "Sender ok")
 
 
-async def recipient(session: Session, address: Address) -> Reply:
+async def recipient(session: Session, given: Recipient) -> Reply:
     """
     Add a recipient: whether it exists, is ours and has room is all known now.  RFC 5321 section 4.1.1.3.
     """
     transaction = session.current
+    address = given.address
     refuse_utf8(address, transaction.mail.utf8)
+    if given.wants_notices and not session.sends_notices:
+        return NO_NOTICES
+    try:
+        original = parse_original(given.original, transaction.mail.utf8) if given.original else ""
+    except BadValue as bad:
+        return reply(501, "5.5.4", str(bad))
     if len(transaction.named) >= session.settings.max_recipients:
-        return reply(452, "4.5.3", "Too many recipients")
+        return TOO_MANY
     if not address.domain:
         address = Address(address.local, session.site.domain)
+    most = session.settings.max_recipient_domains
+    if most and address.domain.lower() not in transaction.domains and len(transaction.domains) >= most:
+        return reply(452, "4.5.3", "Too many domains of recipients")
+    wanted = SpoolRecipient(ELSEWHERE, address, given.notify, original)
     if not session.site.accounts.is_local(address.domain):
-        if session.account is not None:
-            return reply(550, "5.1.2", "Not a domain of this server, and it does not relay yet")
-        return reply(554, "5.7.1", "Relay access denied")
+        return await elsewhere(session, transaction, wanted)
     try:
         found = [one for one in await session.site.accounts.resolve(address) if one.account.enabled]
     except NotFound:
@@ -57,28 +79,50 @@ async def recipient(session: Session, address: Address) -> Reply:
         return reply_for(refusal)
     if not found:
         return reply(550, "5.2.1", "Mailbox is disabled")
-    return await add_recipients(session, transaction, address, found)
-
-
-async def add_recipients(
-    session: Session, transaction: Transaction, address: Address, found: Sequence[Recipient]
-) -> Reply:
-    """Take those into the envelope who have room; a full one among several is tried again by the spool."""
     try:
         room = [await has_room(session, one, transaction.mail.size) for one in found]
     except Refusal as refusal:
         return reply_for(refusal)
     if not any(room):
         return reply(452, "4.2.2", "Mailbox is full")
-    for one in found:
-        transaction.recipients.setdefault(one.account.id, SpoolRecipient(one.account.id, address))
-    transaction.named.append(tuple(one.account.id for one in found))
-    transaction.only = address if len(transaction.named) == 1 else None
+    # Of several that share an address a full one is tried again by the spool.
+    return add(session, transaction, behind(wanted, found))
+
+
+async def elsewhere(session: Session, transaction: Transaction, wanted: SpoolRecipient) -> Reply:
+    """An address of another host: for those who have logged in, and nobody else."""
+    if session.account is None:
+        return reply(554, "5.7.1", "Relay access denied")
+    if not session.site.relays:
+        return reply(550, "5.1.2", "Not a domain of this server, and mail does not go to others")
+    return add(session, transaction, [wanted])
+
+
+def behind(wanted: SpoolRecipient, found: Sequence[Resident]) -> Sequence[SpoolRecipient]:
+    """The accounts behind an address; of success the first one alone is told."""
+    return [
+        replace(wanted, account=one.account.id, notify=without_success(wanted.notify) if place else wanted.notify)
+        for place, one in enumerate(found)
+    ]
+
+
+def add(session: Session, transaction: Transaction, recipients: Sequence[SpoolRecipient]) -> Reply:
+    """Take those behind one address into the envelope, each once."""
+    keys: list[str] = []
+    for one in recipients:
+        key = one.address.key if one.is_remote else one.account
+        known = transaction.recipients.setdefault(key, one)
+        if known.notify != one.notify:
+            transaction.recipients[key] = replace(known, notify=both(known.notify, one.notify))
+        keys.append(key)
+    transaction.named.append(tuple(keys))
+    transaction.domains.add(recipients[0].address.domain.lower())
+    transaction.only = recipients[0].address if len(transaction.named) == 1 else None
     session.move(State.RECIPIENTS)
     return reply(250, "2.1.5", "Recipient ok")
 
 
-async def has_room(session: Session, one: Recipient, size: int) -> bool:
+async def has_room(session: Session, one: Resident, size: int) -> bool:
     """Whether a message of the declared size fits into an account."""
     quota, messages = one.account.quota, one.account.messages
     if not quota and not messages:

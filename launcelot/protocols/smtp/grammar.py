@@ -3,7 +3,8 @@ SMTP's words: command lines to requests, replies to lines and back; shared by se
 
 Reading is strict: what two programs could read in two ways is :class:`SyntaxProblem`.  One leniency: blanks behind the colon
 of ``MAIL FROM: <...>`` and at the end of a line, which many programs send.  Encoders refuse CR, LF and NUL in what they are
-handed.  RFC 5321 section 4.1, with the parameters of RFC 1870, RFC 6152, RFC 6531 and RFC 4954.
+handed.  RFC 5321 section 4.1, with the parameters of RFC 1870, RFC 6152, RFC 3030, RFC 6531, RFC 4954
+and RFC 3461.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from launcelot.core.errors import Invalid
 from launcelot.message.address import Address, scan_path
+from launcelot.protocols.smtp import notifying
 
 COMMAND_LINE = 2_048
 """Octets of a command line without CRLF.  RFC 5321 section 4.5.3.1.4 asks for 510 and what extensions add."""
@@ -128,12 +130,48 @@ class Mail:
     :ivar size: declared octets, 0 if none were.
     :ivar eight_bit: ``BODY=8BITMIME``.
     :ivar utf8: ``SMTPUTF8``.
+    :ivar binary: ``BODY=BINARYMIME``.
+    :ivar returned: ``RET``, upper-case; empty if it was not given, as is ``envelope_id``.
+    :ivar envelope_id: ``ENVID``, decoded.
     """
 
     sender: Address | None
     size: int = 0
     eight_bit: bool = False
     utf8: bool = False
+    binary: bool = False
+    returned: str = ""
+    envelope_id: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no parameters, so that a client without EHLO may say it."""
+        return not (self.size or self.eight_bit or self.utf8 or self.binary or self.wants_notices)
+
+    @property
+    def wants_notices(self) -> bool:
+        """Whether it has parameters of DSN."""
+        return bool(self.returned or self.envelope_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """
+    ``RCPT``.
+
+    :ivar address: its domain is empty for ``<postmaster>``.
+    :ivar notify: ``NOTIFY``, upper-case; empty if it was not given, as is ``original``.
+    :ivar original: ``ORCPT``, such as ``rfc822;ann@example.org``; still encoded, as only the mail tells what it may be.
+    """
+
+    address: Address
+    notify: str = ""
+    original: str = ""
+
+    @property
+    def wants_notices(self) -> bool:
+        """Whether it has parameters of DSN."""
+        return bool(self.notify or self.original)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,42 +240,65 @@ def parse_mail(argument: bytes) -> Mail:
     """
     sender, parameters = _path_and_parameters(argument, b"FROM:", postmaster=False)
     size = 0
-    eight_bit = utf8 = False
-    for name, value in parameters.items():
-        if name == "SIZE":
-            if value is None or not (value.isascii() and value.isdigit()) or len(value) > MAX_SIZE_DIGITS:
-                raise SyntaxProblem(501, "5.5.4", "SIZE wants a number")
-            size = int(value)
-        elif name == "BODY":
-            if value is None or value.upper() not in ("7BIT", "8BITMIME"):
-                raise SyntaxProblem(501, "5.5.4", "BODY is 7BIT or 8BITMIME")
-            eight_bit = value.upper() == "8BITMIME"
-        elif name == "SMTPUTF8":
-            if value is not None:
-                raise SyntaxProblem(501, "5.5.4", "SMTPUTF8 takes no value")
-            utf8 = True
-        elif name == "AUTH":
-            # RFC 4954 section 5: understood, and not passed on to anybody.
-            if value is None or _XTEXT.fullmatch(value) is None:
-                raise SyntaxProblem(501, "5.5.4", "AUTH wants an address or <>")
-        else:
-            raise SyntaxProblem(555, "5.5.4", "Parameter of MAIL not recognized")
+    body = returned = envelope_id = ""
+    utf8 = False
+    try:
+        for name, value in parameters.items():
+            if name == "SIZE":
+                size = _size(value)
+            elif name == "BODY":
+                body = _body(value)
+            elif name == "SMTPUTF8":
+                if value is not None:
+                    raise SyntaxProblem(501, "5.5.4", "SMTPUTF8 takes no value")
+                utf8 = True
+            elif name == "AUTH":
+                # RFC 4954 section 5: understood, and not passed on to anybody.
+                if value is None or _XTEXT.fullmatch(value) is None:
+                    raise SyntaxProblem(501, "5.5.4", "AUTH wants an address or <>")
+            elif name == "RET":
+                returned = notifying.parse_return(value)
+            elif name == "ENVID":
+                envelope_id = notifying.parse_envelope_id(value)
+            else:
+                raise SyntaxProblem(555, "5.5.4", "Parameter of MAIL not recognized")
+    except notifying.BadValue as bad:
+        raise SyntaxProblem(501, "5.5.4", str(bad)) from None
     refuse_utf8(sender, utf8)
-    return Mail(sender, size, eight_bit, utf8)
+    return Mail(sender, size, body == "8BITMIME", utf8, body == "BINARYMIME", returned, envelope_id)
 
 
-def parse_recipient(argument: bytes) -> Address:
+def _size(value: str | None) -> int:
+    if value is None or not (value.isascii() and value.isdigit()) or len(value) > MAX_SIZE_DIGITS:
+        raise SyntaxProblem(501, "5.5.4", "SIZE wants a number")
+    return int(value)
+
+
+def _body(value: str | None) -> str:
+    word = notifying.upper(value)
+    if word not in ("7BIT", "8BITMIME", "BINARYMIME"):
+        raise SyntaxProblem(501, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME")
+    return word
+
+
+def parse_recipient(argument: bytes) -> Recipient:
     """
-    ``TO:<path>``; the domain is empty for ``<postmaster>``.
+    ``TO:<path> [parameters]``.
 
     :raises SyntaxProblem: as written there.
     """
-    recipient, parameters = _path_and_parameters(argument, b"TO:", postmaster=True)
-    if recipient is None:
+    address, parameters = _path_and_parameters(argument, b"TO:", postmaster=True)
+    if address is None:
         raise SyntaxProblem(501, "5.1.3", "A recipient is required")
-    if parameters:
+    if not parameters.keys() <= {"NOTIFY", "ORCPT"}:
         raise SyntaxProblem(555, "5.5.4", "Parameter of RCPT not recognized")
-    return recipient
+    try:
+        notify = notifying.parse_notify(parameters["NOTIFY"]) if "NOTIFY" in parameters else ""
+        if "ORCPT" in parameters:
+            notifying.parse_original(parameters["ORCPT"], utf8=True)
+    except notifying.BadValue as bad:
+        raise SyntaxProblem(501, "5.5.4", str(bad)) from None
+    return Recipient(address, notify, parameters.get("ORCPT") or "")
 
 
 def parse_chunk(argument: bytes) -> Chunk:

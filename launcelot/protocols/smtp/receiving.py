@@ -14,16 +14,21 @@ from functools import partial
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
 from launcelot.message.trace import received
+from launcelot.protocols.smtp.binary import without_bare_ends
 from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
 from launcelot.protocols.smtp.grammar import Chunk, Reply, reply
 from launcelot.protocols.smtp.inspection import inspect
 from launcelot.protocols.smtp.session import OUT_OF_ORDER, Role, Session, State, reply_for, sentence
 from launcelot.spool.interface import Envelope, Fate, Verdict
+from launcelot.workers.staging import Staged
 
 BODY_RATE = 4_096
 """Octets of a body that must arrive in every :data:`BODY_SECONDS`."""
 
 BODY_SECONDS = 110.0
+
+BINARY_WANTS_CHUNKS = reply(503, "5.5.1", "BODY=BINARYMIME is for BDAT")
+"""RFC 3030 section 3."""
 
 MAX_DISCARD = 1 << 30
 """Octets of one BDAT chunk that are thrown away to stay in step; a larger one ends the connection."""
@@ -31,6 +36,8 @@ MAX_DISCARD = 1 << 30
 
 async def data(session: Session, _: None) -> Reply | None:
     """Receive a message up to CRLF.CRLF.  RFC 5321 section 4.1.1.4."""
+    if session.current.mail.binary:
+        return BINARY_WANTS_CHUNKS
     incoming = begin_body(session)
     session.wire.write(reply(354, "", "End data with <CRLF>.<CRLF>").encode())
     reader = DotReader()
@@ -108,6 +115,7 @@ def begin_body(session: Session) -> Incoming:
             session.submits,
             trace,
             partial(inspect, session),
+            transaction.mail.binary,
         )
     return transaction.body
 
@@ -134,13 +142,14 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
             session.ending = True
             session.outcome = "bare line end"
         return [incoming.refused]
-    transaction = session.current
-    user = session.account.name if session.account is not None else ""
-    envelope = Envelope(transaction.id, transaction.mail.sender, tuple(transaction.recipients.values()), user)
-    if session.role is Role.LMTP:
-        return await deliver(session, envelope, incoming)
+    transaction, envelope = session.current, envelope_of(session)
     try:
-        accepted = await session.site.spool.accept(envelope, incoming.release())
+        staged = incoming.release()
+        if transaction.mail.binary:
+            staged = await without_bare_ends(session.site.staging, staged)
+        if session.role is Role.LMTP:
+            return await deliver(session, envelope, staged)
+        accepted = await session.site.spool.accept(envelope, staged)
     except Refusal as refusal:
         counters.add("smtp.messages.refused")
         return [reply_for(refusal)]
@@ -151,15 +160,31 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
     return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
 
 
-async def deliver(session: Session, envelope: Envelope, incoming: Incoming) -> Sequence[Reply]:
+def envelope_of(session: Session) -> Envelope:
+    """Who sends to whom."""
+    transaction = session.current
+    given = transaction.mail
+    return Envelope(
+        transaction.id,
+        given.sender,
+        tuple(transaction.recipients.values()),
+        session.account.name if session.account is not None else "",
+        given.returned,
+        given.envelope_id,
+        given.utf8,
+    )
+
+
+async def deliver(session: Session, envelope: Envelope, staged: Staged) -> Sequence[Reply]:
     """Deliver now, and say what became of each recipient."""
     transaction, counters = session.current, session.site.counters
-    groups = [[transaction.recipients[one] for one in accounts] for accounts in transaction.named]
-    verdicts = await session.effects.deposit(envelope, incoming.release(), groups)
+    size = staged.size
+    groups = [[transaction.recipients[one] for one in keys] for keys in transaction.named]
+    verdicts = await session.effects.deposit(envelope, staged, groups)
     if any(one.fate is Fate.DONE for one in verdicts):
         counters.add("smtp.messages.accepted")
-        counters.add("smtp.octets.accepted", incoming.size)
-        session.effects.note_accepted(envelope, incoming.size)
+        counters.add("smtp.octets.accepted", size)
+        session.effects.note_accepted(envelope, size)
     else:
         counters.add("smtp.messages.refused")
     return [reply_to(one, transaction.id) for one in verdicts]

@@ -43,6 +43,12 @@ class Settings:
         minimum=100,
         maximum=10_000,
     )
+    max_recipient_domains: int = setting(
+        0, "Different domains that the recipients of one message may have; 0 for any number.", unit="domains", minimum=0
+    )
+    max_mails: int = setting(
+        0, "Messages of one connection; whoever has more connects again. 0 for any number.", unit="messages", minimum=0
+    )
     max_hops: int = setting(
         100,
         "Received fields a message may have before it is taken to go in circles.",

@@ -28,7 +28,6 @@ from launcelot.core.errors import (
     TryLater,
     Unsupported,
 )
-from launcelot.core.ids import AccountId
 from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
@@ -108,14 +107,15 @@ class Transaction:
     """
     One mail on its way in.
 
-    :ivar recipients: each account once, with the address it was first named by.
-    :ivar named: the accounts behind each RCPT that was accepted, in order.
+    :ivar recipients: each once, with the address it was first named by; by account, and those elsewhere by address.
+    :ivar named: the recipients behind each RCPT that was accepted, in order.
     """
 
     id: SpoolId
     mail: Mail
-    recipients: dict[AccountId, SpoolRecipient] = field(default_factory=dict)
-    named: list[tuple[AccountId, ...]] = field(default_factory=list)
+    recipients: dict[str, SpoolRecipient] = field(default_factory=dict)
+    named: list[tuple[str, ...]] = field(default_factory=list)
+    domains: set[str] = field(default_factory=set)
     only: Address | None = None
     body: Incoming | None = None
 
@@ -127,6 +127,7 @@ class Session:
     :param source: the peer's address as text.
     :ivar account: who has logged in.
     :ivar ending: the connection is to be closed after the present reply.
+    :ivar mails: how many have been begun.
     """
 
     def __init__(self, wire: Wire, effects: Effects, site: Site, settings: Settings, role: Role, source: str) -> None:
@@ -143,6 +144,7 @@ class Session:
         self.ending = False
         self.outcome = ""
         self.errors = 0
+        self.mails = 0
         self.forget()
 
     def forget(self) -> None:
@@ -176,6 +178,16 @@ class Session:
     def submits(self) -> bool:
         """Whether mail of this session is a submission: a submission listener, or somebody has logged in."""
         return self.role is Role.SUBMISSION or self.account is not None
+
+    @property
+    def sends_notices(self) -> bool:
+        """
+        Whether what is asked about notices (DSN) is done to the end: for submitted mail only.
+
+        Of others nobody knows whether the sender is the sender, and who forges one must not have us write to him; a server that
+        hears nothing of DSN from us tells its sender so.  RFC 3461 section 5.2.2.
+        """
+        return self.submits and self.role is not Role.LMTP
 
     @property
     def can_start_tls(self) -> bool:

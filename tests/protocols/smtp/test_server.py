@@ -29,6 +29,7 @@ class DialogueTests(SmtpCase):
             S: 250-SMTPUTF8
             S: 250-ENHANCEDSTATUSCODES
             S: 250-CHUNKING
+            S: 250-BINARYMIME
             S: 250-LIMITS RCPTMAX=100
             S: 250-AUTH SCRAM-SHA-256 PLAIN LOGIN
             S: 250 HELP
