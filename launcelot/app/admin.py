@@ -8,6 +8,7 @@ checked as well where the kernel tells it; so only the daemon's own user and roo
     {"ask": "forget", "account": "<id>"}      remove an account's mail and files
     {"ask": "end", "name": "<log-in name>"}   end the sessions of whoever is logged in under it
     {"ask": "changed", "account": "<id>", "mailboxes": [1]}   mail was changed by somebody else; tell who watches
+    {"ask": "queue", "do": "list"}            mail that waits; see :mod:`launcelot.app.queueing`
     {"ask": "reload"}                         read the configuration again; "refused" and "status" where it stays as it is
 """
 

@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol
 from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
+from launcelot.app.queuecommands import add_queue
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
@@ -48,6 +49,7 @@ def build_parser() -> Parser:
     _add_people(commands)
     add_care(commands, _common)
     _add_groups(commands)
+    add_queue(commands, _common)
     add_sieve(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)

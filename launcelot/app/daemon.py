@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import launcelot
+from launcelot.app import queueing
 from launcelot.app.admin import AdminFactory, AdminSocket, Answering
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration
@@ -111,6 +112,7 @@ class Daemon(Service):
             "changed": self._changed,
             "end": self._end_sessions,
             "reload": self._told_to_reload,
+            "queue": self._queue,
         }
         self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(self.answers))
         self._caretaker = LoopingCall(self._look_after)
@@ -398,6 +400,9 @@ class Daemon(Service):
         for session in sessions:
             session.interrupt()
         return {"ended": len(sessions)}
+
+    async def _queue(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await queueing.answer(self.stores.spools, request)
 
     async def _changed(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """A command beside us has changed mail; whoever watches those mailboxes is told, in other workers, too."""

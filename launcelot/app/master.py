@@ -26,6 +26,7 @@ from launcelot.app.crew import Crew, State, Worker
 from launcelot.app.daemon import CARE_INTERVAL, Daemon
 from launcelot.app.errors import UNAVAILABLE, Ending
 from launcelot.app.launching import LOG, Launcher, Memory, Orders, tables_of
+from launcelot.app.queueing import together
 from launcelot.app.reloading import Reloaded
 from launcelot.app.site import build_services, tls_of
 from launcelot.app.workerlog import relog, relog_output
@@ -37,7 +38,7 @@ log = Logger(namespace="launcelot.daemon")
 SHARED = ("tcp", "tcp6", "udp", "udp6", "unix", "systemd")
 """Kinds of endpoints whose sockets several processes can serve."""
 
-OWN = ("status", "forget", "reload", "end")
+OWN = ("status", "forget", "reload", "end", "queue")
 """What the master answers at the admin socket; everything else is asked of the first worker."""
 
 STATUS_LIMIT = 2.0
@@ -268,6 +269,13 @@ class Master(Daemon):
     async def _end_sessions(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         answers = await self.crew.ask_all({"ask": "end", "name": str(request.get("name", ""))}, LEAVE_LIMIT)
         return {"ended": sum(answer["ended"] for answer in answers.values())}
+
+    async def _queue(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Each worker has its part."""
+        answers = await self.crew.ask_all(request)
+        if len(answers) < len(self.crew.posts):
+            raise TryLater("a worker does not answer now")
+        return together([answers[number] for number in sorted(answers)])
 
     async def _other(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self.crew.ask_one(request)

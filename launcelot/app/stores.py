@@ -105,6 +105,11 @@ class Stores:
         for spool in self._spools:
             await spool.start()
 
+    @property
+    def spools(self) -> Sequence[SqliteSpool]:
+        """All that is delivered from here."""
+        return self._spools
+
     async def waiting(self) -> int:
         """Recipients that still wait for their mail."""
         return sum([await spool.count() for spool in self._spools])

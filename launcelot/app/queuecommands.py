@@ -1,0 +1,43 @@
+"""The options of ``launcelot queue``, ``send`` and ``simulate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Common = Callable[[Any, str], None]
+"""Gives a parser the options every command has and the function that does it."""
+
+WORDS = {
+    "hold": "try no more until it is released",
+    "release": "end a hold, and try now",
+    "retry": "try now what waits for another attempt",
+    "drop": "remove, without telling the sender",
+}
+
+
+def add_queue(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    queue = commands.add_parser("queue", help="mail that waits: list, show, hold, release, retry, drop, why")
+    verbs = queue.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = verbs.add_parser("list", help="recipients that have not got their mail, oldest first")
+    common(listing, "launcelot.app.queueing:show_list")
+    listing.add_argument("--limit", type=int, default=1_000, metavar="COUNT", help="recipients at most (default: %(default)s)")
+    _choosing(listing)
+    for verb, text in (("show", "everything known of one mail"), ("why", "why a mail has not arrived, and what happens next")):
+        parser = verbs.add_parser(verb, help=text)
+        common(parser, f"launcelot.app.queueing:{verb}")
+        parser.add_argument("id", metavar="ID", help="as in the log, in queue list and in the sender's 250")
+    for verb, text in WORDS.items():
+        parser = verbs.add_parser(verb, help=text)
+        common(parser, "launcelot.app.queueing:change_rows")
+        parser.set_defaults(verb=verb)
+        parser.add_argument("ids", metavar="ID", nargs="*", help="which mails")
+        parser.add_argument("--all", action="store_true", help="every mail")
+        _choosing(parser)
+
+
+def _choosing(parser: Any) -> None:
+    parser.add_argument("--destination", metavar="NAME", help="only what goes there: a domain, or the host of a route")
+    parser.add_argument("--sender", metavar="ADDRESS", help="only mail from this address")
+    parser.add_argument("--recipient", metavar="ADDRESS", help="only for this recipient")
