@@ -185,8 +185,8 @@ class SubmissionTests(SmtpCase):
         self.ask(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n" + text + b".\r\n")
         self.assertEqual(self.bodies("bob"), [b"Date: x\r\nMessage-ID: <x@x>\r\n\r\na\r\nb\r\n.\r\nc\r\n"])
 
-    def test_other_domains_wait_for_the_relay(self) -> None:
-        """550 5.1.2 for now."""
+    def test_other_domains_where_mail_stays_here(self) -> None:
+        """550 5.1.2 unless the Site relays."""
         link = self.logged_in()
         self.assertEqual(self.ask(link, b"MAIL FROM:<ann@test>\r\nRCPT TO:<x@example.com>\r\n")[-1][:9], b"550 5.1.2")
 
