@@ -204,7 +204,8 @@ class Steps:
         random = self.random
         keys = random.sample((b"ARRIVAL", b"SIZE") if self.hostile else SORT_KEYS, random.randint(1, 2))
         # Only the last: behind a reversed first criterion Dovecot reverses the second, too.
-        keys[-1] = random.choice((b"", b"REVERSE ")) + keys[-1]
+        if keys[-1] != b"SUBJECT":
+            keys[-1] = random.choice((b"", b"REVERSE ")) + keys[-1]
         return Step("sort", random.choice((b"", b"UID ")) + b"SORT (" + b" ".join(keys) + b") UTF-8 ALL")
 
     def thread(self, count: int, uid_next: int) -> Step:
