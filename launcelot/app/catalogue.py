@@ -84,7 +84,10 @@ SERVICES: Mapping[str, ServiceEntry] = {
             "submissions": Place("listen_submissions", 2465, 465),
             "lmtp": Place("listen_lmtp", 2424, 24, usual=False),
         },
-        checks={"lmtp_networks": "launcelot.hosting.proxy:networks"},
+        checks={
+            "lmtp_networks": "launcelot.hosting.proxy:networks",
+            "xclient_networks": "launcelot.hosting.proxy:networks",
+        },
     ),
     "imap": ServiceEntry(
         "launcelot.protocols.imap4.service",

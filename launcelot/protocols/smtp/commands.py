@@ -30,6 +30,7 @@ from launcelot.protocols.smtp.grammar import (
     reply,
 )
 from launcelot.protocols.smtp.login import auth
+from launcelot.protocols.smtp.proxying import CLIENT, FORWARDED, parse_client, parse_forwarded, xclient, xforward
 from launcelot.protocols.smtp.receiving import bdat, data
 from launcelot.protocols.smtp.session import ANY, GREETED, OUT_OF_ORDER, Role, Session, State
 
@@ -77,6 +78,8 @@ def offers(session: Session) -> list[str]:
     if session.may_log_in and session.account is None:
         offered = sasl.offered(session.site.logins, True, session.wire.secure)
         found.append("AUTH " + " ".join(name.decode("ascii") for name in offered))
+    if session.may_speak_for_others:
+        found += ["XCLIENT " + " ".join(CLIENT), "XFORWARD " + " ".join(FORWARDED)]
     return [*found, "HELP"]
 
 
@@ -252,6 +255,10 @@ COMMANDS: Mapping[bytes, Command] = {
         vrfy, parse_text, GREETED, "5321 section 4.1.1.6", "VRFY <address>: answered without telling", True
     ),
     b"HELP": Command(help_, parse_text, ANY, "5321 section 4.1.1.8", "HELP [<command>]: this"),
+    b"XCLIENT": Command(xclient, parse_client, _IDLE, "none, Postfix", "XCLIENT <name>=<value> ...: speak for a client"),
+    b"XFORWARD": Command(
+        xforward, parse_forwarded, _IDLE, "none, Postfix", "XFORWARD <name>=<value> ...: what the log says of the next mail"
+    ),
     b"EXPN": Command(not_offered, parse_text, ANY, "5321 section 4.1.1.7"),
     b"ETRN": Command(not_offered, parse_text, ANY, "1985"),
     b"TURN": Command(not_offered, parse_text, ANY, "821"),

@@ -100,8 +100,9 @@ def begin_body(session: Session) -> Incoming:
     transaction = session.current
     if transaction.body is None:
         trace = received(
-            helo=session.name,
+            helo=session.given_name or session.name,
             source=session.source,
+            source_name=session.source_name,
             by=session.site.hostname,
             protocol=session.protocol,
             identifier=transaction.id,
@@ -155,7 +156,7 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
         return [reply_for(refusal)]
     counters.add("smtp.messages.accepted")
     counters.add("smtp.octets.accepted", incoming.size)
-    session.effects.note_accepted(envelope, incoming.size)
+    session.effects.note_accepted(envelope, incoming.size, session.forwarded)
     await session.effects.settle(accepted)
     return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
 
@@ -184,7 +185,7 @@ async def deliver(session: Session, envelope: Envelope, staged: Staged) -> Seque
     if any(one.fate is Fate.DONE for one in verdicts):
         counters.add("smtp.messages.accepted")
         counters.add("smtp.octets.accepted", size)
-        session.effects.note_accepted(envelope, size)
+        session.effects.note_accepted(envelope, size, session.forwarded)
     else:
         counters.add("smtp.messages.refused")
     return [reply_to(one, transaction.id) for one in verdicts]

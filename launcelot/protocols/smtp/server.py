@@ -7,7 +7,7 @@ and all replies of one burst leave in one write.  RFC 5321, RFC 2920, RFC 3207.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 BUSY = 8
 """Deliveries under way from which on nobody waits for his."""
 
+ACCEPTED = "{service} session {session} accepted {id} from {sender!r} to {recipients} recipients, {size} octets"
+FORWARDED = f"{ACCEPTED}, for {{forwarded}}"
+
 TOO_LONG = reply(500, "5.5.2", "Line too long")
 BARE_NEWLINE = reply(500, "5.5.2", "Line does not end in CRLF")
 NOT_TRUSTED = reply(554, "5.7.1", "LMTP is not for you")
@@ -51,15 +54,14 @@ class SmtpServer(ServerStream):
 
     async def serve(self) -> None:
         """Greet, then answer commands until the session ends."""
-        session = Session(self, self, self.site, self.settings, self.role, self.source)
+        session = Session(self, self, self.site, self.settings, self.role, self.source, self.smtp.trusted)
         self.limit_total(self.settings.login_timeout)
         self.limit_idle(self.settings.idle_timeout)
         if not self.is_welcome:
             self.outcome = "not trusted"
             self.write(NOT_TRUSTED.encode())
             return
-        word = "LMTP" if self.role is Role.LMTP else "ESMTP"
-        self.write(f"220 {self.site.hostname} {word} Launcelot\r\n".encode())
+        self.write(reply(220, "", session.banner).encode())
         try:
             while not session.ending:
                 await self._exchange(session)
@@ -91,8 +93,7 @@ class SmtpServer(ServerStream):
         else:
             self.commands += 1
             answer = await execute(session, line)
-            if session.account is not None and not self.user:
-                self.user = session.account.name
+            self.user = session.account.name if session.account is not None else ""
         if answer is not None:
             await self._answer(session, answer)
 
@@ -137,10 +138,15 @@ class SmtpServer(ServerStream):
         self.start_tls(self.site.server_tls())
         self.limit_total(self.settings.login_timeout)
 
-    def note_accepted(self, envelope: Envelope, size: int) -> None:
-        """Log a message that is in the spool."""
+    def note_source(self, source: str) -> None:
+        """Have the log say that this is who is served."""
+        self.source = source
+
+    def note_accepted(self, envelope: Envelope, size: int, forwarded: Mapping[str, str]) -> None:
+        """Log a message that is in the spool, or in mailboxes."""
         log.info(
-            "{service} session {session} accepted {id} from {sender!r} to {recipients} accounts, {size} octets",
+            FORWARDED if forwarded else ACCEPTED,
+            forwarded=" ".join(f"{name.lower()}={value!r}" for name, value in forwarded.items()),
             service=self.factory.name,
             session=self.session_id,
             id=envelope.id,
@@ -213,6 +219,7 @@ class SmtpFactory(ServerFactory):
         self.settings = settings
         self.role = role
         self.lmtp_networks = networks(settings.lmtp_networks)
+        self.trusted = networks(settings.xclient_networks)
 
     def make_stream(self) -> SmtpServer:
         """A new peer's protocol."""

@@ -33,6 +33,11 @@ class Settings:
     lmtp_networks: tuple[str, ...] = setting(
         (), "Networks, such as '10.0.0.0/8', that may connect to listen_lmtp besides this machine."
     )
+    xclient_networks: tuple[str, ...] = setting(
+        (),
+        "Networks, such as '192.0.2.5/32', whose hosts may say for whom they speak and who has logged in there"
+        " (XCLIENT, XFORWARD).",
+    )
     max_message_size: int = setting(
         52_428_800, "Largest message taken; told to clients with SIZE.", unit="octets", minimum=65_536
     )

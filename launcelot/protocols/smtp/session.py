@@ -30,6 +30,7 @@ from launcelot.core.errors import (
 )
 from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
+from launcelot.hosting.proxy import Network, is_within
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
 from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient, Verdict
 
@@ -86,8 +87,11 @@ class Effects(Protocol):
     def upgrade(self) -> None:
         """Speak TLS from the next octet on."""
 
-    def note_accepted(self, envelope: Envelope, size: int) -> None:
-        """Log a message that is in the spool."""
+    def note_accepted(self, envelope: Envelope, size: int, forwarded: Mapping[str, str]) -> None:
+        """Log a message that is in the spool, or in mailboxes."""
+
+    def note_source(self, source: str) -> None:
+        """Have the log say that this is who is served."""
 
     async def settle(self, accepted: Accepted) -> None:
         """Give a quick delivery the time to end before the client is told of its message."""
@@ -125,21 +129,40 @@ class Session:
     One peer.
 
     :param source: the peer's address as text.
+    :param trusted: networks whose hosts may speak for others.
     :ivar account: who has logged in.
+    :ivar peer: who is connected; ``source`` is for whom he speaks.
+    :ivar source_name: the host name of ``source``, as far as it is known to be true.
+    :ivar given_name: what a host in front of us says the client calls itself, in place of what it says to us; likewise
+        ``given_protocol``, ``"SMTP"`` or ``"ESMTP"``.
+    :ivar forwarded: what such a host wants the log to say of the next mail.
     :ivar ending: the connection is to be closed after the present reply.
     :ivar mails: how many have been begun.
     """
 
-    def __init__(self, wire: Wire, effects: Effects, site: Site, settings: Settings, role: Role, source: str) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        effects: Effects,
+        site: Site,
+        settings: Settings,
+        role: Role,
+        source: str,
+        trusted: Sequence[Network] = (),
+    ) -> None:
         self.wire = wire
         self.effects = effects
         self.site = site
         self.settings = settings
         self.role = role
+        self.trusted = trusted
+        self.peer = source
         self.source = source
-        self._clear_login = settings.plaintext_login == "always" or (
-            settings.plaintext_login == "loopback" and is_loopback(source)
-        )
+        self.source_name = ""
+        self.given_name = ""
+        self.given_protocol = ""
+        self.forwarded: Mapping[str, str] = {}
+        self._clear_login = clear_login(settings, source)
         self.account: Account | None = None
         self.ending = False
         self.outcome = ""
@@ -167,6 +190,8 @@ class Session:
     def reset(self) -> None:
         """End the transaction, if there is one, and drop what has come of its message."""
         transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            self.forwarded = {}
         if transaction is not None and transaction.body is not None:
             transaction.body.close()
         if self.state is not State.CONNECTED:
@@ -195,6 +220,24 @@ class Session:
         return self.site.has_tls and not self.wire.secure and self.account is None
 
     @property
+    def may_speak_for_others(self) -> bool:
+        """Whether XCLIENT and XFORWARD are for this peer."""
+        return is_within(self.peer, self.trusted)
+
+    def speak_for(self, source: str) -> None:
+        """Be the session of a client with this address, of whom nothing else is known."""
+        self.source = source
+        self.source_name = self.given_name = self.given_protocol = ""
+        self.account = None
+        self._clear_login = clear_login(self.settings, source)
+        self.effects.note_source(source)
+
+    @property
+    def banner(self) -> str:
+        """What a session begins with."""
+        return f"{self.site.hostname} {'LMTP' if self.role is Role.LMTP else 'ESMTP'} Launcelot"
+
+    @property
     def may_log_in(self) -> bool:
         """Whether a password may be sent on this connection."""
         return self.role is not Role.LMTP and (self._clear_login or self.wire.secure)
@@ -214,7 +257,7 @@ class Session:
     @property
     def protocol(self) -> str:
         """The word behind ``with`` in Received.  RFC 3848, RFC 6531 section 4.3."""
-        if not self.extended:
+        if not self.extended or self.given_protocol == "SMTP":
             return "SMTP"
         utf8 = self.transaction is not None and self.transaction.mail.utf8
         secure = "S" if self.wire.secure else ""
@@ -222,6 +265,12 @@ class Session:
         if self.role is Role.LMTP:
             return ("UTF8LMTP" if utf8 else "LMTP") + secure + known
         return ("UTF8SMTP" if utf8 else "ESMTP") + secure + known
+
+
+def clear_login(settings: Settings, source: str) -> bool:
+    """Whether somebody who comes from there may send a password without TLS."""
+    where = settings.plaintext_login
+    return where == "always" or (where == "loopback" and is_loopback(source))
 
 
 OUT_OF_ORDER = reply(503, "5.5.1", "Bad sequence of commands")
