@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
@@ -14,7 +15,7 @@ from twisted.internet import ssl
 
 class Certificates:
     """
-    A self-signed certificate for some names.
+    A self-signed certificate for some names and numeric addresses.
 
     :ivar server: what a server's TLS layer takes.
     """
@@ -31,7 +32,7 @@ class Certificates:
             .serial_number(x509.random_serial_number())
             .not_valid_before(ends - timedelta(days=2))
             .not_valid_after(ends)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(key, hashes.SHA256())
         )
@@ -44,3 +45,10 @@ class Certificates:
     def client(self, hostname: str) -> Any:
         """What a client's TLS layer takes that trusts this certificate and wants it to be for ``hostname``."""
         return ssl.optionsForClientTLS(hostname, trustRoot=ssl.Certificate.loadPEM(self.certificate))
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

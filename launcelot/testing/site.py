@@ -12,13 +12,14 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
 from launcelot.accounts.interface import Account
@@ -39,6 +40,7 @@ from launcelot.spool.memory import MemorySpool
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.testing.post import Catcher, Post
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
@@ -59,12 +61,14 @@ class World:
     A Site and what moves it.
 
     :ivar tls: the certificate's contexts, or None for a Site without TLS.
+    :ivar post: all mail that has arrived.
     """
 
     clock: Clock
     network: MemoryNetwork
     site: Site
     tls: Certificates | None
+    post: Post
 
     def add_user(self, name: str, password: str = "pw", quota: int = 0) -> Account:
         """Make an account ``name@<the Site's domain>``."""
@@ -137,11 +141,39 @@ def memory_site(
     """
     clock = Clock()
     network = MemoryNetwork(clock)
-    random = Random(seed)
-    counters = Counters()
+    certificates = Certificates(hostname, "localhost") if tls is True else tls or None
 
     def wall_clock() -> float:
         return STARTS_AT + clock.seconds()
+
+    site, post = furnish(
+        MemoryReactor(clock, network), clock, wall_clock, network.soon, certificates, domain, hostname, seed, data
+    )
+    return World(clock, network, site, certificates, post)
+
+
+def furnish(
+    reactor: Any,
+    clock: IReactorTime,
+    wall_clock: Callable[[], float],
+    soon: Callable[[Callable[[], None]], object],
+    certificates: Certificates | None = None,
+    domain: str = "test",
+    hostname: str = "here.test",
+    seed: int = 1,
+    data: Path | None = None,
+    catches: bool = False,
+) -> tuple[Site, Post]:
+    """
+    A Site whose stores are in memory, on any reactor and clock, and the mail that arrives there.
+
+    :param soon: has something done a turn of the reactor later.
+    :param catches: mail to other hosts goes nowhere and counts as arrived; otherwise it waits in the spool.
+    """
+    random = Random(seed)
+    counters = Counters()
+    began = clock.seconds()
+    post = Post(lambda: clock.seconds() - began, soon)
 
     def fresh_id() -> str:
         return new_id(wall_clock(), random.getrandbits)
@@ -149,7 +181,6 @@ def memory_site(
     hasher = Hasher(InlineWorkers(), CHEAPEST, clock.seconds, random.randbytes)
     accounts = MemoryDirectory([domain], hasher, fresh_id)
     staging = Staging(None, InlineWorkers())
-    certificates = Certificates(hostname, "localhost") if tls is True else tls or None
     mail = MemoryMailStore(lambda: site.now(), fresh_id)
     outbound = LocalOutbound(accounts, staging)
     delivery = FilteredDelivery(
@@ -164,10 +195,12 @@ def memory_site(
         hostname,
         counters,
     )
-    spool = MemorySpool(delivery, clock, wall_clock, counters, delivery.forget)
+    arriving = post.through(delivery)
+    carrier = Catcher(post) if catches else None
+    spool = MemorySpool(arriving, clock, wall_clock, counters, delivery.forget, carrier=carrier)
     outbound.spool = spool
     site = Site(
-        reactor=MemoryReactor(clock, network),
+        reactor=reactor,
         clock=clock,
         hostname=hostname,
         domain=domain,
@@ -177,11 +210,12 @@ def memory_site(
         files=MemoryFileStore(wall_clock, fresh_id),
         spool=spool,
         staging=staging,
+        deposits=Depositor(arriving, spool, counters, delivery.forget),
         tls=(lambda: certificates.server) if certificates else None,
         counters=counters,
         wall_clock=wall_clock,
         random_bits=random.getrandbits,
-        deposits=Depositor(delivery, spool, counters, delivery.forget),
         databases=None if data is None else Databases(data, InlineWorkers(), InlineWorkers()),
     )
-    return World(clock, network, site, certificates)
+    site.relays = catches
+    return site, post

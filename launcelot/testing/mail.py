@@ -1,0 +1,177 @@
+"""
+``lc.mail``: what has arrived, asked from any thread and from asyncio.
+
+Waiting is woken by the message that is waited for.  What fails says what did arrive, and who is connected and
+how far he got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from twisted.internet.task import deferLater
+
+from launcelot.spool.interface import Spool
+from launcelot.testing.messages import Message, Wanted, Wish
+from launcelot.testing.post import Post
+from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.tapping import Tap, Taps
+from launcelot.testing.transcript import shown
+
+PATIENCE = 5.0
+"""Seconds that a wait lasts unless it is told otherwise."""
+
+MOST_LISTED = 20
+"""Messages and connections that a failure lists."""
+
+LAST = 80
+"""Octets that it shows of what each of them said last."""
+
+TURNS = 3
+"""Turns of the reactor in which what has reached this machine is read and answered."""
+
+LOOK_AGAIN = 0.001
+"""Seconds between two looks at mail that is being delivered."""
+
+
+class NoMail(AssertionError):
+    """A message that should have come did not come, or one came that should not."""
+
+
+class Mail:
+    """
+    The mail of one Site.
+
+    :param thread: in which the Site runs.
+    """
+
+    def __init__(self, thread: ReactorThread, post: Post, taps: Taps, spool: Spool) -> None:
+        self._thread = thread
+        self._post = post
+        self._taps = taps
+        self._spool = spool
+
+    def wait(
+        self,
+        *,
+        to: Wanted = None,
+        subject: Wanted = None,
+        sender: Wanted = None,
+        text: Wanted = None,
+        timeout: float = PATIENCE,
+    ) -> Message:
+        """
+        The first message of some kind, as soon as it is in its mailbox and the reply to it has left.
+
+        Fields that are not given may be anything.  Text is compared as a whole, addresses whatever their case; a regular
+        expression is searched for; a function, such as ``contains("News")``, is asked.
+
+        :param timeout: seconds.
+        :raises NoMail: none came; the text says what did, and who is connected.
+        """
+        wish = Wish(to, subject, sender, text)
+        answer, end = self._thread.call(self._await, wish)
+        try:
+            return answer.result(timeout)
+        except TimeoutError:
+            raise self._thread.call(self._missing, wish, timeout, end) from None
+
+    async def wait_async(
+        self,
+        *,
+        to: Wanted = None,
+        subject: Wanted = None,
+        sender: Wanted = None,
+        text: Wanted = None,
+        timeout: float = PATIENCE,
+    ) -> Message:
+        """:meth:`wait` for asyncio, whose loop goes on meanwhile."""
+        wish = Wish(to, subject, sender, text)
+        answer, end = self._thread.call(self._await, wish)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(answer), timeout)
+        except TimeoutError:
+            raise self._thread.call(self._missing, wish, timeout, end) from None
+
+    def all(
+        self, *, to: Wanted = None, subject: Wanted = None, sender: Wanted = None, text: Wanted = None
+    ) -> Sequence[Message]:
+        """Every message of some kind that has arrived, oldest first."""
+        return self._thread.call(self._post.matching, Wish(to, subject, sender, text))
+
+    def none(
+        self,
+        *,
+        to: Wanted = None,
+        subject: Wanted = None,
+        sender: Wanted = None,
+        text: Wanted = None,
+        timeout: float = PATIENCE,
+    ) -> None:
+        """
+        Claim that no such message has arrived, nor is on its way from what was accepted.
+
+        It waits for that only while there is something to wait for.
+
+        :raises NoMail: one has; or mail was accepted and is not delivered after ``timeout`` seconds.
+        """
+        wish = Wish(to, subject, sender, text)
+        quiet = self._thread.run(self._quiet(timeout))
+        found = self._thread.call(self._post.matching, wish, True)
+        if found:
+            raise NoMail(f"mail with {wish} has arrived: {found!r}")
+        if not quiet:
+            raise NoMail(f"accepted mail was not delivered within {timeout:.2f} s")
+
+    # -- in the reactor's thread -----------------------------------------------------------------------------------
+
+    def _await(self, wish: Wish) -> tuple[Future[Message], Callable[[], None]]:
+        answer: Future[Message] = Future()
+        answer.set_running_or_notify_cancel()
+        there = self._post.matching(wish)
+        if there:
+            answer.set_result(there[0])
+            return answer, _nothing
+
+        def arrived(message: Message) -> None:
+            if wish.grants(message):
+                end()
+                answer.set_result(message)
+
+        end = self._post.watch(arrived)
+        return answer, end
+
+    async def _quiet(self, timeout: float) -> bool:
+        """Let what has reached this machine be read, and what was accepted be delivered; whether it was."""
+        until = self._thread.reactor.seconds() + timeout
+        for _ in range(TURNS):
+            await deferLater(self._thread.reactor, 0)
+        while self._spool.under_way and self._thread.reactor.seconds() < until:
+            await deferLater(self._thread.reactor, LOOK_AGAIN)
+        return not self._spool.under_way
+
+    def _missing(self, wish: Wish, timeout: float, end: Callable[[], None]) -> NoMail:
+        end()
+        return NoMail("\n".join([f"no mail with {wish} within {timeout:.2f} s", *self._evidence()]))
+
+    def _evidence(self) -> Sequence[str]:
+        there = self._post.matching(Wish(), True)
+        lines = [f"  arrived: {len(there)}"]
+        lines += [f"    {one.at:.2f} s  to={one.to!r} subject={one.subject!r}" for one in there[:MOST_LISTED]]
+        lines.append(f"  open: {len(self._taps.open)}")
+        lines += [self._stand(tap) for tap in list(self._taps.open)[:MOST_LISTED]]
+        return lines
+
+    def _stand(self, tap: Tap) -> str:
+        transcript = tap.transcript
+        last = transcript.said[-1] if transcript.said else None
+        said = "nothing said yet"
+        if last is not None:
+            said = f"{tap.age - last.at:.2f} s ago {last.who}: {shown(last.octets[-LAST:], True)}"
+        return f"    {transcript.service} #{transcript.number} from {transcript.peer}, {said}"
+
+
+def _nothing() -> None:
+    """What ends a wait that is over."""

@@ -1,0 +1,59 @@
+"""
+The fixture ``launcelot`` for pytest: mail, file and other servers on free ports of this machine, for one test.
+
+::
+
+    def test_arrives(launcelot):
+        lc = launcelot.start("smtp", "imap")
+        lc.user("ann", password="pw")
+        send_newsletter(lc.smtp.host, lc.smtp.port, to=lc.address("ann"))
+        assert lc.mail.wait(to=lc.address("ann"), subject="News", timeout=2).text == "hi\\n"
+
+pytest finds this module by its entry point and imports it in every run, so it imports nothing else: Twisted and the servers come
+with the first ``start``.  No reactor is installed, ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from launcelot.testing.served import Served
+
+
+class Starter:
+    """
+    What a test gets as ``launcelot``.
+
+    :ivar started: in the order in which they were started.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[Served] = []
+
+    def start(self, *names: str, **options: Any) -> Served:
+        """Serve a new Site; see :func:`launcelot.testing.served.serve`."""
+        from launcelot.testing.served import serve
+
+        served = serve(*names, **options)
+        self.started.append(served)
+        return served
+
+    def stop(self) -> list[str]:
+        """Stop them all; what was left behind."""
+        return [line for served in reversed(self.started) for line in served.stop()]
+
+
+@pytest.fixture
+def launcelot() -> Iterator[Starter]:
+    """Servers for one test: ``lc = launcelot.start("smtp", "imap")``."""
+    starter = Starter()
+    try:
+        yield starter
+    finally:
+        left = starter.stop()
+    if left:
+        pytest.fail("\n".join(["launcelot: left behind at the end of the test", *left]), pytrace=False)

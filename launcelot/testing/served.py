@@ -1,0 +1,372 @@
+"""
+A Site in memory, served on real sockets of this machine by a reactor in a thread of its own: ``lc`` in a pytest test.
+
+Everything is the daemon's own code but the places: stores are in memory, hashing is cheap, ports are chosen by the system and
+bound to 127.0.0.1.  A Site listens when :func:`serve` returns and leaves nothing behind when :meth:`Served.stop` has returned;
+what should not have been left is what that returns.  All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from launcelot.accounts.interface import Account
+from launcelot.app.catalogue import SERVICES, ServiceEntry
+from launcelot.core.errors import Exists
+from launcelot.hosting.gather import gather
+from launcelot.hosting.listening import Listeners
+from launcelot.hosting.site import Site
+from launcelot.message.address import Address
+from launcelot.testing.certificates import Certificates
+from launcelot.testing.complaints import Complaints
+from launcelot.testing.mail import Mail
+from launcelot.testing.messages import Message
+from launcelot.testing.post import Post
+from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.site import furnish
+from launcelot.testing.tapping import TappingReactor, Taps
+from launcelot.testing.transcript import Transcript
+
+HOST = "127.0.0.1"
+
+QUICK: Mapping[str, Mapping[str, Any]] = {"smtp": {"error_delay": 0.0}}
+"""Settings of services that differ from the daemon's: nobody is made to wait here."""
+
+PIECE = 1 << 20
+"""Octets read of a file or a message at a time."""
+
+DRAIN = 0.0
+"""Seconds that connections have to end by themselves when their Site stops."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where one service listens.
+
+    :ivar name: such as ``"smtp"`` or ``"imaps"``.
+    """
+
+    name: str
+    host: str
+    port: int
+    served: Served
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, as ``socket.create_connection`` takes them."""
+        return self.host, self.port
+
+    @property
+    def transcripts(self) -> Sequence[Transcript]:
+        """Its connections, oldest first."""
+        return [one for one in self.served.transcripts if one.service == self.name]
+
+
+class Served:
+    """
+    One Site; see :func:`serve`.
+
+    :ivar mail: what has arrived.
+    """
+
+    mail: Mail
+
+    def __init__(self, tls: bool, domain: str, hostname: str) -> None:
+        self.domain = domain
+        self.hostname = hostname
+        self.certificates = Certificates(hostname, "localhost", HOST) if tls else None
+        self._thread = ReactorThread()
+        self._complaints = Complaints()
+        self._services: list[Listeners] = []
+        self._places: dict[str, Place] = {}
+        self._running = False
+        self._site: Site
+        self._post: Post
+        self._taps: Taps
+
+    # -- starting and stopping -----------------------------------------------------------------------------------
+
+    def start(self, names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Listen; called once, by :func:`serve`."""
+        wanted = entries(names)
+        self._complaints.begin()
+        self._thread.start()
+        self._running = True
+        try:
+            self._thread.call(self._furnish)
+            self._thread.run(self._listen(wanted, settings))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _furnish(self) -> None:
+        reactor = self._thread.reactor
+        tapping = TappingReactor(reactor)
+        self._site, self._post = furnish(
+            tapping,
+            reactor,
+            time.time,
+            lambda call: reactor.callLater(0, call),
+            self.certificates,
+            self.domain,
+            self.hostname,
+            catches=True,
+        )
+        self._taps = tapping.taps = Taps(reactor.seconds, self._post)
+        self.mail = Mail(self._thread, self._post, self._taps, self._site.spool)
+
+    async def _listen(self, wanted: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, Any]]) -> None:
+        for service, names in wanted.items():
+            built = build(self._site, service, names, settings.get(service, {}))
+            self._services.append(built)
+            await built.listen()
+            for listening in built.listening:
+                self._places[listening.name] = Place(listening.name, listening.host, listening.port, self)
+
+    def stop(self) -> Sequence[str]:
+        """
+        Close everything; what was left that should not be left, one line each.
+
+        Connections that clients have not closed are cut and are nobody's fault: clients are often collected later than their test
+        ends.
+        """
+        if not self._running:
+            return ()
+        self._running = False
+        self._thread.run(self._close())
+        left = self._thread.call(self._left)
+        self._thread.stop()
+        return [*left, *self._complaints.end()]
+
+    async def _close(self) -> None:
+        for service in self._services:
+            await service.unlisten()
+        factories = {id(one.factory): one.factory for service in self._services for one in service.listeners}
+        await gather([factory.drain(DRAIN) for factory in factories.values()])
+        if self._services:
+            await self._site.spool.close()
+            await self._site.mail.close()
+            await self._site.files.close()
+
+    def _left(self) -> Sequence[str]:
+        reactor: Any = self._thread.reactor
+        ours = reactor._internalReaders
+        left = [f"a call is still to come: {call}" for call in reactor.getDelayedCalls()]
+        left += [f"still open: {one}" for one in {*reactor.getReaders(), *reactor.getWriters()} - ours]
+        return left
+
+    # -- places --------------------------------------------------------------------------------------------------
+
+    def place(self, name: str) -> Place:
+        """
+        Where a service listens.
+
+        :raises LookupError: it was not started.
+        """
+        found = self._places.get(name)
+        if found is None:
+            raise LookupError(f"{name!r} was not started; {', '.join(self._places) or 'nothing'} was")
+        return found
+
+    def __getattr__(self, name: str) -> Place:
+        # lc.smtp, lc.questions_udp ...
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self.place(name.replace("_", "-"))
+        except LookupError as error:
+            raise AttributeError(str(error)) from None
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Everything that listens."""
+        return tuple(self._places.values())
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """
+        For clients: it trusts this Site's certificate, which is for ``localhost``, 127.0.0.1 and the host's name.
+
+        :raises LookupError: there is none; start with ``tls=True``.
+        """
+        if self.certificates is None:
+            raise LookupError("this Site has no certificate; start it with tls=True")
+        return ssl.create_default_context(cadata=self.certificates.certificate.decode())
+
+    @property
+    def transcripts(self) -> Sequence[Transcript]:
+        """Everything that was said, by connection, oldest first."""
+        return self._thread.call(lambda: tuple(self._taps.transcripts))
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    def address(self, name: str) -> str:
+        """The address of an account."""
+        return f"{name}@{self.domain}"
+
+    def user(
+        self,
+        name: str,
+        password: str = "pw",
+        quota: int = 0,
+        mail: Sequence[bytes | str | Path | EmailMessage] = (),
+        files: Mapping[str, bytes] | None = None,
+    ) -> str:
+        """
+        Make an account.
+
+        :param quota: octets of mail and files together; 0 for no limit.
+        :param mail: what lies in its inbox: messages as octets or objects, or paths of files; it does not count as arrived.
+        :param files: by path below its folder, such as ``"in/a.csv"``.
+        :returns: its address.
+        :raises launcelot.core.errors.Exists: there is one of that name.
+        """
+        messages = [octets_of(one) for one in mail]
+        account = self._thread.run(
+            self._site.accounts.add(name, Address(name, self.domain), password, quota)
+        )
+        if messages:
+            self._thread.run(self._fill(account, messages))
+        if files:
+            self._thread.run(self._put(account, files))
+        return str(account.address)
+
+    async def _fill(self, account: Account, messages: Sequence[bytes]) -> None:
+        inbox = await (await self._site.mail.mail(account.id, account.quota)).mailbox("INBOX")
+        for octets in messages:
+            await inbox.append(octets, ())
+
+    async def _put(self, account: Account, files: Mapping[str, bytes]) -> None:
+        tree = await self._site.files.tree(account.id, account.quota)
+        for name, octets in files.items():
+            path = tuple(name.strip("/").split("/"))
+            for depth in range(1, len(path)):
+                try:
+                    await tree.make_folder(path[:depth])
+                except Exists:
+                    pass
+            upload = await tree.upload(path)
+            await upload.write(octets)
+            await upload.publish()
+
+    def mailbox(self, name: str, mailbox: str = "INBOX") -> Sequence[Message]:
+        """
+        What lies in one of an account's mailboxes, oldest first.
+
+        :raises launcelot.core.errors.NotFound: there is no such account or mailbox.
+        """
+        return self._thread.run(self._mailbox(name, mailbox))
+
+    async def _mailbox(self, name: str, mailbox: str) -> Sequence[Message]:
+        account = await self._site.accounts.account(name)
+        box = await (await self._site.mail.mail(account.id, account.quota)).mailbox(mailbox)
+        found = []
+        for uid, size in await box.sizes():
+            found.append(Message(str(account.address), "", await box.read(uid, 0, size)))
+        return found
+
+    def files(self, name: str) -> Mapping[str, bytes]:
+        """
+        An account's files, by path.
+
+        :raises launcelot.core.errors.NotFound: there is no such account.
+        """
+        return self._thread.run(self._files(name))
+
+    async def _files(self, name: str) -> Mapping[str, bytes]:
+        account = await self._site.accounts.account(name)
+        tree = await self._site.files.tree(account.id, account.quota)
+        found: dict[str, bytes] = {}
+        folders: list[tuple[str, ...]] = [()]
+        while folders:
+            folder = folders.pop()
+            async for batch in tree.entries(folder):
+                for entry in batch:
+                    path = (*folder, entry.name)
+                    if entry.is_folder:
+                        folders.append(path)
+                    else:
+                        found["/".join(path)] = await _whole(await tree.read(path))
+        return found
+
+
+async def _whole(reader: Any) -> bytes:
+    octets = b""
+    try:
+        while piece := await reader.read(len(octets), PIECE):
+            octets += piece
+    finally:
+        await reader.close()
+    return octets
+
+
+def octets_of(message: bytes | str | Path | EmailMessage) -> bytes:
+    """A message with CRLF at its lines' ends, from octets, an object, or the path of a file."""
+    if isinstance(message, EmailMessage):
+        return message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    octets = message if isinstance(message, bytes) else Path(message).read_bytes()
+    return octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def entries(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """
+    Names of listeners by the service that they are of, such as ``{"imap": ["imap", "imaps"]}``.
+
+    :raises LookupError: there is no such listener; the text says which there are.
+    """
+    known = {place: service for service, entry in SERVICES.items() for place in entry.places}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name not in known:
+            raise LookupError(f"there is no service {name!r}; there are {', '.join(known)}")
+        found.setdefault(known[name], []).append(name)
+    return found
+
+
+def wants_tls(names: Sequence[str]) -> bool:
+    """Whether a listener is among them that needs a certificate."""
+    return any(name.endswith(("-tls", "imaps", "pop3s", "ftps", "submissions")) for name in names)
+
+
+def build(site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any]) -> Listeners:
+    """One service that listens under some of its names only."""
+    entry: ServiceEntry = SERVICES[service]
+    group = entry.settings()
+    values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
+    for name in names:
+        place = entry.places[name]
+        values[place.setting] = (f"{place.kind}:0:interface={HOST}",)
+    chosen = {**QUICK.get(service, {}), **settings}
+    known = {field.name for field in fields(group)}
+    for name in chosen:
+        if name not in known:
+            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(known))}")
+    built: Listeners = entry.builder()(site, group(**{**values, **chosen}))
+    return built
+
+
+def serve(
+    *names: str,
+    tls: bool | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    domain: str = "test",
+    hostname: str = "here.test",
+) -> Served:
+    """
+    Serve a new Site; it listens when this returns.
+
+    :param names: of listeners: ``smtp``, ``submission``, ``submissions``, ``lmtp``, ``imap``, ``imaps``, ``pop3``, ``pop3s``,
+        ``ftp``, ``ftps``, ``managesieve``, ``questions`` and so on.
+    :param tls: whether there is a certificate, so that STARTTLS is offered; otherwise only where a listener needs one.
+    :param settings: of services that differ from the daemon's, such as ``{"smtp": {"max_message_size": 100_000}}``.
+    :raises LookupError: there is no such listener or setting; the text says which there are.
+    """
+    served = Served(wants_tls(names) if tls is None else tls, domain, hostname)
+    served.start(names, settings or {})
+    return served

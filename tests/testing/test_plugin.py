@@ -1,0 +1,184 @@
+"""The pytest plugin, as strangers meet it: in a process of its own, in a folder with nothing but their test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.testing.elsewhere import CHECKOUT, run_pytest
+
+ARRIVES = '''
+import smtplib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+
+def send_newsletter(host, port, to, text="hi\\n"):
+    with smtplib.SMTP(host, port) as client:
+        client.sendmail("app@news.example", [to], f"Subject: News\\n\\n{text}")
+
+
+def test_arrives(launcelot):
+    lc = launcelot.start("smtp", "imap")
+    lc.user("ann", password="pw")                      # lc.address("ann") is her address
+    send_newsletter(lc.smtp.host, lc.smtp.port, to=lc.address("ann"))
+    assert lc.mail.wait(to=lc.address("ann"), subject="News", timeout=2).text == "hi\\n"
+
+
+def test_no_reactor_was_installed(launcelot):
+    launcelot.start("ftp")
+    assert "twisted.internet.reactor" not in sys.modules
+
+
+def test_from_a_thread(launcelot):
+    lc = launcelot.start("smtp")
+    lc.user("ann")
+    threading.Thread(target=send_newsletter, args=(lc.smtp.host, lc.smtp.port, lc.address("ann"))).start()
+    assert lc.mail.wait(to=lc.address("ann")).subject == "News"
+
+
+def test_from_a_process(launcelot):
+    lc = launcelot.start("smtp")
+    lc.user("ann")
+    code = f"import smtplib; smtplib.SMTP{lc.smtp.address}.sendmail('a@b.c', {lc.address('ann')!r}, 'Subject: x')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert lc.mail.wait(subject="x").sender == "a@b.c"
+
+
+def test_two_sites(launcelot):
+    one, two = launcelot.start("smtp"), launcelot.start("smtp")
+    one.user("ann"), two.user("ann")
+    send_newsletter(two.smtp.host, two.smtp.port, two.address("ann"))
+    two.mail.wait()
+    one.mail.none()
+
+
+@pytest.mark.xfail(strict=True)
+def test_that_must_fail(launcelot):
+    lc = launcelot.start("smtp")
+    lc.user("ann")
+    send_newsletter(lc.smtp.host, lc.smtp.port, lc.address("ann"))
+    lc.mail.none(to=lc.address("ann"))
+'''
+
+ASYNCIO = """
+import asyncio
+
+import pytest
+
+
+async def say(port, to):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for line in ("", "EHLO me", "MAIL FROM:<a@b.c>", f"RCPT TO:<{to}>", "DATA", "Subject: News\\r\\n\\r\\nhi\\r\\n.", "QUIT"):
+        if line:
+            writer.write(f"{line}\\r\\n".encode())
+        while (await reader.readline())[3:4] == b"-":
+            pass
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.asyncio
+async def test_asyncio(launcelot):
+    lc = launcelot.start("smtp")
+    to = lc.user("ann")
+    sending = asyncio.ensure_future(say(lc.smtp.port, to))
+    assert (await lc.mail.wait_async(to=to, subject="News", timeout=5)).text == "hi\\n"
+    await sending
+
+
+def test_asyncio_run(launcelot):
+    lc = launcelot.start("smtp")
+    asyncio.run(say(lc.smtp.port, lc.user("ann")))
+    assert lc.mail.wait().subject == "News"
+"""
+
+TWISTED = """
+import pytest_twisted
+from twisted.internet import protocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.threads import deferToThread
+
+
+@pytest_twisted.ensureDeferred
+async def test_with_the_global_reactor(launcelot):
+    from twisted.internet import reactor
+    assert type(reactor).__name__ == "AsyncioSelectorReactor"
+    lc = launcelot.start("smtp")
+    to = lc.user("ann")
+    waiting = deferToThread(lc.mail.wait, to=to)
+    client = await connectProtocol(TCP4ClientEndpoint(reactor, lc.smtp.host, lc.smtp.port), protocol.Protocol())
+    client.transport.write(
+        b"EHLO me\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<%b>\\r\\nDATA\\r\\nSubject: x\\r\\n\\r\\n.\\r\\n" % to.encode()
+    )
+    assert (await waiting).subject == "x"
+    client.transport.loseConnection()
+"""
+
+
+class PluginTests(SynchronousTestCase):
+    """Tests of somebody else."""
+
+    def run_test(self, text: str, *arguments: str) -> str:
+        """What pytest says of a file of tests."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "test_it.py").write_text(text)
+        return run_pytest(folder, *arguments).stdout
+
+    def test_first_test_of_the_tutorial(self) -> None:
+        """It passes as it stands, beside clients in threads and other processes."""
+        self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted"))
+
+    def test_parallel(self) -> None:
+        """Under pytest-xdist."""
+        if find_spec("xdist") is None:
+            raise SkipTest("pytest-xdist is not installed")
+        self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted", "-n", "2"))
+
+    def test_beside_pytest_asyncio(self) -> None:
+        """Coroutines wait without holding up their loop."""
+        if find_spec("pytest_asyncio") is None:
+            raise SkipTest("pytest-asyncio is not installed")
+        self.assertIn("2 passed", self.run_test(ASYNCIO, "-p", "no:twisted", "-p", "no:randomly"))
+
+    def test_beside_pytest_twisted(self) -> None:
+        """Whose reactor is the one it was told to install."""
+        self.assertIn("1 passed", self.run_test(TWISTED, "--reactor=asyncio"))
+
+    def test_failure_says_what_arrived_and_who_is_connected(self) -> None:
+        """And what was left behind."""
+        said = self.run_test(
+            "import socket\n"
+            "def test_it(launcelot):\n"
+            "    lc = launcelot.start('smtp')\n"
+            "    lc.user('anne')\n"
+            "    client = socket.create_connection(lc.smtp.address)\n"
+            "    client.sendall(b'HELO me\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<anne@test>\\r\\n')\n"
+            "    client.sendall(b'DATA\\r\\nSubject: News\\r\\n\\r\\n.\\r\\n')\n"
+            "    lc.mail.wait(to='anne@test')\n"
+            "    lc.mail.wait(to='ann@test', subject='News', timeout=0.05)\n",
+            "-p",
+            "no:twisted",
+        )
+        self.assertIn("no mail with to='ann@test', subject='News' within 0.05 s", said)
+        self.assertIn("to='anne@test' subject='News'", said)
+        self.assertIn("smtp #1 from 127.0.0.1", said)
+
+    def test_importing_the_plugin_costs_nothing(self) -> None:
+        """Whoever does not use it does not load Twisted, or anything else that pytest has not loaded."""
+        code = (
+            "import sys, pytest; before = set(sys.modules); import launcelot.testing.plugin;"
+            "print(sorted(name for name in set(sys.modules) - before if not name.startswith('launcelot')))"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+        ).stdout
+        self.assertEqual(said.strip(), "[]")
