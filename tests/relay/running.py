@@ -1,0 +1,183 @@
+"""A daemon that relays, in a process of its own, and a next hop that keeps what it gets."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from launcelot.app.asking import ask
+from launcelot.app.errors import Ending
+from tests.app.programs import environment
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LIMIT = 60.0
+
+SETTINGS = """config_version = 1
+[daemon]
+hostname = "us.example"
+domains = ["here.example"]
+workers = {workers}
+stop_limit = 10
+[accounts]
+first = "ann"
+[relay]
+enabled = true
+routes = ["* 127.0.0.1:{port} {options}"]
+first_retry = 1
+[smtp]
+listen_mx = []
+listen_submission = ["tcp:0:interface=127.0.0.1"]
+listen_submissions = []
+max_connections_per_source = 1000
+"""
+OFF = ("imap", "pop3", "ftp", "questions", "managesieve")
+
+
+class RelayingDaemon:
+    """
+    Started again and again on one folder.
+
+    :param port: of the next hop.
+    """
+
+    def __init__(self, folder: Path, port: int, workers: int = 1, options: str = "connections=20") -> None:
+        self.folder = folder
+        self.settings = folder / "launcelot.toml"
+        text = SETTINGS.format(workers=workers, port=port, options=options)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        self.settings.write_text(text + "".join(f"[{name}]\nenabled = false\n" for name in OFF))
+        self.log = tempfile.TemporaryFile()
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "launcelot.app.command", "run", "--data", str(self.folder)],
+            cwd=CHECKOUT,
+            env=environment(self.folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.log,
+        )
+        until = time.monotonic() + LIMIT
+        self.port = 0
+        while not self.port:
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.log.seek(0)
+                raise AssertionError(f"the daemon did not start: {self.log.read().decode()[-3000:]}")
+            try:
+                said = self.status()
+                if all(one["state"] == "serving" for one in said.get("workers", ())):
+                    self.port = said["listeners"][0]["port"]
+            except (Ending, IndexError):
+                pass
+            threading.Event().wait(0.05)
+
+    def command(self, *arguments: str, said: str = "") -> str:
+        """What a command on this folder prints."""
+        return subprocess.run(
+            [sys.executable, "-m", "launcelot.app.command", *arguments, "--data", str(self.folder)],
+            cwd=CHECKOUT,
+            env=environment(self.folder),
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=True,
+        ).stdout
+
+    def status(self) -> Any:
+        """What the daemon says of itself."""
+        return ask(self.folder / "admin.sock", {"ask": "status"})
+
+    def queue(self, do: str = "list", **more: Any) -> Any:
+        """What the daemon says of its queue, or does with it."""
+        return ask(self.folder / "admin.sock", {"ask": "queue", "do": do, **more})
+
+    def set_password(self) -> None:
+        """Give ann one that is known."""
+        self.command("account", "passwd", "ann", said="secret\n")
+
+    def client(self) -> smtplib.SMTP:
+        """Somebody logged in as ann."""
+        client = smtplib.SMTP("127.0.0.1", self.port, timeout=20)
+        client.login("ann", "secret")
+        return client
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """In order; its exit status."""
+        self.process.terminate()
+        try:
+            return self.process.wait(30)
+        finally:
+            self.kill()
+            self.log.close()
+
+    def said(self) -> str:
+        """Its log."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+
+def message(mark: str) -> bytes:
+    """One mail."""
+    return f"From: ann@here.example\r\nSubject: {mark}\r\nMessage-ID: <{mark}@here.example>\r\n\r\n.x\r\n".encode()
+
+
+class NextHop:
+    """
+    aiosmtpd in a thread.
+
+    :param vanish: by how often a message has come before, whether the connection is cut when it has been taken.
+    :ivar got: by Message-ID, how often it has come.
+    """
+
+    def __init__(self, vanish: Callable[[str, int], bool] = lambda mark, times: False) -> None:
+        self.got: Counter[str] = Counter()
+        self._vanish = vanish
+        self._controller = Controller(self, hostname="127.0.0.1", port=0, server_hostname="mx.far.example")
+        self._controller.port = free_port()
+        self._controller.start()
+        self.port: int = self._controller.port
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Count, and answer or not."""
+        mark = envelope.content.split(b"Message-ID: <")[1].split(b"@")[0].decode()
+        times = self.got[mark]
+        self.got[mark] += 1
+        if self._vanish(mark, times):
+            server.transport.abort()
+        return "250 2.0.0 taken"
+
+    def wait_for(self, wanted: set[str], limit: float = LIMIT) -> None:
+        """Until these have come, or too long."""
+        until = time.monotonic() + limit
+        while wanted - set(self.got) and time.monotonic() < until:
+            threading.Event().wait(0.05)
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._controller.stop()
+
+
+def free_port() -> int:
+    """A port nobody has now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
