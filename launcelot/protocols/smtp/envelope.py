@@ -41,6 +41,10 @@ async def mail(session: Session, given: Mail) -> Reply:
             return reply_for(refusal)
         if not allowed:
             return reply(553, "5.7.1", "That sender address is not yours")
+    try:
+        within_limits(session)
+    except Refusal as refusal:
+        return reply_for(refusal)
     session.mails += 1
     session.transaction = Transaction(SpoolId(session.site.new_id()), given)
     session.move(State.MAIL)
@@ -68,25 +72,53 @@ async def recipient(session: Session, given: Recipient) -> Reply:
     most = session.settings.max_recipient_domains
     if most and address.domain.lower() not in transaction.domains and len(transaction.domains) >= most:
         return reply(452, "4.5.3", "Too many domains of recipients")
-    wanted = SpoolRecipient(ELSEWHERE, address, given.notify, original)
+    try:
+        new = within_limits(session, transaction, address.key)
+        answer = await place(session, transaction, SpoolRecipient(ELSEWHERE, address, given.notify, original))
+    except Refusal as refusal:
+        return reply_for(refusal)
+    transaction.new += new and answer.positive
+    return answer
+
+
+async def place(session: Session, transaction: Transaction, wanted: SpoolRecipient) -> Reply:
+    """
+    Find out who gets mail for an address, and take them into the envelope.
+
+    :raises Refusal: that cannot be found out now.
+    """
+    address = wanted.address
     if not session.site.accounts.is_local(address.domain):
         return await elsewhere(session, transaction, wanted)
     try:
         found = [one for one in await session.site.accounts.resolve(address) if one.account.enabled]
     except NotFound:
         return reply(550, "5.1.1", "No such user here")
-    except Refusal as refusal:
-        return reply_for(refusal)
     if not found:
         return reply(550, "5.2.1", "Mailbox is disabled")
-    try:
-        room = [await has_room(session, one, transaction.mail.size) for one in found]
-    except Refusal as refusal:
-        return reply_for(refusal)
-    if not any(room):
+    if not any([await has_room(session, one, transaction.mail.size) for one in found]):
         return reply(452, "4.2.2", "Mailbox is full")
     # Of several that share an address a full one is tried again by the spool.
     return add(session, transaction, behind(wanted, found))
+
+
+def within_limits(session: Session, transaction: Transaction | None = None, recipient: str = "") -> bool:
+    """
+    Whether an account has not written to a recipient before; False where nobody counts.
+
+    :raises SendingLimitReached: it has sent as much as it may.
+    """
+    account, sending = session.account, session.rules.sending
+    if account is None or sending is None:
+        return False
+    if transaction is None:
+        sending.expect(account.id)
+        return False
+    if recipient in transaction.addresses:
+        return False
+    new = sending.is_new(account.id, recipient)
+    sending.expect(account.id, len(transaction.addresses) + 1, transaction.new + new)
+    return new
 
 
 async def elsewhere(session: Session, transaction: Transaction, wanted: SpoolRecipient) -> Reply:
@@ -117,6 +149,7 @@ def add(session: Session, transaction: Transaction, recipients: Sequence[SpoolRe
         keys.append(key)
     transaction.named.append(tuple(keys))
     transaction.domains.add(recipients[0].address.domain.lower())
+    transaction.addresses.add(recipients[0].address.key)
     transaction.only = recipients[0].address if len(transaction.named) == 1 else None
     session.move(State.RECIPIENTS)
     return reply(250, "2.1.5", "Recipient ok")

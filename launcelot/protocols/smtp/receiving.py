@@ -150,6 +150,7 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
             staged = await without_bare_ends(session.site.staging, staged)
         if session.role is Role.LMTP:
             return await deliver(session, envelope, staged)
+        await count(session, staged)
         accepted = await session.site.spool.accept(envelope, staged)
     except Refusal as refusal:
         counters.add("smtp.messages.refused")
@@ -159,6 +160,21 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
     session.effects.note_accepted(envelope, incoming.size, session.forwarded)
     await session.effects.settle(accepted)
     return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
+
+
+async def count(session: Session, staged: Staged) -> None:
+    """
+    Count a message as sent by whoever has logged in.
+
+    :raises Refusal: it is one too many, or cannot be counted now; nothing is open then.
+    """
+    if session.account is None or session.rules.sending is None:
+        return
+    try:
+        await session.rules.sending.count(session.account.id, session.current.addresses)
+    except BaseException:
+        staged.close()
+        raise
 
 
 def envelope_of(session: Session) -> Envelope:

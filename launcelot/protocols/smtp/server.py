@@ -20,7 +20,7 @@ from launcelot.hosting.server import ServerFactory, ServerStream, log
 from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
 from launcelot.protocols.smtp.grammar import Reply, reply
-from launcelot.protocols.smtp.session import Role, Session
+from launcelot.protocols.smtp.session import Role, Rules, Session
 from launcelot.spool.interface import Accepted, Envelope, SpoolRecipient, Verdict
 from launcelot.workers.staging import Staged
 
@@ -54,7 +54,7 @@ class SmtpServer(ServerStream):
 
     async def serve(self) -> None:
         """Greet, then answer commands until the session ends."""
-        session = Session(self, self, self.site, self.settings, self.role, self.source, self.smtp.trusted)
+        session = Session(self, self, self.site, self.settings, self.role, self.source, self.smtp.rules)
         self.limit_total(self.settings.login_timeout)
         self.limit_idle(self.settings.idle_timeout)
         if not self.is_welcome:
@@ -201,6 +201,7 @@ class SmtpFactory(ServerFactory):
     Admits peers to one listener.
 
     :param role: whether it takes mail from anybody for local accounts, or from accounts only.
+    :param rules: see :func:`launcelot.protocols.smtp.service.rules_of`; without them nothing is counted.
     """
 
     protocol = SmtpServer
@@ -214,12 +215,13 @@ class SmtpFactory(ServerFactory):
         settings: Settings,
         role: Role,
         implicit_tls: bool = False,
+        rules: Rules | None = None,
     ) -> None:
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
         self.role = role
         self.lmtp_networks = networks(settings.lmtp_networks)
-        self.trusted = networks(settings.xclient_networks)
+        self.rules = rules or Rules(networks(settings.xclient_networks))
 
     def make_stream(self) -> SmtpServer:
         """A new peer's protocol."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.settings import setting
 from launcelot.hosting.listening import Listener, Listeners
+from launcelot.hosting.proxy import networks
 from launcelot.hosting.site import Site
+from launcelot.protocols.smtp.sending import MIGRATIONS, Limits, Sending
 from launcelot.protocols.smtp.server import SmtpFactory
-from launcelot.protocols.smtp.session import Role
+from launcelot.protocols.smtp.session import Role, Rules
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,24 @@ class Settings:
     )
     max_mails: int = setting(
         0, "Messages of one connection; whoever has more connects again. 0 for any number.", unit="messages", minimum=0
+    )
+    messages_per_hour: int = setting(
+        0, "Messages that one account may send in an hour; 0 for any number.", unit="messages", minimum=0
+    )
+    messages_per_day: int = setting(
+        0, "Messages that one account may send in a day; 0 for any number.", unit="messages", minimum=0
+    )
+    recipients_per_hour: int = setting(
+        0, "Recipients that one account may write to in an hour; 0 for any number.", unit="recipients", minimum=0
+    )
+    recipients_per_day: int = setting(
+        0, "Recipients that one account may write to in a day; 0 for any number.", unit="recipients", minimum=0
+    )
+    new_recipients_per_day: int = setting(
+        0,
+        "Recipients that one account may write to in a day without ever having done so before; 0 for any number.",
+        unit="recipients",
+        minimum=0,
     )
     max_hops: int = setting(
         100,
@@ -106,18 +126,30 @@ class Settings:
     )
 
 
+def rules_of(site: Site, settings: Settings) -> Rules:
+    """
+    What the settings come to.
+
+    :raises LookupError: there are limits on sending, and the Site has no place to count.
+    """
+    limits = Limits(*(getattr(settings, one.name) for one in fields(Limits)))
+    sending = Sending(site.database("sending", MIGRATIONS), limits, site.wall_clock) if limits.are_set else None
+    return Rules(networks(settings.xclient_networks), sending)
+
+
 def build(site: Site, settings: Settings) -> Listeners:
     """The service; what needs a certificate is left out where there is none."""
     count = ConnectionCount(settings.max_connections, settings.max_connections_per_source)
-    mx = SmtpFactory(site, "smtp", count, settings, Role.MX)
-    submission = SmtpFactory(site, "submission", count, settings, Role.SUBMISSION)
+    rules = rules_of(site, settings)
+    mx = SmtpFactory(site, "smtp", count, settings, Role.MX, rules=rules)
+    submission = SmtpFactory(site, "submission", count, settings, Role.SUBMISSION, rules=rules)
     listeners = [Listener("smtp", endpoint, mx) for endpoint in settings.listen_mx]
     listeners += [Listener("submission", endpoint, submission) for endpoint in settings.listen_submission]
     if site.has_tls:
-        submissions = SmtpFactory(site, "submissions", count, settings, Role.SUBMISSION, implicit_tls=True)
+        submissions = SmtpFactory(site, "submissions", count, settings, Role.SUBMISSION, implicit_tls=True, rules=rules)
         listeners += [Listener("submissions", endpoint, submissions) for endpoint in settings.listen_submissions]
     if site.deposits is not None:
         # All who come by a Unix socket are one source.
-        lmtp = SmtpFactory(site, "lmtp", ConnectionCount(*[settings.max_connections] * 2), settings, Role.LMTP)
+        lmtp = SmtpFactory(site, "lmtp", ConnectionCount(*[settings.max_connections] * 2), settings, Role.LMTP, rules=rules)
         listeners += [Listener("lmtp", endpoint, lmtp) for endpoint in settings.listen_lmtp]
     return Listeners(site.reactor, listeners)

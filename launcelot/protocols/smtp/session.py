@@ -32,6 +32,7 @@ from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
 from launcelot.hosting.proxy import Network, is_within
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
+from launcelot.protocols.smtp.sending import Sending, SendingLimitReached
 from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient, Verdict
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Transaction:
     One mail on its way in.
 
     :ivar recipients: each once, with the address it was first named by; by account, and those elsewhere by address.
+    :ivar addresses: keys of those that RCPT named; ``new`` of them were never written to, where that is counted.
     :ivar named: the recipients behind each RCPT that was accepted, in order.
     """
 
@@ -119,9 +121,24 @@ class Transaction:
     mail: Mail
     recipients: dict[str, SpoolRecipient] = field(default_factory=dict)
     named: list[tuple[str, ...]] = field(default_factory=list)
+    addresses: set[str] = field(default_factory=set)
     domains: set[str] = field(default_factory=set)
+    new: int = 0
     only: Address | None = None
     body: Incoming | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """
+    What a listener's settings come to, made once for all its sessions.
+
+    :ivar trusted: networks whose hosts may speak for others.
+    :ivar sending: counts what accounts send; None where there are no limits.
+    """
+
+    trusted: Sequence[Network] = ()
+    sending: Sending | None = None
 
 
 class Session:
@@ -129,7 +146,6 @@ class Session:
     One peer.
 
     :param source: the peer's address as text.
-    :param trusted: networks whose hosts may speak for others.
     :ivar account: who has logged in.
     :ivar peer: who is connected; ``source`` is for whom he speaks.
     :ivar source_name: the host name of ``source``, as far as it is known to be true.
@@ -148,14 +164,14 @@ class Session:
         settings: Settings,
         role: Role,
         source: str,
-        trusted: Sequence[Network] = (),
+        rules: Rules,
     ) -> None:
         self.wire = wire
         self.effects = effects
         self.site = site
         self.settings = settings
         self.role = role
-        self.trusted = trusted
+        self.rules = rules
         self.peer = source
         self.source = source
         self.source_name = ""
@@ -222,7 +238,7 @@ class Session:
     @property
     def may_speak_for_others(self) -> bool:
         """Whether XCLIENT and XFORWARD are for this peer."""
-        return is_within(self.peer, self.trusted)
+        return is_within(self.peer, self.rules.trusted)
 
     def speak_for(self, source: str) -> None:
         """Be the session of a client with this address, of whom nothing else is known."""
@@ -290,6 +306,7 @@ WORDS: Mapping[type[Refusal], tuple[int, str]] = {
     Unsupported: (554, "5.3.3"),
     Invalid: (501, "5.5.4"),
     Gone: (550, "5.2.1"),
+    SendingLimitReached: (450, "4.7.1"),
     LimitReached: (452, "4.3.2"),
     TryLater: (451, "4.3.0"),
 }
