@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
-from launcelot.app.queuecommands import add_queue
+from launcelot.app.queuecommands import add_queue, add_send
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
@@ -50,6 +50,7 @@ def build_parser() -> Parser:
     add_care(commands, _common)
     _add_groups(commands)
     add_queue(commands, _common)
+    add_send(commands, _common_alone)
     add_sieve(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)
@@ -71,6 +72,11 @@ def _common(parser: argparse.ArgumentParser, does: str, folder: bool = True) -> 
         parser.add_argument(
             "--data", "-d", metavar="DIR", help="data folder (default: launcelot in $XDG_DATA_HOME or ~/.local/share)"
         )
+
+
+def _common_alone(parser: argparse.ArgumentParser, does: str) -> None:
+    """For commands that use no data folder."""
+    _common(parser, does, folder=False)
 
 
 def _add_running(commands: Commands[Parser]) -> None:

@@ -1,4 +1,4 @@
-"""The options of ``launcelot queue``, ``send`` and ``simulate``."""
+"""The options of ``launcelot queue`` and ``send``."""
 
 from __future__ import annotations
 
@@ -41,3 +41,26 @@ def _choosing(parser: Any) -> None:
     parser.add_argument("--destination", metavar="NAME", help="only what goes there: a domain, or the host of a route")
     parser.add_argument("--sender", metavar="ADDRESS", help="only mail from this address")
     parser.add_argument("--recipient", metavar="ADDRESS", help="only for this recipient")
+
+
+def add_send(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    send = commands.add_parser(
+        "send",
+        help="hand one message to a submission server",
+        description="Reads a whole message, or with --subject the text of one, from FILE or standard input.  Ends with 0 if every"
+        " recipient was accepted, 1 if one is refused for good, 75 if one may be tried later.",
+    )
+    common(send, "launcelot.app.send:main")
+    send.add_argument("recipients", metavar="RECIPIENT", nargs="+", help="addresses")
+    send.add_argument("--from", dest="sender", metavar="ADDRESS", required=True, help="the sender, or <>")
+    send.add_argument("--subject", metavar="TEXT", help="make a message of the text that is read")
+    send.add_argument("--file", metavar="FILE", help="what is sent (default: standard input)")
+    send.add_argument("--server", metavar="HOST", default="localhost", help="where (default: %(default)s)")
+    send.add_argument("--port", type=int, help="default: 2587, with --tls implicit 2465, with --tls none 2525")
+    send.add_argument("--tls", choices=("starttls", "implicit", "none"), default="starttls", help="default: %(default)s")
+    send.add_argument("--ca-file", metavar="FILE", help="PEM of the authorities to trust (default: those of the system)")
+    send.add_argument("--user", metavar="NAME", help="log in; the password is of --password-file, or $LAUNCELOT_PASSWORD")
+    send.add_argument("--password-file", metavar="FILE")
+    send.add_argument("--notify", metavar="WORDS", help="ask for notices: never, or some of success,failure,delay")
+    send.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each reply (default: %(default)g)")
