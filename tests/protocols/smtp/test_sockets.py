@@ -7,6 +7,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
@@ -98,13 +99,16 @@ class SmtplibTests(SocketCase):
 
     async def test_lmtp_by_a_unix_socket(self) -> None:
         """LMTP: whom nobody checks by address, and the mail is in the mailbox when sendmail returns."""
-        path = self.mktemp()
+        # A Unix socket's path is short, and trial's folders may not be.
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = f"{folder.name}/lmtp"
         service = build(self.site, Settings((), (), (), (f"unix:{path}:mode=600",)))
         await service.listen()
         self.addCleanup(service.stopService)
         text = b"Subject: x\r\n\r\n.\r\n"
         refused = await self.run_with(
-            lambda: smtplib.LMTP(str(Path(path).resolve()), local_hostname="relay.test"),
+            lambda: smtplib.LMTP(path, local_hostname="relay.test"),
             lambda lmtp: lmtp.sendmail("eve@example.com", ["ann@test", "nobody@test"], text),
         )
         self.assertEqual({name: code for name, (code, _) in refused.items()}, {"nobody@test": 550})
