@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from launcelot.testing.network import MemoryNetwork, MemoryPort
+from launcelot.testing.transcript import Transcript
 
 C = TypeVar("C", bound=Protocol)
 S = TypeVar("S", bound=Protocol)
@@ -150,7 +151,13 @@ class Link:
 
 
 class Pair(Generic[C, S]):
-    """A client's and a server's protocol joined."""
+    """
+    A client's and a server's protocol joined.
+
+    :ivar transcript: what they said, where somebody listens.
+    """
+
+    transcript: Transcript | None = None
 
     def __init__(self, network: MemoryNetwork, client: C, server: S) -> None:
         self.network = network
@@ -158,8 +165,8 @@ class Pair(Generic[C, S]):
         self.server = server
 
     def flush(self) -> None:
-        """Let everything happen that can."""
-        self.network.pump()
+        """Let everything happen that can before time passes."""
+        self.network.settle()
 
     def deliver_in(self, chunk: int) -> None:
         """From now on deliver at most that many octets at once, both ways."""

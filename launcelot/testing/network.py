@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
@@ -51,6 +51,13 @@ READ_SIZE = 65_536
 """Octets in one ``dataReceived`` at most, as Twisted's transports read."""
 
 Address = IPv4Address | IPv6Address
+
+
+class Fuse(Protocol):
+    """Decides how much may pass."""
+
+    def room(self, end: MemoryTransport, room: int) -> int:
+        """Octets that may go from this end to the other now, at most ``room``; called when some wait there."""
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
@@ -195,6 +202,23 @@ class MemoryTransport:
 
     # -- moving --------------------------------------------------------------------------------------------------
 
+    @property
+    def waiting(self) -> int:
+        """Octets written and not yet under way."""
+        return len(self._unsent)
+
+    def cut_off(self) -> None:
+        """From now on there is nobody at the other end: what has come is delivered, then the end; what is sent is lost."""
+        gone = MemoryTransport(self.network, self._peer, self._host)
+        gone.connected = False
+        self.other = gone
+        self._fin_received = True
+
+    def reset(self) -> None:
+        """The connection is gone, as by a reset from the network."""
+        if self.connected and self._lost is None:
+            self._lost = Failure(ConnectionLost())
+
     def _step(self) -> bool:
         """Move what can move at this end; whether anything did."""
         if not self.connected:
@@ -213,13 +237,14 @@ class MemoryTransport:
                 self._end(Failure(ConnectionLost()), reset=False)
                 return True
             room = PIPE - len(other._inbox)
+            if self.network.fuse is not None:
+                room = self.network.fuse.room(self, room)
             if room <= 0:
                 return False
             other._inbox += self._unsent[:room]
             del self._unsent[:room]
-            if self._unsent:
-                return True
-            self._ask_producer()
+            if not self._unsent:
+                self._ask_producer()
             return True
         if self._producer is not None and not self._streaming and not self._fin_sent:
             self._producer.resumeProducing()
@@ -347,6 +372,11 @@ class MemoryConnector:
         else:
             self._stopped = True
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._transport is not None and self._transport.connected
+
     def getDestination(self) -> Address:
         """Where to."""
         return self._destination
@@ -368,10 +398,14 @@ class MemoryNetwork:
     All ports and connections of one world.
 
     :param clock: the virtual clock.
+    :ivar names: hosts by name; others are their own addresses.
+    :ivar fuse: cuts a connection at an octet; see :mod:`launcelot.testing.cuts`.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.names: dict[str, str] = {}
+        self.fuse: Fuse | None = None
         self._ports: dict[tuple[str, int], MemoryPort] = {}
         self._ends: list[MemoryTransport] = []
         self._queue: deque[Callable[[], None]] = deque()
@@ -427,10 +461,7 @@ class MemoryNetwork:
             self._ends += [near, far]
             server.makeConnection(far)
         else:
-            gone = MemoryTransport(self, server_address, client_address)
-            gone.connected = False
-            near.other = gone
-            near._fin_received = True
+            near.cut_off()
             self._ends.append(near)
         client.makeConnection(near)
         return near
@@ -467,6 +498,21 @@ class MemoryNetwork:
         finally:
             self._pumping = False
         raise RuntimeError(f"the network has not come to rest after {limit} steps")
+
+    def settle(self, limit: int = 1_000) -> None:
+        """
+        Pump, and make the calls that are due now, until nothing moves and no time has passed.
+
+        :param limit: rounds after which it is taken to run for ever.
+        :raises RuntimeError: the limit was reached.
+        """
+        for _ in range(limit):
+            self.pump()
+            now = self.clock.seconds()
+            if not any(call.getTime() <= now for call in self.clock.getDelayedCalls()):
+                return
+            self.clock.advance(0)
+        raise RuntimeError(f"the network has not come to rest after {limit} rounds")
 
     def _move(self) -> bool:
         moved = bool(self._queue)
@@ -505,7 +551,7 @@ class MemoryReactor:
     ) -> MemoryConnector:
         """Connect in the network."""
         source = bindAddress[0] if bindAddress and bindAddress[0] else "127.0.0.1"
-        connector = MemoryConnector(self.network, _address(host, port), factory, source)
+        connector = MemoryConnector(self.network, _address(self.network.names.get(host, host), port), factory, source)
         connector.connect()
         return connector
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 from launcelot.accounts.interface import Account
-from launcelot.app.catalogue import SERVICES, ServiceEntry
 from launcelot.core.errors import Exists
 from launcelot.hosting.gather import gather
 from launcelot.hosting.listening import Listeners
@@ -29,14 +28,10 @@ from launcelot.testing.mail import Mail
 from launcelot.testing.messages import Message
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.services import HOST, build, entries, wants_tls
 from launcelot.testing.site import furnish
 from launcelot.testing.tapping import TappingReactor, Taps
 from launcelot.testing.transcript import Transcript
-
-HOST = "127.0.0.1"
-
-QUICK: Mapping[str, Mapping[str, Any]] = {"smtp": {"error_delay": 0.0}}
-"""Settings of services that differ from the daemon's: nobody is made to wait here."""
 
 PIECE = 1 << 20
 """Octets read of a file or a message at a time."""
@@ -312,43 +307,6 @@ def octets_of(message: bytes | str | Path | EmailMessage) -> bytes:
         return message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     octets = message if isinstance(message, bytes) else Path(message).read_bytes()
     return octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def entries(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """
-    Names of listeners by the service that they are of, such as ``{"imap": ["imap", "imaps"]}``.
-
-    :raises LookupError: there is no such listener; the text says which there are.
-    """
-    known = {place: service for service, entry in SERVICES.items() for place in entry.places}
-    found: dict[str, list[str]] = {}
-    for name in names:
-        if name not in known:
-            raise LookupError(f"there is no service {name!r}; there are {', '.join(known)}")
-        found.setdefault(known[name], []).append(name)
-    return found
-
-
-def wants_tls(names: Sequence[str]) -> bool:
-    """Whether a listener is among them that needs a certificate."""
-    return any(name.endswith(("-tls", "imaps", "pop3s", "ftps", "submissions")) for name in names)
-
-
-def build(site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any]) -> Listeners:
-    """One service that listens under some of its names only."""
-    entry: ServiceEntry = SERVICES[service]
-    group = entry.settings()
-    values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
-    for name in names:
-        place = entry.places[name]
-        values[place.setting] = (f"{place.kind}:0:interface={HOST}",)
-    chosen = {**QUICK.get(service, {}), **settings}
-    known = {field.name for field in fields(group)}
-    for name in chosen:
-        if name not in known:
-            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(known))}")
-    built: Listeners = entry.builder()(site, group(**{**values, **chosen}))
-    return built
 
 
 def serve(

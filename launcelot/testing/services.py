@@ -1,0 +1,58 @@
+"""The daemon's services, built for a test: only those listeners that are asked for, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from launcelot.app.catalogue import SERVICES, ServiceEntry
+from launcelot.hosting.listening import Listeners
+from launcelot.hosting.site import Site
+
+HOST = "127.0.0.1"
+
+QUICK: Mapping[str, Mapping[str, Any]] = {"smtp": {"error_delay": 0.0}}
+"""Settings of services that differ from the daemon's: nobody is made to wait here."""
+
+
+def entries(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """
+    Names of listeners by the service that they are of, such as ``{"imap": ["imap", "imaps"]}``.
+
+    :raises LookupError: there is no such listener; the text says which there are.
+    """
+    known = {place: service for service, entry in SERVICES.items() for place in entry.places}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if name not in known:
+            raise LookupError(f"there is no service {name!r}; there are {', '.join(known)}")
+        found.setdefault(known[name], []).append(name)
+    return found
+
+
+def wants_tls(names: Sequence[str]) -> bool:
+    """Whether a listener is among them that needs a certificate."""
+    return any(name.endswith(("-tls", "imaps", "pop3s", "ftps", "submissions")) for name in names)
+
+
+def build(site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], port: int = 0) -> Listeners:
+    """
+    One service that listens under some of its names only.
+
+    :param port: 0 lets the system choose.
+    :raises LookupError: there is no such setting; the text says which there are.
+    """
+    entry: ServiceEntry = SERVICES[service]
+    group = entry.settings()
+    values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
+    for name in names:
+        place = entry.places[name]
+        values[place.setting] = (f"{place.kind}:{port}:interface={HOST}",)
+    chosen = {**QUICK.get(service, {}), **settings}
+    known = {field.name for field in fields(group)}
+    for name in chosen:
+        if name not in known:
+            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(known))}")
+    built: Listeners = entry.builder()(site, group(**{**values, **chosen}))
+    return built

@@ -1,0 +1,185 @@
+"""
+For Trial: :class:`WorldMixin` beside ``SynchronousTestCase`` or ``TestCase``.
+
+::
+
+    class OutboxTests(WorldMixin, SynchronousTestCase):
+        def test_arrives(self):
+            world = self.world()
+            world.add_user("ann")
+            smtp = world.serve("smtp", host="mx.test", port=25)
+            Outbox(world.reactor).send("tcp:mx.test:25", to="ann@test")
+            world.advance(1)
+            self.assertDelivered(world, to="ann@test")
+
+Names are as Trial's own.  At the end of a test everything it was given is closed, and it fails with whatever it has left behind;
+see :mod:`launcelot.testing.leaks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
+
+from launcelot.testing.cuts import Kind, Table, every_cut
+from launcelot.testing.dialogue import fits
+from launcelot.testing.leaks import Deferreds, ProcessReactor, Threads, collect
+from launcelot.testing.link import Pair, every_split
+from launcelot.testing.messages import Wanted, Wish
+from launcelot.testing.site import World
+from launcelot.testing.transcript import Transcript, shown
+from launcelot.testing.worlds import TrialWorld
+
+if TYPE_CHECKING:
+    from twisted.trial.unittest import SynchronousTestCase as Case
+else:
+    Case = object
+
+
+class WorldMixin(Case):
+    """What a test case needs to have a world; goes before Trial's class."""
+
+    _worlds: list[TrialWorld] | None = None
+
+    # -- having ----------------------------------------------------------------------------------------------------
+
+    def world(self, tls: bool = False, **options: Any) -> TrialWorld:
+        """
+        A memory network, a clock and a Site, for this test.
+
+        :param tls: whether there is a certificate.
+        :param options: ``domain``, ``hostname`` and ``seed``.
+        """
+        worlds = self._watch()
+        world = TrialWorld(tls, **options)
+        worlds.append(world)
+        return world
+
+    def pair(self, clientFactory: Any, serverFactory: Any, tls: bool = False) -> Pair[Any, Any]:
+        """Two protocols of the user's, connected, in a world of their own; see :meth:`TrialWorld.pair`."""
+        return self.world().pair(clientFactory, serverFactory, tls)
+
+    def _watch(self) -> list[TrialWorld]:
+        """Begin to watch for leaks, once in a test."""
+        if self._worlds is None:
+            self._worlds = []
+            watchers = (Deferreds(), Threads(), ProcessReactor())
+            for one in watchers:
+                one.begin(self.patch)
+            self.addCleanup(self._leave, self._worlds, watchers)
+        return self._worlds
+
+    def _leave(self, worlds: list[TrialWorld], watchers: Sequence[Any]) -> None:
+        self._worlds = None
+        left = [line for world in worlds for line in world.leave()]
+        left += [line for one in watchers for line in one.end()]
+        collect()
+        if left:
+            raise self.failureException("\n".join(["left behind:", *left]))
+
+    # -- claiming --------------------------------------------------------------------------------------------------
+
+    def assertDelivered(
+        self, world: World, to: Wanted = None, subject: Wanted = None, text: Wanted = None, times: int = 1
+    ) -> None:
+        """Claim that so much mail of some kind has arrived, no more and no less."""
+        wish = Wish(to=to, subject=subject, text=text)
+        found = world.post.matching(wish, hidden=True)
+        if len(found) != times:
+            there = [f"  {one!r}" for one in world.post.matching(Wish(), hidden=True)]
+            raise self.failureException(
+                "\n".join([f"mail with {wish} has arrived {len(found)} times, not {times}; in all:", *there])
+            )
+
+    def assertWire(self, where: Any, *lines: str | EllipsisType) -> None:
+        """
+        Claim that a connection went so.
+
+        :param where: a transcript, a pair, or a service, whose last connection is meant.
+        :param lines: as in :attr:`Transcript.text`, in a row; one that ends in ``*`` stands for any that begins so, and ``...``
+            between two for any number of others.
+        """
+        transcript = _transcript(where)
+        said = list(transcript.lines())
+        if not _found(said, lines):
+            wanted = ["  ..." if line is ... else f"  {line}" for line in lines]
+            raise self.failureException("\n".join(["the connection did not go so:", *wanted, "but so:", str(transcript)]))
+
+    def assertEverySplit(self, octets: bytes, feed: Callable[[Sequence[bytes]], object]) -> None:
+        """
+        Claim that it makes no difference in which pieces octets arrive: whole, one by one, or in two, split anywhere.
+
+        :param feed: gives pieces to a fresh parser or protocol, and says what that made of them.
+        """
+        wanted = feed([octets])
+        self._compare(wanted, feed, [octets[at : at + 1] for at in range(len(octets))], "one by one")
+        for first, second in every_split(octets):
+            if first and second:
+                where = f"split behind {shown(first[-20:], True)!r}, before {shown(second[:20], True)!r}"
+                self._compare(wanted, feed, [first, second], where)
+
+    def _compare(self, wanted: object, feed: Callable[[Sequence[bytes]], object], pieces: Sequence[bytes], where: str) -> None:
+        got = feed(pieces)
+        if got != wanted:
+            raise self.failureException(f"{where}: {got!r}, but whole: {wanted!r}")
+
+    def assertEveryCut(
+        self,
+        run: Callable[[TrialWorld], object],
+        allowed: Collection[str],
+        kinds: Collection[str] = ("fin", "rst"),
+        tls: bool = False,
+    ) -> Table:
+        """
+        Claim that however a connection is lost, one of the allowed things comes of it.
+
+        :param run: plays a dialogue in a world of its own and says in a word or two what came of it.  It is called once whole,
+            and then with a connection that ends at each octet, in either direction.
+        :param kinds: how it ends: ``"fin"`` for both sides at once, ``"rst"``, or ``"stall"``: nothing moves any more.
+        :returns: what came of each cut; ``str`` of it is for people.
+        """
+        self._watch()
+
+        def make() -> TrialWorld:
+            return TrialWorld(tls)
+
+        def closed(world: TrialWorld) -> object:
+            try:
+                return run(world)
+            finally:
+                world.leave()
+
+        table = every_cut(make, closed, [Kind(kind) for kind in kinds])
+        bad = table.other_than(allowed)
+        if bad or table.whole not in allowed:
+            first = "the whole run" if not bad else str(bad[0][0])
+            raise self.failureException(f"{len(bad)} cuts end in what is not allowed, first {first}:\n{table}")
+        return table
+
+
+def _transcript(where: Any) -> Transcript:
+    if isinstance(where, Transcript):
+        return where
+    if isinstance(where, Pair) and where.transcript is not None:
+        return where.transcript
+    found: Transcript = where.transcripts[-1]
+    return found
+
+
+def _found(said: Sequence[str], lines: Sequence[str | EllipsisType]) -> bool:
+    """Whether the lines are there: each run between two ``...`` in a row, the runs in order."""
+    runs: list[list[str]] = [[]]
+    for line in lines:
+        if isinstance(line, str):
+            runs[-1].append(line)
+        else:
+            runs.append([])
+    at = 0
+    for run in runs:
+        while not (len(said) - at >= len(run) and all(fits(want, one) for want, one in zip(run, said[at:], strict=False))):
+            at += 1
+            if at > len(said):
+                return False
+        at += len(run)
+    return True
