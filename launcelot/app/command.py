@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
-from launcelot.app.queuecommands import add_queue, add_send
+from launcelot.app.queuecommands import add_queue, add_send, add_simulate
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
@@ -51,6 +51,7 @@ def build_parser() -> Parser:
     _add_groups(commands)
     add_queue(commands, _common)
     add_send(commands, _common_alone)
+    add_simulate(commands, _common)
     add_sieve(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)

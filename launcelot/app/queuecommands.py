@@ -1,4 +1,4 @@
-"""The options of ``launcelot queue`` and ``send``."""
+"""The options of ``launcelot queue``, ``send`` and ``simulate``."""
 
 from __future__ import annotations
 
@@ -64,3 +64,19 @@ def add_send(commands: Any, common: Common) -> None:
     send.add_argument("--password-file", metavar="FILE")
     send.add_argument("--notify", metavar="WORDS", help="ask for notices: never, or some of success,failure,delay")
     send.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each reply (default: %(default)g)")
+
+
+def add_simulate(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    simulate = commands.add_parser(
+        "simulate",
+        help="what the queue would do with a mail over days, on a virtual clock",
+        description="Prints every attempt and every notice to the sender, with the settings of the configuration, against next"
+        " hops that answer as you say.  Nothing is sent.  A next hop is NAME=STEP,STEP...: a domain, the host of a route or *, then"
+        " replies, each for a time, such as '6h:451 4.3.0 busy', the last for ever; or refused, dns, nodomain, vanish.",
+    )
+    common(simulate, "launcelot.app.simulate:main")
+    simulate.add_argument("recipients", metavar="RECIPIENT", nargs="+", help="addresses")
+    simulate.add_argument("--hop", metavar="NAME=STEPS", action="append", default=[], help="may be given several times")
+    simulate.add_argument("--notify", metavar="WORDS", default="", help="as NOTIFY of RFC 3461, such as success,failure,delay")
+    simulate.add_argument("--seed", type=int, default=1, metavar="NUMBER", help="of the jitter (default: %(default)s)")
