@@ -21,6 +21,7 @@ from unittest import SkipTest
 
 from benchmarks.accepting import CHECKOUT, free_port, scratch
 from benchmarks.frame import NotHere, cpu_of, memory_of, tree
+from launcelot.app.catalogue import SERVICES
 from tests.clients.dovecot import PASSWORD, Dovecot
 
 USER = "ann"
@@ -55,7 +56,7 @@ class Launcelot:
         self.folder = Path(tempfile.mkdtemp(prefix="launcelot-imap-", dir=scratch()))
         self.port, self.tls_port = free_port(), free_port()
         settings = ["config_version = 1", "[daemon]", f'data = "{self.folder}/data"', 'domains = ["example.com"]']
-        settings += [f"[{name}]\nenabled = false" for name in ("smtp", "pop3", "ftp", "questions")]
+        settings += [f"[{name}]\nenabled = false" for name in SERVICES if name != "imap"]
         settings += ["[imap]", f'listen = ["tcp:{self.port}:interface=127.0.0.1"]']
         settings += [f'listen_tls = ["tcp:{self.tls_port}:interface=127.0.0.1"]']
         settings += ["max_connections_per_source = 5000", "max_append_size = 209715200", "max_command_size = 33554432"]

@@ -65,14 +65,16 @@ async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[i
                 texts.append(made(view, sheet, given[0], *given[place : place + len(needed)]))
             place += len(needed)
         heads = given[0] if session.uid_only else numbers_of(view, given[0])
-        cells = list(zip(heads, *texts, strict=True))
-        if Column.OCTETS in columns and any(None in row for row in cells):
-            # Of these and of their neighbours one after the other.
-            found += sum([await large(uid) for uid in given[0]])
-            continue
-        rows = [template % row for row in cells if row[0]]
+        rows: list[bytes] = []
+        for row, uid in zip(zip(heads, *texts, strict=True), given[0], strict=True):
+            if None in row:
+                session.wire.write(b"".join(rows))
+                rows.clear()
+                found += await large(uid)
+            elif row[0]:
+                rows.append(template % row)
+                found += 1
         session.wire.write(b"".join(rows))
-        found += len(rows)
         await session.wire.drain()
         await session.breathe()
     return found
