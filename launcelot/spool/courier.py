@@ -88,7 +88,7 @@ class Courier:
         self._notices = notices
         self._most = most
         self._outgoing = (
-            None if carrier is None else Outgoing(carrier, shelf.fetch, self._conclude, self._let_go, self._ended)
+            None if carrier is None else Outgoing(carrier, shelf.fetch, self._concluded, self._let_go, self._ended)
         )
         self._slots = DeferredSemaphore(concurrency)
         self._mails: dict[Mail, None] = {}
@@ -124,7 +124,9 @@ class Courier:
         :param body: its octets, open; the courier's from here on.
         """
         self._mails[mail] = None
-        mail.open = sum(not (pending.held or pending.recipient.is_remote) for pending in mail.pending)
+        for pending in mail.pending:
+            pending.settled = pending.held or pending.recipient.is_remote
+        mail.open = sum(not pending.settled for pending in mail.pending)
         if body is not None:
             self._keep_fresh(mail, body)
         now = self._now()
@@ -202,8 +204,7 @@ class Courier:
         for pending in chosen:
             if not pending.held:
                 pending.held, pending.turn = True, 0
-                if not pending.busy:
-                    self._settle(pending)
+                self._settle(pending)
                 await self._shelf.note(pending)
 
     async def release(self, chosen: Sequence[Pending]) -> None:
@@ -214,7 +215,8 @@ class Courier:
 
     def _release(self, pending: Pending) -> None:
         mail = pending.mail
-        if pending.held and not pending.recipient.is_remote and not mail.delivered.called:
+        if pending.settled and not (pending.recipient.is_remote or mail.delivered.called):
+            pending.settled = False
             mail.open += 1
         pending.held = False
         pending.next_attempt = 0.0
@@ -355,7 +357,15 @@ class Courier:
         return self._concluded([(pending, verdict_on(refusal))], body)
 
     def _concluded(self, results: Results, body: Buffer) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._conclude(results[0][0].mail, results, body))
+        """See :meth:`_conclude`; a bug there loses nothing."""
+        concluding = Deferred.fromCoroutine(self._conclude(results[0][0].mail, results, body))
+        return concluding.addErrback(self._not_concluded, results)
+
+    def _not_concluded(self, failure: Failure, results: Results) -> None:
+        self._bug(failure)
+        for pending, _ in results:
+            if pending in pending.mail.pending and not (pending.busy or pending.held or pending.turn):
+                self._put_back(pending, "internal error")
 
     async def _conclude(self, mail: Mail, results: Results, body: Buffer) -> None:
         """What became of some recipients of a mail in one attempt."""
@@ -471,8 +481,7 @@ class Courier:
             mail.pending.remove(pending)
             if not mail.pending:
                 del self._mails[mail]
-            if not pending.held:
-                self._settle(pending)
+            self._settle(pending)
 
     def _put_back(self, pending: Pending, reason: str) -> None:
         """Another attempt later, or none if the mail is too old."""
@@ -480,9 +489,7 @@ class Courier:
         pending.attempts += 1
         pending.last_error = reason
         self._counters.add("spool.deferred")
-        if pending.held:
-            self._settle(pending)
-        else:
+        if not pending.held:
             pause = self._schedule.pause(pending.attempts, pending.recipient.is_remote)
             pending.next_attempt = now + pause
             self._put_off(pending, pause)
@@ -506,10 +513,11 @@ class Courier:
 
     def _settle(self, pending: Pending) -> None:
         mail = pending.mail
-        if pending.recipient.is_remote or mail.delivered.called:
+        if pending.settled:
             return
+        pending.settled = True
         mail.open -= 1
-        if mail.open == 0:
+        if mail.open == 0 and not mail.delivered.called:
             mail.delivered.callback(None)
 
     def _note(self, pending: Pending) -> None:

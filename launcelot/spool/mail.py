@@ -34,6 +34,7 @@ class Pending:
     :ivar told: the sender has been told that it takes long.
     :ivar unsure: how often the connection broke when the whole message had been sent.
     :ivar busy: an attempt runs, or is next.
+    :ivar settled: it is not waited for any more by who waits for the delivery of the mail.
     :ivar turn: of its place among those that wait for their time; 0 without one.
     """
 
@@ -47,6 +48,7 @@ class Pending:
     told: bool = False
     unsure: int = 0
     busy: bool = False
+    settled: bool = False
     turn: int = 0
 
 

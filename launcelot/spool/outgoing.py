@@ -26,7 +26,7 @@ AT_ONCE = 100
 TOGETHER = 100
 """Recipients of one transaction at most, as every server takes (RFC 5321 section 4.5.3.1.8)."""
 
-Concluding = Callable[[Mail, Sequence[tuple[Pending, Verdict]], Buffer], Awaitable[None]]
+Concluding = Callable[[Sequence[tuple[Pending, Verdict]], Buffer], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -149,10 +149,10 @@ class Outgoing:
             body = mail.body if load.shares and mail.body is not None else await self._fetch(mail)
             view = body.view()
             verdicts = await self._verdicts(name, mail, wanted, view)
-            await self._conclude(mail, list(zip(wanted, verdicts, strict=True)), view)
+            await self._conclude(list(zip(wanted, verdicts, strict=True)), view)
         except Refusal as refusal:
             later = Verdict(Fate.LATER, "4.3.0", f"spool: {refusal.text}")
-            await self._conclude(mail, [(one, later) for one in wanted], b"")
+            await self._conclude([(one, later) for one in wanted], b"")
         finally:
             if load.shares:
                 mail.using -= 1

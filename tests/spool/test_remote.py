@@ -354,6 +354,36 @@ class RemoteContract(SpoolCase):
         self.clock.pump([3600] * 10)
         self.assertEqual((len(self.carrier.calls), self.waiting(spool)), (1, [("x@far.example", 1, True)]))
 
+    def test_hold_of_a_mailbox_here_during_its_delivery(self) -> None:
+        """Who waits for the delivery is told once, whether it then succeeds or not, and released mail goes on."""
+        for outcome in (None, OverQuota()):
+            spool = self.carrying()
+            gate: Deferred[None] = Deferred()
+            self.recorder.plan[ANN.account] = [gate]
+            accepted = self.send(spool, ANN, id=f"m{outcome}")
+            self.wait(spool.hold(SpoolId(f"m{outcome}")))
+            self.successResultOf(accepted.delivered)
+            if outcome is None:
+                gate.callback(None)
+            else:
+                gate.errback(outcome)
+                self.assertEqual(self.waiting(spool), [("ann@example.org", 1, True)])
+                self.wait(spool.release(SpoolId(f"m{outcome}")))
+            self.clock.advance(1)
+            self.assertEqual(self.waiting(spool), [])
+            self.wait(spool.close())
+
+    def test_bug_while_telling_the_sender_loses_nothing(self) -> None:
+        """Logged; the mail is tried again later."""
+        spool = self.carrying()
+        self.carrier.plan["far.example"] = [NEVER, DONE]
+        self.unknown = ZeroDivisionError("bug")
+        self.send(spool, elsewhere("x@far.example"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.waiting(spool), [("x@far.example", 1, False)])
+        self.clock.advance(300)
+        self.assertEqual(self.waiting(spool), [])
+
     def test_without_a_carrier_mail_waits(self) -> None:
         """Nothing is lost when relaying is switched off."""
         spool = self.make()
