@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accepting, idle, imap, ladder, mailbox, questions, workers
+from benchmarks import accepting, idle, imap, ladder, mailbox, questions, relaying, workers
 from benchmarks.frame import Table, report
 
 MEASURES: dict[str, Callable[..., list[Table]]] = {
     "questions": questions.tables,
     "ladder": ladder.tables,
     "accepting": accepting.tables,
+    "relaying": relaying.tables,
     "mailbox": mailbox.tables,
     "idle": idle.tables,
     "imap": imap.tables,

@@ -32,6 +32,9 @@ from launcelot.relay.routes import Route, Tls
 from launcelot.relay.settings import RelaySettings
 from launcelot.workers.interface import Workers
 
+KNOWN_HOSTS = 100
+"""Hosts whose TLS contexts are kept; making one reads all authorities."""
+
 FINISH = 5.0
 """Seconds that transactions have to end in when we stop."""
 
@@ -60,11 +63,12 @@ class AnyCertificate:
     TLS with whoever is there: better than none, and no proof of who it is.
 
     :param hostname: told to the server (SNI) unless it is an address.
+    :param context: that verifies nobody.
     """
 
-    def __init__(self, hostname: str) -> None:
+    def __init__(self, hostname: str, context: SSL.Context) -> None:
         self._hostname = hostname
-        self._context = CertificateOptions().getContext()
+        self._context = context
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A fresh connection."""
@@ -122,6 +126,8 @@ class Connections:
         self._idle: dict[str, list[Link]] = {}
         self._busy: set[Link] = set()
         self._connecting: set[Deferred[Any]] = set()
+        self._any: SSL.Context | None = None
+        self._verifying: dict[str, Any] = {}
         self._closing = False
         self._quiet: list[Deferred[None]] = []
 
@@ -224,11 +230,19 @@ class Connections:
 
     def _context(self, target: Target, tls: Tls) -> Any:
         if not tls.verifies:
-            return AnyCertificate(target.host)
-        try:
-            return client_tls(target.host, Path(self._settings.ca_file) if self._settings.ca_file else None)
-        except BadCertificate as bad:
-            raise TlsFailed(str(bad)) from bad
+            if self._any is None:
+                self._any = CertificateOptions().getContext()
+            return AnyCertificate(target.host, self._any)
+        known = self._verifying.get(target.host)
+        if known is None:
+            try:
+                known = client_tls(target.host, Path(self._settings.ca_file) if self._settings.ca_file else None)
+            except BadCertificate as bad:
+                raise TlsFailed(str(bad)) from bad
+            if len(self._verifying) >= KNOWN_HOSTS:
+                self._verifying.clear()
+            self._verifying[target.host] = known
+        return known
 
     def _password(self, file: Path) -> str:
         try:
