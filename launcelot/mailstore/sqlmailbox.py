@@ -28,7 +28,7 @@ from launcelot.mailstore.interface import (
     StoreMode,
 )
 from launcelot.mailstore.ordering import Criterion, Facts
-from launcelot.mailstore.query import Query
+from launcelot.mailstore.query import All, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
@@ -168,6 +168,8 @@ class SqliteMailbox:
         """UIDs that match, ascending."""
         search.check(query)
         plan = await self._file.read_aside(lambda connection: sqlsearch.begin(connection, self._number, query))
+        if isinstance(query, All):
+            return await self.uids()
         rest = plan.rest
         if rest is None:
             return plan.known

@@ -16,6 +16,8 @@ from launcelot.mailstore.interface import Mailbox, MailboxStatus, MessageState
 from launcelot.protocols.imap4.grammar.sets import Range, ranges_of, resolve
 
 RECENT = "\\Recent"
+FEW = 32
+"""UIDs that are a smaller part of the mailbox than one in so many are looked up one by one."""
 
 
 class View:
@@ -112,6 +114,35 @@ class View:
         """The sequence number of a UID; 0 if it is not in view."""
         place = bisect_left(self.uids, uid)
         return place + 1 if place < len(self.uids) and self.uids[place] == uid else 0
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """The sequence numbers of UIDs in any order; 0 for those that are not in view."""
+        if len(uids) < len(self.uids) // FEW:
+            return [self.number(uid) for uid in uids]
+        if uids is self.uids:
+            return range(1, len(uids) + 1)
+        first = self.uids[0] if self.uids else 0
+        if uids and self._gapless and first <= min(uids) and max(uids) <= self.uids[-1]:
+            before = first - 1
+            return [uid - before for uid in uids]
+        places = dict(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
+        return [places.get(uid, 0) for uid in uids]
+
+    def present(self, uids: Sequence[int]) -> Sequence[int]:
+        """Those UIDs that are in view; ascending, as they are given."""
+        if uids is self.uids:
+            return uids
+        if len(uids) < len(self.uids) // FEW:
+            return [uid for uid in uids if self.number(uid)]
+        if uids and self._gapless and self.uids[0] <= uids[0] and uids[-1] <= self.uids[-1]:
+            return uids
+        known = set(self.uids)
+        return [uid for uid in uids if uid in known]
+
+    @property
+    def _gapless(self) -> bool:
+        """Whether no message between the first and the last has ever been removed."""
+        return bool(self.uids) and self.uids[-1] - self.uids[0] == len(self.uids) - 1
 
     def by_number(self, ranges: Iterable[Range]) -> Sequence[int] | None:
         """The UIDs behind sequence numbers, ascending; None if there is a number without a message."""

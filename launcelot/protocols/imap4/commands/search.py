@@ -53,12 +53,12 @@ async def search(session: Session, request: Search) -> Reply:
 async def matching(session: Session, key: Key) -> Sequence[int]:
     """UIDs of the messages in view that match, ascending."""
     view = session.view
-    return [uid for uid in await view.mailbox.search(resolve(key, view, session.site.now())) if view.number(uid)]
+    return view.present(await view.mailbox.search(resolve(key, view, session.site.now())))
 
 
 def as_told(session: Session, request: Search, uids: Sequence[int]) -> Sequence[int]:
     """UIDs as the client asked for them: as they are, or as sequence numbers."""
-    return uids if request.uid else [session.view.number(uid) for uid in uids]
+    return uids if request.uid else session.view.numbers(uids)
 
 
 async def answer(session: Session, request: Search, word: bytes, found: Sequence[int], highest: bytes) -> None:
@@ -110,7 +110,7 @@ async def tell(session: Session, word: bytes, found: Sequence[int], highest: byt
     """The SEARCH or SORT response, however long."""
     session.wire.write(b"* " + word)
     for start in range(0, len(found), PIECE):
-        session.wire.write(b"".join([b" %d" % number for number in found[start : start + PIECE]]))
+        session.wire.write((" " + " ".join(map(str, found[start : start + PIECE]))).encode())
         await session.wire.drain()
     session.wire.write(highest + b"\r\n")
 
