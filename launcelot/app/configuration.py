@@ -30,6 +30,8 @@ from launcelot.app.settings import (
     TlsSettings,
     default_data,
 )
+from launcelot.checks.dnsbl import parse_zone
+from launcelot.checks.settings import CheckSettings
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
 from launcelot.hosting.proxy import PROXIED, networks
@@ -44,6 +46,7 @@ GROUPS: Mapping[str, type[Any]] = {
     "files": FileSettings,
     "tls": TlsSettings,
     "relay": RelaySettings,
+    "checks": CheckSettings,
 }
 """The tables that are not services."""
 
@@ -63,6 +66,7 @@ class Configuration:
     files: FileSettings = field(default_factory=FileSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
+    checks: CheckSettings = field(default_factory=CheckSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -327,6 +331,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         *_account_rules(configuration.accounts),
         *_tls_rules(configuration.tls),
         *_relay_rules(configuration.relay),
+        *_check_rules(configuration.checks),
     ]
     for name, settings in configuration.services.items():
         for one in dataclasses.fields(settings):
@@ -375,17 +380,22 @@ def _tls_rules(tls: TlsSettings) -> list[Problem]:
 
 
 def _relay_rules(relay: RelaySettings) -> Iterator[Problem]:
-    checks: tuple[tuple[str, Sequence[str], Callable[[str], object]], ...] = (
-        ("routes", relay.routes, parse_route),
-        ("dns_servers", relay.dns_servers, server_of),
-        ("private_networks", relay.private_networks, lambda text: networks([text])),
-    )
-    for key, texts, check in checks:
-        for text in texts:
-            try:
-                check(text)
-            except ValueError as error:
-                yield Problem(("relay", key), str(error))
+    yield from _each("relay", "routes", relay.routes, parse_route)
+    yield from _each("relay", "dns_servers", relay.dns_servers, server_of)
+    yield from _each("relay", "private_networks", relay.private_networks, lambda text: networks([text]))
+
+
+def _check_rules(checks: CheckSettings) -> Iterator[Problem]:
+    yield from _each("checks", "trusted_networks", checks.trusted_networks, lambda text: networks([text]))
+    yield from _each("checks", "block_lists", checks.block_lists, parse_zone)
+
+
+def _each(table: str, key: str, texts: Sequence[str], check: Callable[[str], object]) -> Iterator[Problem]:
+    for text in texts:
+        try:
+            check(text)
+        except ValueError as error:
+            yield Problem((table, key), str(error))
 
 
 def _endpoint_rules(path: tuple[str, str], endpoints: Sequence[str], daemon: DaemonSettings) -> list[Problem]:

@@ -24,6 +24,7 @@ AT_ONCE: Mapping[str, frozenset[str]] = {
     "accounts": frozenset(),
     "files": frozenset({"keep_abandoned"}),
     "relay": frozenset(),
+    "checks": frozenset(),
 }
 """Settings beside ``[tls]`` and the services' that count without a restart."""
 

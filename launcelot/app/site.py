@@ -159,6 +159,7 @@ def build_site(
         databases=stores.databases,
         relays=stores.relay is not None,
         deposits=stores.deposits,
+        checks=stores.checks,
     )
 
 

@@ -22,10 +22,12 @@ from twisted.python.failure import Failure
 from launcelot.accounts.passwords import Hasher, Parameters
 from launcelot.accounts.sqlite import MIGRATIONS as ACCOUNT_MIGRATIONS
 from launcelot.accounts.sqlite import SqliteDirectory
+from launcelot.app.checking import checks_of
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part, nobody
 from launcelot.app.relaying import EverywhereOutbound, build_relay, notices_of, schedule_of
+from launcelot.checks.running import Checks
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.delivery.filtering import FilteredDelivery
@@ -72,6 +74,7 @@ class Stores:
     :ivar deposits: delivers past the spool, while the peer waits.
     :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
     :ivar relay: takes mail to other hosts; None where none goes there.
+    :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
     :ivar workers: closed last.
@@ -89,6 +92,7 @@ class Stores:
     deposits: Depositor
     left: Callable[[], Sequence[SqliteSpool]] = tuple
     relay: Carrier | None = None
+    checks: Checks | None = None
 
     def __post_init__(self) -> None:
         self._spools: list[SqliteSpool] = [self.spool]
@@ -117,6 +121,8 @@ class Stores:
     async def close(self) -> None:
         """Finish what is being written and let go of files and threads."""
         await self.deposits.close()
+        if self.checks is not None:
+            self.checks.close()
         # Spools first, so that nothing new begins; then what is being carried ends soon.
         closing = [Deferred.fromCoroutine(spool.close()) for spool in self._spools]
         if self.relay is not None:
@@ -282,7 +288,10 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
     deposits = Depositor(delivery, own, counters, delivery.forget)
-    return Stores(accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay)
+    checks = checks_of(clock, configuration, databases, counters)
+    return Stores(
+        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks
+    )
 
 
 def threads(reactor: Any) -> MakeWorkers:

@@ -6,7 +6,8 @@ transaction.  With one, everything that the script wants is one transaction of t
 then those are handed to the outbound side, each under an id made of the delivery's key, and forgotten here.  After a crash
 between the two the spool delivers again, finds the delivery made, and only the handing over is repeated, which changes nothing.
 
-Whatever goes wrong with a script, the message is kept.
+What a check has put aside (:mod:`launcelot.checks`) goes into the mailbox for junk, unless there is a script, which can look at
+the field that says so.  Whatever goes wrong with a script, the message is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from datetime import datetime
 from twisted.logger import Logger
 
 from launcelot.accounts.interface import Account, Directory
+from launcelot.checks.results import goes_into_junk
 from launcelot.core.counters import Counters
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.core.ids import AccountId
@@ -41,6 +43,9 @@ from launcelot.workers.staging import Buffer, Staged, Staging
 COMPILED = 500
 """Compiled scripts that are kept for the next delivery."""
 PIECE = 262_144
+JUNK_USE = "\\Junk"
+"""The special use (RFC 6154) of the mailbox for mail that a check has put aside."""
+
 _FOREIGN = re.compile(r"[^A-Za-z0-9.-]+")
 
 
@@ -124,7 +129,7 @@ class FilteredDelivery:
         mail = await self._mail.mail(account.id, account.quota, account.messages)
         active = await mail.scripts.active()
         if active is None:
-            await self._plain.put(mail, envelope, recipient, body, key)
+            await self._put(mail, envelope, recipient, body, key)
             return
         staged = self._staging.begin()
         plan = Plan()
@@ -141,6 +146,21 @@ class FilteredDelivery:
             for one in plan.bodies:
                 one.close()
         await self._send(mail, key)
+
+    async def _put(
+        self, mail: AccountMail, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str
+    ) -> None:
+        """Deliver without a script: into INBOX, or into Junk what a check has put aside."""
+        if not goes_into_junk(body):
+            await self._plain.put(mail, envelope, recipient, body, key)
+            return
+        staged = self._staging.begin()
+        try:
+            await copy(staged, [trace_fields(envelope.sender, recipient.address), body])
+            whole = staged.view()
+            await mail.file(key, [Filing(Draft(lambda: whole, len(whole)), special_use=JUNK_USE)])
+        finally:
+            staged.close()
 
     async def _account(self, recipient: SpoolRecipient) -> Account:
         for found in await self._accounts.resolve(recipient.address):

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from launcelot.accounts.interface import Directory
+from launcelot.checks.running import Checks
 from launcelot.core.counters import Counters
 from launcelot.core.ids import new_id
 from launcelot.filestore.interface import FileStore
@@ -44,6 +45,7 @@ class Site:
     :ivar tls: gives what ``TLSMemoryBIOFactory`` takes for a server; None where there is no certificate.
     :ivar relays: whether accounts may send to other hosts.
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
+    :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
@@ -65,6 +67,7 @@ class Site:
     databases: Databases | None = None
     relays: bool = False
     deposits: Depositor | None = None
+    checks: Checks | None = None
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)

@@ -21,6 +21,10 @@ from twisted.names import client, dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError
 from twisted.python.failure import Failure
 
+from launcelot.checks.names import Exchange as Exchange
+from launcelot.checks.names import NoAnswer as NoAnswer
+from launcelot.checks.names import NoSuchName as NoSuchName
+
 TIMEOUTS = (2, 4, 8)
 """Seconds for one answer, before it is asked for again; then it is given up."""
 
@@ -38,26 +42,6 @@ LONGEST = 300.0
 
 MOST_ALIASES = 8
 """CNAMEs followed from one name."""
-
-
-class NoSuchName(Exception):
-    """The name does not exist, for sure."""
-
-
-class NoAnswer(Exception):
-    """The DNS cannot be asked now, or answers with an error of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """
-    One mail exchanger.
-
-    :ivar host: lower-case, without a dot at its end; empty for the root, as in a null MX.
-    """
-
-    preference: int
-    host: str
 
 
 class Resolver(Protocol):
@@ -147,6 +131,14 @@ class NamesResolver:
         if not found and failed is not None:
             raise failed
         return found
+
+    async def texts(self, name: str) -> Sequence[bytes]:
+        """The TXT records of a name, the strings of each joined."""
+        return [b"".join(one.data) for one in await self._ask(name, dns.TXT)]
+
+    async def pointers(self, name: str) -> Sequence[str]:
+        """The PTR records of a name."""
+        return [text_of(one.name) for one in await self._ask(name, dns.PTR)]
 
     async def _ask(self, name: str, kind: int) -> Sequence[Any]:
         seen = {name}

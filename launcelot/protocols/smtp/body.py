@@ -44,6 +44,8 @@ class Incoming:
     :param inspect: is handed the header section (or its first :data:`MAX_HEADER` octets, and then False) and gives
         fields to be added; may raise :class:`Rejected`.
     :ivar refused: why it will not be accepted.
+    :ivar head: its header section, or the first octets of one that is too large.
+    :ivar added: octets that were put on top of it.
     """
 
     def __init__(
@@ -57,6 +59,9 @@ class Incoming:
     ) -> None:
         self.refused: Reply | None = None
         self.size = 0
+        self.head = b""
+        self.head_is_whole = True
+        self.added = 0
         self._staged: Staged | None = staged
         self._limit = limit
         self._strict = not (normalise or binary)
@@ -127,7 +132,9 @@ class Incoming:
         self._in_header = False
         head = bytes(self._head)
         self._head.clear()
+        self.head, self.head_is_whole = head[:end], whole
         added = await self._inspect(head[:end], whole)
+        self.added = len(self._trace) + len(added)
         self._pieces = [self._trace, added, head]
         self._collected = len(head)
 

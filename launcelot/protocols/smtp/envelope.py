@@ -13,6 +13,7 @@ from dataclasses import replace
 from launcelot.accounts.interface import Recipient as Resident
 from launcelot.core.errors import NotFound, Refusal
 from launcelot.message.address import Address
+from launcelot.protocols.smtp import checking
 from launcelot.protocols.smtp.grammar import Mail, Recipient, Reply, refuse_utf8, reply
 from launcelot.protocols.smtp.notifying import BadValue, both, parse_original, without_success
 from launcelot.protocols.smtp.session import Session, State, Transaction, reply_for
@@ -46,7 +47,10 @@ async def mail(session: Session, given: Mail) -> Reply:
     except Refusal as refusal:
         return reply_for(refusal)
     session.mails += 1
-    session.transaction = Transaction(SpoolId(session.site.new_id()), given)
+    case, refused = await checking.begin(session, given)
+    if refused is not None:
+        return refused
+    session.transaction = Transaction(SpoolId(session.site.new_id()), given, case=case)
     session.move(State.MAIL)
     session.wire.limit_total(None)
     return reply(250, "2.1.0", "Sender ok")
@@ -98,6 +102,9 @@ async def place(session: Session, transaction: Transaction, wanted: SpoolRecipie
         return reply(550, "5.2.1", "Mailbox is disabled")
     if not any([await has_room(session, one, transaction.mail.size) for one in found]):
         return reply(452, "4.2.2", "Mailbox is full")
+    refused = await checking.recipient(session, transaction, address)
+    if refused is not None:
+        return refused
     # Of several that share an address a full one is tried again by the spool.
     return add(session, transaction, behind(wanted, found))
 

@@ -9,11 +9,13 @@ the mailboxes when it is answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
 from launcelot.message.trace import received
+from launcelot.protocols.smtp import checking
 from launcelot.protocols.smtp.binary import without_bare_ends
 from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
 from launcelot.protocols.smtp.grammar import Chunk, Reply, reply
@@ -102,7 +104,7 @@ def begin_body(session: Session) -> Incoming:
         trace = received(
             helo=session.given_name or session.name,
             source=session.source,
-            source_name=session.source_name,
+            source_name=session.source_name or (transaction.case.source_name if transaction.case is not None else ""),
             by=session.site.hostname,
             protocol=session.protocol,
             identifier=transaction.id,
@@ -146,6 +148,12 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
     transaction, envelope = session.current, envelope_of(session)
     try:
         staged = incoming.release()
+        if transaction.case is not None:
+            staged, refused = await checking.message(session, transaction.case, incoming, staged)
+            if refused is not None:
+                counters.add("smtp.messages.refused")
+                return [refused]
+            envelope = replace(envelope, verified=checking.is_verified(transaction.case))
         if transaction.mail.binary:
             staged = await without_bare_ends(session.site.staging, staged)
         if session.role is Role.LMTP:

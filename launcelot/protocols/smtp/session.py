@@ -37,6 +37,7 @@ from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipien
 
 if TYPE_CHECKING:
     from launcelot.accounts.interface import Account
+    from launcelot.checks.interface import Case
     from launcelot.hosting.site import Site
     from launcelot.message.address import Address
     from launcelot.protocols.smtp.body import Incoming
@@ -114,6 +115,7 @@ class Transaction:
 
     :ivar recipients: each once, with the address it was first named by; by account, and those elsewhere by address.
     :ivar addresses: keys of those that RCPT named; ``new`` of them were never written to, where that is counted.
+    :ivar case: what the checks know; None for mail that is not checked.
     :ivar named: the recipients behind each RCPT that was accepted, in order.
     """
 
@@ -126,6 +128,7 @@ class Transaction:
     new: int = 0
     only: Address | None = None
     body: Incoming | None = None
+    case: Case | None = None
 
 
 @dataclass(frozen=True, slots=True)

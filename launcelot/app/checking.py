@@ -1,0 +1,38 @@
+"""
+The checks of a configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcelot.app.configuration import Configuration
+from launcelot.checks.names import Names
+from launcelot.checks.remembering import MIGRATIONS
+from launcelot.checks.running import Checks
+from launcelot.checks.settings import build_checks
+from launcelot.core.counters import Counters
+from launcelot.workers.databases import Databases
+
+
+def checks_of(reactor: Any, configuration: Configuration, databases: Databases, counters: Counters) -> Checks | None:
+    """What looks at mail from strangers; None where nothing is switched on."""
+    resolvers: list[Any] = []
+
+    def names() -> Names:
+        # twisted.names is imported by those only who ask.
+        from launcelot.relay.resolver import NamesResolver
+        from launcelot.relay.routes import server_of
+
+        if not resolvers:
+            resolvers.append(NamesResolver(reactor, [server_of(one) for one in configuration.relay.dns_servers]))
+        resolver: Names = resolvers[0]
+        return resolver
+
+    def close() -> None:
+        for one in resolvers:
+            one.close()
+
+    settings = configuration.checks
+    checks = build_checks(settings, names, lambda: databases.get("checks", MIGRATIONS))
+    return Checks(checks, reactor, counters, settings.trusted_networks, close) if checks else None

@@ -1,0 +1,1 @@
+"""What is looked at in mail from strangers before it is taken."""
