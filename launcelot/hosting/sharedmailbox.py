@@ -24,6 +24,7 @@ from launcelot.mailstore.interface import (
     MailboxStatus,
     Message,
     MessageState,
+    Stored,
     StoreMode,
 )
 from launcelot.mailstore.ordering import Criterion
@@ -190,7 +191,7 @@ class SharedMailbox:
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """
         Change those flags that may be; the others stay as they are.
 
@@ -208,7 +209,7 @@ class SharedMailbox:
 
     async def _replace_flags(
         self, uids: Sequence[int], flags: Sequence[str], rights: Rights, unchanged_since: int | None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """Set some flags and clear all others of their kind, while those of other kinds stay as they are."""
         done: dict[int, MessageState] = {}
         alone: list[int] = []
@@ -224,7 +225,7 @@ class SharedMailbox:
                     by_kept.setdefault(kept, []).append(state.uid)
             again: list[int] = []
             for kept, some in by_kept.items():
-                states, changed = await self.inner.store(
+                states, changed, _ = await self.inner.store(
                     some, StoreMode.REPLACE, {*kept, *flags}, known if left > 1 else None
                 )
                 done.update((state.uid, state) for state in states)
@@ -232,7 +233,7 @@ class SharedMailbox:
             if not again:
                 break
             pending = again
-        return [done[uid] for uid in sorted(done)], sorted(alone)
+        return Stored([done[uid] for uid in sorted(done)], sorted(alone), 0)
 
     async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
         """Remove messages flagged ``\\\\Deleted``; needs ``e``."""

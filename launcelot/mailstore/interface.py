@@ -122,6 +122,21 @@ class Message:
     parts: bytes
 
 
+class Stored(NamedTuple):
+    """
+    What came of changing flags.
+
+    :ivar states: the present states of all that exist and were not left alone, ascending by UID.
+    :ivar alone: UIDs that were left alone.
+    :ivar modseq: what all messages have that the change touched, and no other message; 0 if nothing changed, or if it took
+        several changes.
+    """
+
+    states: Sequence[MessageState]
+    alone: Sequence[int]
+    modseq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """
@@ -327,12 +342,11 @@ class Mailbox(Protocol):
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """
         Change flags; MODSEQ is raised only where something changed.
 
         :param unchanged_since: leave messages alone whose MODSEQ is above.  RFC 7162 section 3.1.3.
-        :returns: the present states of all that exist and were not left alone, and the UIDs that were left alone.
         :raises LimitReached: too many keywords.
         :raises Invalid: an impossible flag, as in :meth:`append`.
         """

@@ -28,6 +28,7 @@ from launcelot.mailstore.interface import (
     MailboxStatus,
     Message,
     MessageState,
+    Stored,
     StoreMode,
 )
 from launcelot.mailstore.ordering import Criterion, Facts
@@ -370,7 +371,7 @@ class MemoryMailbox:
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """Change flags."""
         given = sort_out(flags)
         shelf = self._shelf
@@ -379,13 +380,15 @@ class MemoryMailbox:
         if left_alone:
             alone = {entry.uid for entry in left_alone}
             entries = [entry for entry in entries if entry.uid not in alone]
+        modseq = 0
         if entries:
             mask = shelf.keywords.mask(given)
             if mode is not StoreMode.REMOVE:
                 mask = shelf.keywords.admit(given, shelf.masks)
             if shelf.flag(entries, mode, mask):
+                modseq = shelf.modseq
                 self._account.watchers.notify([shelf.number])
-        return [shelf.state(entry) for entry in entries], [entry.uid for entry in left_alone]
+        return Stored([shelf.state(entry) for entry in entries], [entry.uid for entry in left_alone], modseq)
 
     async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
         """Remove messages flagged ``\\Deleted``."""
@@ -469,7 +472,7 @@ def facts_of(entry: Entry) -> Facts:
         sort_to=analysis.sort_to,
         sort_cc=analysis.sort_cc,
         message_id=analysis.message_id,
-        references=analysis.references,
+        references_to="\n".join(analysis.references),
         envelope=analysis.envelope,
     )
 

@@ -25,6 +25,7 @@ from launcelot.mailstore.interface import (
     MailboxStatus,
     Message,
     MessageState,
+    Stored,
     StoreMode,
 )
 from launcelot.mailstore.ordering import Criterion, Facts
@@ -167,9 +168,9 @@ class SqliteMailbox:
     async def search(self, query: Query) -> Sequence[int]:
         """UIDs that match, ascending."""
         search.check(query)
-        plan = await self._file.read_aside(lambda connection: sqlsearch.begin(connection, self._number, query))
         if isinstance(query, All):
             return await self.uids()
+        plan = await self._file.read_aside(lambda connection: sqlsearch.begin(connection, self._number, query))
         rest = plan.rest
         if rest is None:
             return plan.known
@@ -247,7 +248,7 @@ class SqliteMailbox:
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """Change flags."""
         given = sort_out(flags)
         return await self._file.write(lambda writing: writing.flag(self._number, uids, mode, given, unchanged_since))

@@ -17,7 +17,7 @@ from launcelot.mailstore import sqlrows, textindex, tree
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
-from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, StoreMode
+from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, Stored, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
 from launcelot.mailstore.sqlsheets import neighbours
@@ -179,7 +179,7 @@ class Writing:
 
     def flag(
         self, mailbox: int, uids: Iterable[int], mode: StoreMode, given: Flags, unchanged_since: int | None
-    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+    ) -> Stored:
         """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
         rows, unbroken = neighbours(self.connection, _STATES, mailbox, sorted(set(uids)))
@@ -189,7 +189,7 @@ class Writing:
             if alone:
                 rows, unbroken = [row for row in rows if row[1] <= unchanged_since], False
         if not rows:
-            return [], alone
+            return Stored([], alone, 0)
         keywords = sqlrows.keywords_of(self.connection, mailbox)
         mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
         # Many messages have few different sets of flags, and each is looked at once.
@@ -215,11 +215,13 @@ class Writing:
         flags = {pair: keywords.flags(found) for pair, found in new.items()}
         same = frozenset(old).difference(changed)
         if same:
-            return [
+            states = [
                 MessageState(uid, last if (system, words) in same else modseq, flags[system, words])
                 for uid, last, system, words in rows
-            ], alone
-        return [MessageState(uid, modseq, flags[system, words]) for uid, _, system, words in rows], alone
+            ]
+        else:
+            states = [MessageState(uid, modseq, flags[system, words]) for uid, _, system, words in rows]
+        return Stored(states, alone, modseq if changed else 0)
 
     def make_room(self, octets: int, messages: int) -> None:
         """

@@ -269,16 +269,16 @@ class MessageContract(Contract):
         """ADD, REMOVE and REPLACE, with MODSEQ left alone for messages that already were so."""
         inbox = await self.inbox(message("one"), message("two"))
         start = (await inbox.status()).highest_modseq
-        states, alone = await inbox.store([1, 2], StoreMode.ADD, ["\\Seen"])
+        states, alone, _ = await inbox.store([1, 2], StoreMode.ADD, ["\\Seen"])
         self.assertEqual([(state.uid, set(state.flags)) for state in states], [(1, {"\\Seen"}), (2, {"\\Seen"})])
         self.assertEqual(list(alone), [])
         self.assertTrue(all(state.modseq > start for state in states))
-        states, _ = await inbox.store([1], StoreMode.REPLACE, ["\\Flagged", "$Work"])
+        states, _, _ = await inbox.store([1], StoreMode.REPLACE, ["\\Flagged", "$Work"])
         high = (await inbox.status()).highest_modseq
-        states, _ = await inbox.store([1, 2], StoreMode.ADD, ["\\Flagged"])
+        states, _, _ = await inbox.store([1, 2], StoreMode.ADD, ["\\Flagged"])
         self.assertEqual(states[0].modseq, high)
         self.assertGreater(states[1].modseq, high)
-        states, _ = await inbox.store([1, 2], StoreMode.REMOVE, ["\\Flagged", "never-seen"])
+        states, _, _ = await inbox.store([1, 2], StoreMode.REMOVE, ["\\Flagged", "never-seen"])
         self.assertEqual(await flags_of(inbox), {1: {"$Work"}, 2: {"\\Seen"}})
         await check_counters(inbox)
 
@@ -287,20 +287,35 @@ class MessageContract(Contract):
         """No change, no MODSEQ; UIDs that are not there are passed over."""
         inbox = await self.inbox(message("one"))
         before = await inbox.status()
-        states, alone = await inbox.store([1, 7], StoreMode.REMOVE, ["\\Seen", "$None"])
+        states, alone, _ = await inbox.store([1, 7], StoreMode.REMOVE, ["\\Seen", "$None"])
         self.assertEqual([state.uid for state in states], [1])
         await inbox.store([7], StoreMode.ADD, ["$Unknown"])
         self.assertEqual(await inbox.status(), before)
         self.assertEqual(list(alone), [])
 
     @claim
+    async def test_store_tells_the_modseq_that_only_what_it_touched_has(self) -> None:
+        """The next one where something changed, 0 where nothing did, even if what is there has just been changed."""
+        inbox = await self.inbox(message("one"), message("two"), message("three"))
+        start = (await inbox.status()).highest_modseq
+        first = await inbox.store([1, 2], StoreMode.ADD, ["\\Seen"])
+        self.assertEqual(first.modseq, start + 1)
+        self.assertEqual([state.uid for state in (await inbox.changes(start)).changed], [1, 2])
+        again = await inbox.store([1], StoreMode.ADD, ["\\Seen"])
+        self.assertEqual((again.modseq, again.states[0].modseq), (0, first.modseq))
+        mixed = await inbox.store([1, 3], StoreMode.ADD, ["\\Seen"], first.modseq)
+        self.assertEqual((mixed.modseq, [state.modseq for state in mixed.states]), (start + 2, [start + 1, start + 2]))
+        self.assertEqual((await inbox.store([1], StoreMode.ADD, ["$New"], 0)).modseq, 0)
+        self.assertEqual((await inbox.store([9], StoreMode.ADD, ["$New"])).modseq, 0)
+
+    @claim
     async def test_store_unchanged_since_leaves_newer_messages_alone(self) -> None:
         """RFC 7162 section 3.1.3: those above the MODSEQ are named and not touched."""
         inbox = await self.inbox(message("one"), message("two"))
         old = (await inbox.states())[0].modseq
-        states, alone = await inbox.store([1, 2, 3], StoreMode.ADD, ["\\Answered"], old)
+        states, alone, _ = await inbox.store([1, 2, 3], StoreMode.ADD, ["\\Answered"], old)
         self.assertEqual(([state.uid for state in states], list(alone)), ([1], [2]))
-        states, alone = await inbox.store([1, 2], StoreMode.ADD, ["\\Draft"], 0)
+        states, alone, _ = await inbox.store([1, 2], StoreMode.ADD, ["\\Draft"], 0)
         self.assertEqual((list(states), list(alone)), ([], [1, 2]))
         self.assertEqual(await flags_of(inbox), {1: {"\\Answered"}, 2: set()})
 

@@ -484,6 +484,11 @@ class Session:
         if new and notices is not None:
             await notices.tell_new(view.uids[-new:])
 
+    def answers(self, states: Iterable[MessageState], modseq: int) -> None:
+        """The present command tells of these changes of its own; ``modseq`` as in :class:`Stored`."""
+        if not self.view.advance(modseq):
+            self.own.update((state.uid, state.modseq) for state in states)
+
     async def tell_all(self, expunge: bool, ask: bool = False) -> None:
         """Tell whatever has happened that the client is to be told; see :meth:`update`."""
         if self.selected:

@@ -253,6 +253,18 @@ class View:
         ]
         return known, len(new)
 
+    def advance(self, modseq: int) -> bool:
+        """
+        Take in a change the session has made and answers itself, so that the store need not be asked what it was.
+
+        :param modseq: that it got; 0 if there was none.
+        :returns: False if others may have changed something before it, which only :meth:`refresh` tells apart.
+        """
+        if modseq != self.modseq + 1:
+            return False
+        self.modseq = modseq
+        return True
+
     def lose(self, uids: Iterable[int]) -> None:
         """Messages that the session has removed itself, whether or not the store's changes are taken in."""
         self.gone.update(uid for uid in uids if self.number(uid))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from launcelot.mailstore.interface import StoreMode
+from launcelot.mailstore.interface import Stored, StoreMode
+from launcelot.mailstore.memorymailbox import MemoryMailbox
 from launcelot.testing.link import Link, every_split
 from tests.protocols.imap4.world import ImapCase
 
@@ -114,6 +116,30 @@ class CondstoreTests(CondstoreCase):
         self.assertEqual(lines[0], b"* 3 FETCH (FLAGS (\\Seen \\Recent) MODSEQ (%d) BODY[TEXT]<0> {1}" % self.highest)
         self.flag(4)
         self.assertEqual(self.ask(link, b"NOOP")[0], b"* 4 FETCH (FLAGS (\\Flagged \\Recent) MODSEQ (%d))" % self.highest)
+        self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
+
+    def test_what_others_changed_just_before_a_store_is_told(self) -> None:
+        """The session passes over its own change alone, not over one it had not heard of, whose MODSEQ is the one before."""
+        plain = MemoryMailbox.store
+        others: list[tuple[list[int], str]] = []
+
+        async def store(box: MemoryMailbox, *values: Any) -> Stored:
+            while others:
+                uids, flag = others.pop()
+                await plain(box, uids, StoreMode.ADD, [flag])
+            return await plain(box, *values)
+
+        link = self.log_in("INBOX")
+        self.assertEqual(self.ask(link, b"STORE 1:2 +FLAGS.SILENT (\\Seen)"), [b"OK STORE completed"])
+        self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
+        self.patch(MemoryMailbox, "store", store)
+        others.append(([3], "\\Flagged"))
+        lines = self.ask(link, b"STORE 1 +FLAGS.SILENT (\\Draft)")
+        self.assertEqual(lines, [b"* 3 FETCH (FLAGS (\\Flagged \\Recent))", b"OK STORE completed"])
+        # One that changes nothing, because another has just done the same to more messages.
+        others.append(([1, 4], "\\Answered"))
+        lines = self.ask(link, b"STORE 1 +FLAGS.SILENT (\\Answered)")
+        self.assertEqual(lines, [b"* 4 FETCH (FLAGS (\\Answered \\Recent))", b"OK STORE completed"])
         self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
 
     def test_every_enabling_command(self) -> None:

@@ -145,8 +145,8 @@ class Rows:
         unseen = [message.uid for message in batch if SEEN not in message.flags]
         if not unseen:
             return {}
-        states, _ = await self._mailbox.store(unseen, StoreMode.ADD, (SEEN,))
-        self._session.own.update((state.uid, state.modseq) for state in states)
+        states, _, modseq = await self._mailbox.store(unseen, StoreMode.ADD, (SEEN,))
+        self._session.answers(states, modseq)
         return {state.uid: state for state in states}
 
     async def _send_row(self, number: int, message: Message, changed: MessageState | None) -> bool:

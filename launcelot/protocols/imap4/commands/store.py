@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore.interface import Copied, MessageState
+from launcelot.mailstore.interface import Copied, Stored
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
 from launcelot.protocols.imap4.grammar.sets import format_set
 from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok, reply_for
 from launcelot.protocols.imap4.view import View
+
+NOTHING = Stored((), (), 0)
 
 
 async def store(session: Session, request: Store) -> Reply:
@@ -27,12 +29,11 @@ async def store(session: Session, request: Store) -> Reply:
     uids = find(view, request.messages)
     if request.unchanged_since is not None:
         session.enable(Extension.CONDSTORE)
-    states: Sequence[MessageState] = ()
-    alone: Sequence[int] = ()
+    states, alone, modseq = NOTHING
     if uids:
         with Progress(session):
-            states, alone = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
-    session.own.update((state.uid, state.modseq) for state in states)
+            states, alone, modseq = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
+    session.answers(states, modseq)
     await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
     if not request.silent or session.tells_modseq:
         uid = (request.messages.uid or session.tells_vanished) and not session.uid_only
