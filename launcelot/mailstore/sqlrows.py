@@ -251,23 +251,7 @@ def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int
 def facts_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int], envelopes: bool) -> list[Facts]:
     """What sorting and threading look at, of those messages among ``uids`` that are there; ascending by UID."""
     envelope = "c.envelope" if envelopes else "x''"
-    return [
-        Facts(
-            uid=row[0],
-            arrived=row[1],
-            sent=row[2],
-            size=row[3],
-            subject=row[4],
-            base_subject=row[5],
-            sort_from=row[6],
-            sort_to=row[7],
-            sort_cc=row[8],
-            message_id=row[9],
-            references=tuple(row[10].split("\n")) if row[10] else (),
-            envelope=row[11],
-        )
-        for row in connection.execute(_FACTS.format(envelope), (mailbox, listed(uids)))
-    ]
+    return list(map(Facts._make, connection.execute(_FACTS.format(envelope), (mailbox, listed(uids)))))
 
 
 def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: int, length: int) -> bytes:
