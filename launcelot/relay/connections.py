@@ -7,7 +7,6 @@ caller does that, as only it knows how far the mail had come.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +124,7 @@ class Connections:
         self._timeouts = timeouts
         self._idle: dict[str, list[Link]] = {}
         self._busy: set[Link] = set()
+        self._leaving: dict[Link, Deferred[None]] = {}
         self._connecting: set[Deferred[Any]] = set()
         self._any: SSL.Context | None = None
         self._verifying: dict[str, Any] = {}
@@ -276,15 +276,21 @@ class Connections:
             del self._idle[destination]
         self._say_goodbye(link)
 
-    def _say_goodbye(self, link: Link) -> Deferred[None]:
-        return Deferred.fromCoroutine(link.client.quit())
+    def _say_goodbye(self, link: Link) -> None:
+        leaving = Deferred.fromCoroutine(link.client.quit())
+        if not leaving.called:
+            self._leaving[link] = leaving
+            leaving.addBoth(self._left, link)
+
+    def _left(self, _result: object, link: Link) -> None:
+        del self._leaving[link]
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
     @property
     def count(self) -> int:
         """Connections that are open."""
-        return len(self._busy) + sum(map(len, self._idle.values()))
+        return len(self._busy) + len(self._leaving) + sum(map(len, self._idle.values()))
 
     async def close(self) -> None:
         """Make no more, let transactions end for a while, and cut what then is left."""
@@ -296,18 +302,18 @@ class Connections:
         for link in idle:
             if link.waiting is not None and link.waiting.active():
                 link.waiting.cancel()
-        cut = self._reactor.callLater(FINISH, self._cut, idle)
-        goodbyes = [self._say_goodbye(link) for link in idle]
+            self._say_goodbye(link)
+        cut = self._reactor.callLater(FINISH, self._cut)
         if self._busy:
             quiet: Deferred[None] = Deferred()
             self._quiet.append(quiet)
             await quiet
-        await outcomes(goodbyes)
+        await outcomes(list(self._leaving.values()))
         if cut.active():
             cut.cancel()
 
-    def _cut(self, idle: Sequence[Link]) -> None:
-        for link in [*self._busy, *idle]:
+    def _cut(self) -> None:
+        for link in [*self._busy, *self._leaving]:
             link.client.abort()
 
     def _perhaps_quiet(self) -> None:

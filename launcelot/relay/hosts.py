@@ -83,6 +83,8 @@ class Finder:
         if domain.startswith("["):
             address = domain[1:-1].removeprefix("ipv6:")
             return self._allowed(domain, [Target(address, address, self._port)])
+        if not domain.isascii():
+            raise Unroutable("5.1.2", f"{domain!r} cannot be a domain")
         hosts = self._ordered(await self._exchanges(domain))
         targets: list[Target] = []
         problems: list[Unroutable] = []
@@ -115,7 +117,7 @@ class Finder:
             return [Exchange(0, domain)]
         if all(not one.host for one in found):
             raise Unroutable("5.1.10", f"the domain {domain} takes no mail (null MX)")
-        usable = [one for one in found if one.host and not is_numeric(one.host)]
+        usable = [one for one in found if one.host and one.host.isascii() and not is_numeric(one.host)]
         ours = [one.preference for one in usable if one.host == self._own]
         if ours:
             usable = [one for one in usable if one.preference < min(ours)]

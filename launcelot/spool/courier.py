@@ -112,11 +112,6 @@ class Courier:
         """Messages being delivered here now or next."""
         return self._running + len(self._fresh_mail) + len(self._backlog)
 
-    @property
-    def carried(self) -> int:
-        """Mails in memory."""
-        return len(self._mails)
-
     def take(self, mail: Mail, body: Body | None = None) -> None:
         """
         Begin to carry a mail that is on the shelf.
@@ -158,12 +153,6 @@ class Courier:
             return ""
         carrier = self._outgoing.carrier if self._outgoing is not None else None
         return pending.recipient.address.domain if carrier is None else carrier.destination(mail.envelope, pending.recipient)
-
-    def all_due(self) -> None:
-        """Carry what waits in memory for a later attempt now; for a carrier that has just come back."""
-        for mail in list(self._mails):
-            for pending in mail.pending:
-                self._release(pending)
 
     async def close(self) -> None:
         """Begin nothing new, let what runs finish, and have it taken off the shelf."""

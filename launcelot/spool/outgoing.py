@@ -84,11 +84,6 @@ class Outgoing:
         self.running = 0
         self.closing = False
 
-    @property
-    def waiting(self) -> int:
-        """Loads that wait for their turn."""
-        return sum(len(place.queue) for place in self._places.values())
-
     def add(self, mail: Mail, pending: Sequence[Pending]) -> None:
         """Recipients of a mail whose time has come."""
         groups: dict[str, list[Pending]] = {}

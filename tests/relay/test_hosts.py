@@ -122,6 +122,11 @@ class FinderTests(SynchronousTestCase):
         """No names of hosts."""
         self.fails("5.4.4", "d.example", {"d.example": "127.0.0.1"}, {})
 
+    def test_names_that_the_dns_cannot_have(self) -> None:
+        """A domain IDNA does not know, an exchanger with octets above 127: no question is asked that cannot be."""
+        self.fails("5.1.2", "\u2603\u2603.\u2603", {}, {})
+        self.fails("5.4.4", "d.example", {"d.example": "b\ufffdd.example"}, {})
+
     def test_no_more_than_ten(self) -> None:
         """However many the DNS names."""
         hosts = {"a.example": [f"8.8.4.{n}" for n in range(50)]}
