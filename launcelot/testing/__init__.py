@@ -1,6 +1,32 @@
 """
-The test kit: in-memory transports, a Site on a clock, dialogues as text.
+The test kit: servers for tests, in memory and on sockets, faults at protocol points, in-memory transports, dialogues as text.
 
-``site`` has ``memory_site`` and the ``World`` it gives, ``link`` raw peers and pairs of protocols, ``dialogue`` what is said and
-answered, ``network`` the network below them, ``certificates`` what TLS needs.  ``docs/writing-a-service.rst`` shows them in use.
+``plugin`` is for pytest and ``trial`` for Trial; ``docs/testing.rst`` shows both.  Beneath them are ``served``, a Site on real
+sockets, and ``site``, a Site on a clock; ``tapping`` and ``faulting`` come between a session and its peer, ``network`` and
+``link`` join them in memory, ``dialogue`` is what is said and answered.
+
+Sentences begin with what is published here; importing it costs nothing before it is used.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcelot.testing.faults import at as at
+    from launcelot.testing.matching import contains as contains
+
+__all__ = ["at", "contains"]
+
+
+def __getattr__(name: str) -> object:
+    """What is published, from where it is."""
+    if name == "at":
+        from launcelot.testing.faults import at
+
+        return at
+    if name == "contains":
+        from launcelot.testing.matching import contains
+
+        return contains
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from twisted.internet.task import deferLater
 
 from launcelot.spool.interface import Spool
-from launcelot.testing.messages import Message, Wanted, Wish
+from launcelot.testing.matching import Wanted
+from launcelot.testing.messages import Message, Wish
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
 from launcelot.testing.tapping import Tap, Taps

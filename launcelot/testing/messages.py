@@ -11,7 +11,6 @@ Whatever the octets are, nothing here raises: what cannot be decoded is shown wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.errors import MessageError
@@ -19,6 +18,8 @@ from email.message import EmailMessage
 from email.policy import default
 from functools import cached_property
 from html.parser import HTMLParser
+
+from launcelot.testing.matching import Wanted, fits, named
 
 LINK = re.compile(r"https?://[^\s<>\"']+")
 """What is taken for a link in plain text; what ends a sentence is not part of it."""
@@ -165,21 +166,6 @@ def anchors(html: str) -> list[tuple[str, str]]:
     return parser.found
 
 
-Wanted = str | re.Pattern[str] | Callable[[str], bool] | None
-"""What a field should be: this text, something that matches, something a function says yes to, or anything."""
-
-
-@dataclass(frozen=True)
-class contains:
-    """Says yes to text that has ``part`` in it."""
-
-    part: str
-
-    def __call__(self, text: str) -> bool:
-        """Whether it does."""
-        return self.part in text
-
-
 @dataclass(frozen=True)
 class Wish:
     """Which mail a test waits for."""
@@ -199,24 +185,5 @@ class Wish:
         )
 
     def __str__(self) -> str:
-        named = ((name, getattr(self, name)) for name in ("to", "subject", "sender", "text"))
-        return ", ".join(f"{name}={_named(wanted)}" for name, wanted in named if wanted is not None) or "anything"
-
-
-def fits(wanted: Wanted, text: str, fold: bool = False) -> bool:
-    """
-    Whether a text is as wanted.
-
-    :param fold: upper and lower case are the same, as in addresses.
-    """
-    if wanted is None:
-        return True
-    if isinstance(wanted, str):
-        return wanted.casefold() == text.casefold() if fold else wanted == text
-    if isinstance(wanted, re.Pattern):
-        return wanted.search(text) is not None
-    return wanted(text)
-
-
-def _named(wanted: Wanted) -> str:
-    return repr(wanted.pattern) if isinstance(wanted, re.Pattern) else repr(wanted)
+        given = ((name, getattr(self, name)) for name in ("to", "subject", "sender", "text"))
+        return ", ".join(f"{name}={named(wanted)}" for name, wanted in given if wanted is not None) or "anything"

@@ -207,6 +207,11 @@ class MemoryTransport:
         """Octets written and not yet under way."""
         return len(self._unsent)
 
+    @property
+    def arrived(self) -> bool:
+        """Whether everything that was written has been delivered."""
+        return not self._unsent and (self.other is None or not self.other._inbox)
+
     def cut_off(self) -> None:
         """From now on there is nobody at the other end: what has come is delivered, then the end; what is sent is lost."""
         gone = MemoryTransport(self.network, self._peer, self._host)
@@ -516,7 +521,7 @@ class MemoryNetwork:
 
     def _move(self) -> bool:
         moved = bool(self._queue)
-        while self._queue:
+        for _ in range(len(self._queue)):
             self._queue.popleft()()
         for end in list(self._ends):
             moved = end._step() or moved

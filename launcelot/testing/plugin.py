@@ -15,6 +15,7 @@ with the first ``start``.  No reactor is installed, ever.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,10 @@ class Starter:
         return served
 
     def stop(self) -> list[str]:
-        """Stop them all; what was left behind."""
+        """Stop them all; what was left behind.  Faults that have not happened are warned of."""
+        for served in self.started:
+            for fault in served.unstruck:
+                warnings.warn(f"{fault} has not happened", stacklevel=2)
         return [line for served in reversed(self.started) for line in served.stop()]
 
 

@@ -23,7 +23,7 @@ class Post:
     What has arrived.
 
     :param seconds: since the Site began.
-    :param soon: has something done a turn later.
+    :ivar soon: has something done a turn later.
     :ivar messages: those that are shown.
     :ivar owed: ids of mail whose reply has not left.
     """
@@ -32,7 +32,7 @@ class Post:
         self.messages: list[Message] = []
         self.owed: set[str] = set()
         self._seconds = seconds
-        self._soon = soon
+        self.soon = soon
         self._hidden: list[tuple[str, Message]] = []
         self._watchers: dict[object, Shown] = {}
 
@@ -42,7 +42,7 @@ class Post:
         """Somebody has got a message; whether a client waits for a reply to it is known a turn later."""
         sender = "" if envelope.sender is None else str(envelope.sender)
         self._hidden.append((envelope.id, Message(str(recipient.address), sender, raw, self._seconds())))
-        self._soon(self.show)
+        self.soon(self.show)
 
     def show(self) -> None:
         """Show what nobody is owed a reply for."""
@@ -58,7 +58,7 @@ class Post:
     def settled(self, ids: Sequence[str]) -> None:
         """The replies to these have left, or never will."""
         self.owed.difference_update(ids)
-        self._soon(self.show)
+        self.soon(self.show)
 
     # -- asking --------------------------------------------------------------------------------------------------
 

@@ -24,13 +24,15 @@ from launcelot.hosting.site import Site
 from launcelot.message.address import Address
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.complaints import Complaints
+from launcelot.testing.faulting import Armed, FaultyTaps, guard
+from launcelot.testing.faults import Fault
 from launcelot.testing.mail import Mail
 from launcelot.testing.messages import Message
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
 from launcelot.testing.services import HOST, build, entries, wants_tls
 from launcelot.testing.site import furnish
-from launcelot.testing.tapping import TappingReactor, Taps
+from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
 
 PIECE = 1 << 20
@@ -84,11 +86,11 @@ class Served:
         self._running = False
         self._site: Site
         self._post: Post
-        self._taps: Taps
+        self._taps: FaultyTaps
 
     # -- starting and stopping -----------------------------------------------------------------------------------
 
-    def start(self, names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> None:
+    def start(self, names: Sequence[str], settings: Mapping[str, Mapping[str, Any]], faults: Sequence[Fault]) -> None:
         """Listen; called once, by :func:`serve`."""
         wanted = entries(names)
         self._complaints.begin()
@@ -96,6 +98,8 @@ class Served:
         self._running = True
         try:
             self._thread.call(self._furnish)
+            for fault in faults:
+                self._taps.arm(fault)
             self._thread.run(self._listen(wanted, settings))
         except BaseException:
             self.stop()
@@ -114,7 +118,8 @@ class Served:
             self.hostname,
             catches=True,
         )
-        self._taps = tapping.taps = Taps(reactor.seconds, self._post)
+        self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
+        guard(self._site, self._taps)
         self.mail = Mail(self._thread, self._post, self._taps, self._site.spool)
 
     async def _listen(self, wanted: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, Any]]) -> None:
@@ -198,6 +203,19 @@ class Served:
     def transcripts(self) -> Sequence[Transcript]:
         """Everything that was said, by connection, oldest first."""
         return self._thread.call(lambda: tuple(self._taps.transcripts))
+
+    def fault(self, fault: Fault) -> Armed:
+        """
+        Have something go wrong on connections that are made from now on.
+
+        :returns: ``struck`` of it says how often it has happened.
+        """
+        return self._thread.call(self._taps.arm, fault)
+
+    @property
+    def unstruck(self) -> Sequence[Fault]:
+        """Faults that have not happened: a test that meant to meet them has not."""
+        return [one.fault for one in self._taps.armed if not one.struck]
 
     # -- people --------------------------------------------------------------------------------------------------
 
@@ -315,6 +333,7 @@ def serve(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     domain: str = "test",
     hostname: str = "here.test",
+    fault: Fault | Sequence[Fault] = (),
 ) -> Served:
     """
     Serve a new Site; it listens when this returns.
@@ -323,8 +342,9 @@ def serve(
         ``ftp``, ``ftps``, ``managesieve``, ``questions`` and so on.
     :param tls: whether there is a certificate, so that STARTTLS is offered; otherwise only where a listener needs one.
     :param settings: of services that differ from the daemon's, such as ``{"smtp": {"max_message_size": 100_000}}``.
+    :param fault: what is to go wrong, one sentence or several; see :mod:`launcelot.testing.faults`.
     :raises LookupError: there is no such listener or setting; the text says which there are.
     """
     served = Served(wants_tls(names) if tls is None else tls, domain, hostname)
-    served.start(names, settings or {})
+    served.start(names, settings or {}, [fault] if isinstance(fault, Fault) else list(fault))
     return served

@@ -15,15 +15,20 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from launcelot.hosting.prompt import PromptServer
 from launcelot.hosting.server import source_host
+from launcelot.hosting.stream import Stream
 from launcelot.hosting.transport import listen_tcp
+from launcelot.protocols.ftp.data import ActiveFactory
 from launcelot.testing.post import Post
 from launcelot.testing.transcript import CLIENT, EVENT, SERVER, Said, Transcript
+
+DATA = "ftp data"
+"""What data connections are called."""
 
 MOST_TRANSCRIPTS = 1_000
 """Connections whose transcripts are kept; the oldest that are over go first."""
@@ -43,7 +48,11 @@ class Facade:
         object.__setattr__(self, "_below", below)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._below, name)
+        found = getattr(self._below, name)
+        if name == "loseWriteConnection" and self._tap.transport is self:
+            # Not every transport has it, so it is not one of our own methods.
+            return lambda: self._tap.closing(found)
+        return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._below, name, value)
@@ -113,6 +122,17 @@ class Tap:
         """Give the protocol octets of its peer."""
         self.protocol.take_from_tap(data)
 
+    def half_closed(self) -> None:
+        """The peer will send no more."""
+        self.protocol.half_close_from_tap()
+
+    def made(self, begin: Callable[[], None]) -> None:
+        """The connection is there; ``begin`` tells the protocol."""
+        begin()
+
+    def idle(self) -> None:
+        """The protocol waits for its peer, having said what it had to say."""
+
     # -- from the protocol ---------------------------------------------------------------------------------------
 
     def saying(self, data: bytes) -> None:
@@ -167,6 +187,10 @@ class Tapped(Protocol):
     def transport(self, transport: Any) -> None:
         self._tap.transport = transport if transport is None or type(transport) is Facade else Facade(self._tap, transport)
 
+    def connectionMade(self) -> None:
+        """By way of the tap."""
+        self._tap.made(super().connectionMade)
+
     def dataReceived(self, data: bytes) -> None:
         """By way of the tap."""
         self._tap.heard(data)
@@ -196,6 +220,38 @@ class TappedPrompt(Tapped):
             self.transport.write(reply)
 
 
+class TappedStream(Protocol):
+    """For sessions that are coroutines: tells when they wait."""
+
+    _tap: Tap
+    _tap_reader: Any = None
+
+    @property
+    def _reader(self) -> Any:
+        """Who waits for input; see :class:`launcelot.hosting.driving.Source`."""
+        return self._tap_reader
+
+    @_reader.setter
+    def _reader(self, reader: Any) -> None:
+        self._tap_reader = reader
+        if reader is not None:
+            self._tap.idle()
+
+
+class TappedHalf(Protocol):
+    """For those that want to hear of a peer that sends no more."""
+
+    _tap: Tap
+
+    def readConnectionLost(self) -> None:
+        """By way of the tap."""
+        self._tap.half_closed()
+
+    def half_close_from_tap(self) -> None:
+        """What the tap hands on."""
+        super().readConnectionLost()  # type: ignore[misc]
+
+
 class TappedReceiver(Protocol):
     """For those that accept mail."""
 
@@ -223,18 +279,26 @@ class Taps:
         self._number = 0
         self._classes: dict[type[Any], type[Any]] = {}
 
-    def tap(self, protocol: Any, service: str, peer: str) -> None:
-        """Tap a protocol that has no transport yet."""
+    def tap(self, protocol: Any, service: str, peer: str, source: Any = None) -> None:
+        """
+        Tap a protocol that has no transport yet.
+
+        :param source: the factory that made it.
+        """
         self._number += 1
         transcript = Transcript(service, self._number, peer)
         self._keep(transcript)
-        made = self.make(protocol, transcript)
+        made = self.make(protocol, transcript, source)
         self.open[made] = None
         protocol._tap = made
         protocol.__class__ = self._class_of(type(protocol))
 
-    def make(self, protocol: Any, transcript: Transcript) -> Tap:
-        """The tap of one connection."""
+    def make(self, protocol: Any, transcript: Transcript, source: Any) -> Tap:
+        """
+        The tap of one connection.
+
+        :param source: the factory that made the protocol.
+        """
         return Tap(self, protocol, transcript)
 
     def _keep(self, transcript: Transcript) -> None:
@@ -246,6 +310,10 @@ class Taps:
         tapped = self._classes.get(plain)
         if tapped is None:
             over: list[type[Any]] = [TappedPrompt if issubclass(plain, PromptServer) else Tapped]
+            if issubclass(plain, Stream):
+                over.insert(0, TappedStream)
+            if IHalfCloseableProtocol.implementedBy(plain):
+                over.insert(0, TappedHalf)
             if hasattr(plain, "note_accepted"):
                 over.insert(0, TappedReceiver)
             tapped = self._classes[plain] = type(f"Tapped{plain.__name__}", (*over, plain), {})
@@ -278,7 +346,7 @@ class TappedFactory(Factory):
         """What the factory makes, tapped."""
         made: Protocol | None = self._factory.buildProtocol(addr)
         if made is not None:
-            self._taps.tap(made, self._service, "" if addr is None else source_host(addr))
+            self._taps.tap(made, self._service, "" if addr is None else source_host(addr), self._factory)
         return made
 
 
@@ -296,9 +364,15 @@ class TappingReactor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
+    def connectTCP(self, host: str, port: int, factory: Any, *arguments: Any) -> Any:
+        """Connect; a data connection of FTP is tapped."""
+        if self.taps is not None and isinstance(factory, ActiveFactory):
+            self.taps.tap(factory._made, DATA, host, factory)
+        return self._reactor.connectTCP(host, port, factory, *arguments)
+
     def listen_stream(self, port: int, factory: Any, interface: str = "") -> Any:
         """Listen for connections, as a Site asks its reactor to."""
-        tapped = factory if self.taps is None else TappedFactory(self.taps, factory, getattr(factory, "name", "ftp data"))
+        tapped = factory if self.taps is None else TappedFactory(self.taps, factory, getattr(factory, "name", DATA))
         own = getattr(self._reactor, "listen_stream", None)
         if own is not None:
             return own(port, tapped, interface)

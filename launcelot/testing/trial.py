@@ -26,7 +26,8 @@ from launcelot.testing.cuts import Kind, Table, every_cut
 from launcelot.testing.dialogue import fits
 from launcelot.testing.leaks import Deferreds, ProcessReactor, Threads, collect
 from launcelot.testing.link import Pair, every_split
-from launcelot.testing.messages import Wanted, Wish
+from launcelot.testing.matching import Wanted
+from launcelot.testing.messages import Wish
 from launcelot.testing.site import World
 from launcelot.testing.transcript import Transcript, shown
 from launcelot.testing.worlds import TrialWorld

@@ -20,12 +20,14 @@ from zope.interface import implementer
 from launcelot.hosting.gather import gather
 from launcelot.hosting.listening import Listeners
 from launcelot.testing.certificates import Certificates
+from launcelot.testing.faulting import Armed, FaultyTaps, guard
+from launcelot.testing.faults import Fault
 from launcelot.testing.leaks import WatchedClock, maker
 from launcelot.testing.link import Link, Pair, connect, connect_pair
 from launcelot.testing.network import MemoryConnector, MemoryNetwork, MemoryPort, MemoryReactor
 from launcelot.testing.services import HOST, build, entries, wants_tls
 from launcelot.testing.site import STARTS_AT, World, furnish
-from launcelot.testing.tapping import TappedFactory, TappingReactor, Taps
+from launcelot.testing.tapping import TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
 
 
@@ -117,7 +119,8 @@ class TrialWorld(World):
         site, post = furnish(within, clock, wall_clock, network.soon, certificates, domain, hostname, seed, catches=True)
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
-        self.taps = within.taps = Taps(clock.seconds, post)
+        self.taps = within.taps = FaultyTaps(clock.seconds, post, clock.callLater)
+        guard(site, self.taps)
         self._listeners: list[Listeners] = []
         self._links: list[Link] = []
         self._pairs: list[Pair[Any, Any]] = []
@@ -142,6 +145,10 @@ class TrialWorld(World):
             self.network.names[host] = listening.host
         port_there: Any = built.ports[0][1]
         return Service(name, host, listening.port, port_there.factory, self)
+
+    def fault(self, fault: Fault) -> Armed:
+        """Have something go wrong on connections made from now on; ``struck`` of what it returns says how often it did."""
+        return self.taps.arm(fault)
 
     def connect(self, factory: Any, source: str = "127.0.0.1") -> Link:
         """A raw peer connected to a server's factory; closed at the end of the test."""

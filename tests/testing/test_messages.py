@@ -7,7 +7,8 @@ from email.message import EmailMessage
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.testing.messages import Message, Wish, contains
+from launcelot.testing.matching import contains
+from launcelot.testing.messages import Message, Wish
 
 
 def message(raw: bytes) -> Message:

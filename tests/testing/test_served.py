@@ -14,7 +14,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.testing.mail import NoMail
-from launcelot.testing.messages import contains
+from launcelot.testing.matching import contains
 from launcelot.testing.served import Served, serve
 from launcelot.testing.transcript import SERVER
 
