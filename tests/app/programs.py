@@ -79,5 +79,6 @@ class ProgramCase(SynchronousTestCase):
 
 
 def hear_hangups() -> None:
-    """Undo what nohup did; runs in the child before the program."""
+    """Undo what nohup, or a shell that runs the tests in the background, did; runs in the child before the program."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

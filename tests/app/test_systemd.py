@@ -130,10 +130,10 @@ class NotifyingDaemonTests(DaemonCase):
     def test_ready_alive_stopping(self) -> None:
         """Ready not before everything listens; then signs of life; then stopping."""
         process, hearing = self.notifying("600000")
-        self.assertEqual(b"READY=1\nSTATUS=10 listeners, 0 connections", hearing.recv(1_000))
+        self.assertEqual(b"READY=1\nSTATUS=11 listeners, 0 connections", hearing.recv(1_000))
         with self.connect("smtp") as peer:
             peer.recv(100)
-            while hearing.recv(1_000) != b"WATCHDOG=1\nSTATUS=10 listeners, 1 connections":
+            while hearing.recv(1_000) != b"WATCHDOG=1\nSTATUS=11 listeners, 1 connections":
                 pass
         process.terminate()
         while hearing.recv(1_000) != b"STOPPING=1\nSTATUS=stopping":

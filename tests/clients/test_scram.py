@@ -36,7 +36,7 @@ class ScramTests(DemoCase):
 
     def test_gsasl_binds_the_channel(self) -> None:
         """SCRAM-SHA-256-PLUS with tls-exporter under STARTTLS, over IMAP and submission."""
-        self.assertIn("OK [CAPABILITY", self.gsasl("imap", "--imap", "SCRAM-SHA-256-PLUS").rpartition("AUTHENTICATE")[2])
+        self.assertIn("OK [CAPABILITY", self.gsasl("imap", "--imap", "SCRAM-SHA-256-PLUS").rpartition(" AUTHENTICATE ")[2])
         self.assertIn("\n235 2.7.0 ", self.gsasl("submission", "--smtp", "SCRAM-SHA-256-PLUS"))
         self.assertRegex(self.demo.said(), r"imap session .* user='brandon' tls=True .* logout")
 
