@@ -72,8 +72,8 @@ def add_simulate(commands: Any, common: Common) -> None:
         "simulate",
         help="what the queue would do with a mail over days, on a virtual clock",
         description="Prints every attempt and every notice to the sender, with the settings of the configuration, against next"
-        " hops that answer as you say.  Nothing is sent.  A next hop is NAME=STEP,STEP...: a domain, the host of a route or *, then"
-        " replies, each for a time, such as '6h:451 4.3.0 busy', the last for ever; or refused, dns, nodomain, vanish.",
+        " hops that answer as you say.  Nothing is sent.  A next hop is NAME=STEP,STEP...: a domain, the host of a route or *,"
+        " then replies, each for a time, such as '6h:451 4.3.0 busy', the last for ever; or refused, dns, nodomain, vanish.",
     )
     common(simulate, "launcelot.app.simulate:main")
     simulate.add_argument("recipients", metavar="RECIPIENT", nargs="+", help="addresses")
