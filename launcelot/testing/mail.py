@@ -72,6 +72,7 @@ class Mail:
         :param timeout: seconds.
         :raises NoMail: none came; the text says what did, and who is connected.
         """
+        __tracebackhide__ = True
         wish = Wish(to, subject, sender, text)
         answer, end = self._thread.call(self._await, wish)
         try:
@@ -89,6 +90,7 @@ class Mail:
         timeout: float = PATIENCE,
     ) -> Message:
         """:meth:`wait` for asyncio, whose loop goes on meanwhile."""
+        __tracebackhide__ = True
         wish = Wish(to, subject, sender, text)
         answer, end = self._thread.call(self._await, wish)
         try:
@@ -118,6 +120,7 @@ class Mail:
 
         :raises NoMail: one has; or mail was accepted and is not delivered after ``timeout`` seconds.
         """
+        __tracebackhide__ = True
         wish = Wish(to, subject, sender, text)
         quiet = self._thread.run(self._quiet(timeout))
         found = self._thread.call(self._post.matching, wish, True)

@@ -133,15 +133,10 @@ class PluginTests(SynchronousTestCase):
         (folder / "test_it.py").write_text(text)
         return run_pytest(folder, *arguments).stdout
 
-    def test_first_test_of_the_tutorial(self) -> None:
-        """It passes as it stands, beside clients in threads and other processes."""
-        self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted"))
-
-    def test_parallel(self) -> None:
-        """Under pytest-xdist."""
-        if find_spec("xdist") is None:
-            raise SkipTest("pytest-xdist is not installed")
-        self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted", "-n", "2"))
+    def test_clients_of_every_kind(self) -> None:
+        """In threads and other processes, and in parallel where pytest-xdist is installed."""
+        parallel = ("-n", "2") if find_spec("xdist") is not None else ()
+        self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted", *parallel))
 
     def test_beside_pytest_asyncio(self) -> None:
         """Coroutines wait without holding up their loop."""
