@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from launcelot.mailstore.interface import Stored, StoreMode
-from launcelot.mailstore.memorymailbox import MemoryMailbox
+from launcelot.mailstore.interface import Mailbox, Stored, StoreMode
 from launcelot.testing.link import Link, every_split
 from tests.protocols.imap4.world import ImapCase
 
@@ -120,10 +119,11 @@ class CondstoreTests(CondstoreCase):
 
     def test_what_others_changed_just_before_a_store_is_told(self) -> None:
         """The session passes over its own change alone, not over one it had not heard of, whose MODSEQ is the one before."""
-        plain = MemoryMailbox.store
+        kind = type(self.mailbox())
+        plain = kind.store
         others: list[tuple[list[int], str]] = []
 
-        async def store(box: MemoryMailbox, *values: Any) -> Stored:
+        async def store(box: Mailbox, *values: Any) -> Stored:
             while others:
                 uids, flag = others.pop()
                 await plain(box, uids, StoreMode.ADD, [flag])
@@ -132,7 +132,7 @@ class CondstoreTests(CondstoreCase):
         link = self.log_in("INBOX")
         self.assertEqual(self.ask(link, b"STORE 1:2 +FLAGS.SILENT (\\Seen)"), [b"OK STORE completed"])
         self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
-        self.patch(MemoryMailbox, "store", store)
+        self.patch(kind, "store", store)
         others.append(([3], "\\Flagged"))
         lines = self.ask(link, b"STORE 1 +FLAGS.SILENT (\\Draft)")
         self.assertEqual(lines, [b"* 3 FETCH (FLAGS (\\Flagged \\Recent))", b"OK STORE completed"])
