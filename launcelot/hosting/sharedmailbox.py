@@ -31,7 +31,7 @@ from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import FLAGS, Rights, permitted, right_for
 from launcelot.mailstore.sheets import Column, Sheet
-from launcelot.mailstore.threads import Algorithm, Node
+from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.workers.staging import Buffer
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class SharedMailbox:
         await self._read()
         return await self.inner.sort(uids, criteria)
 
-    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
         """Messages as threads."""
         await self._read()
         return await self.inner.thread(uids, algorithm)

@@ -29,7 +29,7 @@ from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import Rights
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sheets import Column, Sheet
-from launcelot.mailstore.threads import Algorithm, Node
+from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.workers.staging import Buffer
 
 INBOX = "INBOX"
@@ -384,7 +384,7 @@ class Mailbox(Protocol):
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Those messages among ``uids`` that are there, in the order of some criteria.  RFC 5256."""
 
-    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
         """Those messages among ``uids`` that are there, as threads.  RFC 5256."""
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:

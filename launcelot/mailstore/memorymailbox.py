@@ -35,7 +35,7 @@ from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
-from launcelot.mailstore.threads import Algorithm, Node
+from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
@@ -439,7 +439,7 @@ class MemoryMailbox:
         """Messages in the order of some criteria."""
         return ordering.sort([facts_of(entry) for entry in self._shelf.present(uids)], criteria)
 
-    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
         """Messages as threads."""
         return threads.thread([facts_of(entry) for entry in self._shelf.present(uids)], algorithm)
 

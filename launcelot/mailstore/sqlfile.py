@@ -27,6 +27,7 @@ from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
+from launcelot.mailstore.threadings import Threadings
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.database import Database, sync_directory
@@ -70,6 +71,7 @@ class AccountFile:
         self.folder = folder
         self._watchers = Watchers()
         self.rolls = Rolls()
+        self.threadings = Threadings()
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
@@ -207,6 +209,7 @@ class AccountFile:
         """Close the database, which is :attr:`idle` now; the next use opens it again."""
         database, self._database = self._database, None
         self.rolls.clear()
+        self.threadings.clear()
         if database is not None:
             self._closing = database.close()
         return succeed(None) if self._closing is None else shielded(self._closing)

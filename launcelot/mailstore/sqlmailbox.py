@@ -7,8 +7,10 @@ one commit each.  Changes go through :meth:`launcelot.mailstore.sqlfile.AccountF
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from sqlite3 import Connection
 from typing import TypeVar
 
@@ -36,7 +38,8 @@ from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlsheets import sheet_of
 from launcelot.mailstore.sqlwriting import Writing
-from launcelot.mailstore.threads import Algorithm, Node
+from launcelot.mailstore.threadings import Threading, still_holds
+from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.workers.staging import Buffer
 
 T = TypeVar("T")
@@ -188,9 +191,26 @@ class SqliteMailbox:
         names = ordering.needs_envelope(criteria)
         return await self._work_on_facts(uids, names, lambda facts: ordering.sort(facts, criteria))
 
-    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Node]:
-        """Messages as threads."""
-        return await self._work_on_facts(uids, False, lambda facts: threads.thread(facts, algorithm))
+    async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
+        """Messages as threads; where they are many, what came of it is kept for those who ask again."""
+        if len(uids) <= SHORT:
+            return await self._work_on_facts(uids, False, lambda facts: threads.thread(facts, algorithm))
+        number = self._number
+        wanted = uids if isinstance(uids, array) else array("I", uids)
+        known = self._file.threadings.get(number, algorithm, wanted)
+        if known is not None:
+            holds = await self._file.read(partial(still_holds, mailbox=number, known=known))
+            if holds:
+                return known.bundles
+
+        def job(connection: Connection) -> Threading:
+            modseq = sqlrows.numbers_of(connection, number).modseq
+            facts = sqlrows.facts_of(connection, number, wanted, False)
+            return Threading(modseq, wanted, threads.thread(facts, algorithm))
+
+        made = await self._file.read_aside(job)
+        self._file.threadings.keep(number, algorithm, made)
+        return made.bundles
 
     async def _work_on_facts(
         self, uids: Sequence[int], envelopes: bool, work: Callable[[Sequence[Facts]], Sequence[T]]

@@ -195,6 +195,19 @@ def changes_of(connection: sqlite3.Connection, mailbox: int, since: int) -> Chan
     )
 
 
+def removed_since(connection: sqlite3.Connection, mailbox: int, modseq: int) -> bool:
+    """
+    Whether a message has been removed after a MODSEQ, or that is no longer known.
+
+    :raises Gone: the mailbox has been deleted.
+    """
+    if numbers_of(connection, mailbox).modseq <= modseq:
+        return False
+    if _forgotten_to(connection, mailbox) > modseq:
+        return True
+    return connection.execute(f"{_VANISHED} LIMIT 1", (mailbox, modseq)).fetchone() is not None
+
+
 def _forgotten_to(connection: sqlite3.Connection, mailbox: int) -> int:
     """The MODSEQ up to which it is no longer known what was removed."""
     modseq: int = connection.execute("SELECT forgotten_to FROM mailboxes WHERE number = ?", (mailbox,)).fetchone()[0]

@@ -8,7 +8,9 @@ Both are free of recursion, and nearly linear whatever the messages say: ancesto
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from launcelot.mailstore.ordering import Facts
@@ -16,6 +18,9 @@ from launcelot.message.subject import is_reply
 
 MAX_CLIMB = 1_000
 """Ancestors that are looked at before a link is made below a message that has replies already."""
+
+BUNDLE = 2_000
+"""Messages from which on a bundle takes in no more threads."""
 
 _QUOTES = re.compile(r'\\(.)|"', re.DOTALL)
 
@@ -27,11 +32,25 @@ class Algorithm(Enum):
     REFERENCES = "references"
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """
+    Threads that follow each other, small enough to be kept.
+
+    :ivar form: as RFC 5256 section 5 writes them (``thread-list``), with ``%d`` for each message: an only answer follows its
+        message, several stand in parentheses each.
+    :ivar uids: of the messages, in the order in which they stand there.
+    """
+
+    form: bytes
+    uids: array[int]
+
+
 class Node:
     """
     A message and the answers to it.
 
-    :ivar facts: None for a message that is not there.
+    :ivar facts: None for a message that is not there; at the end such a one stands at the top and has at least two children.
     :ivar answers: how many have it as their parent while links are made; only then it is known who they are.
     """
 
@@ -44,23 +63,51 @@ class Node:
         self.answers = 0
 
     @property
-    def uid(self) -> int:
-        """Of the message; 0 for one that is not there, which has at least two children and stands at the top."""
-        return 0 if self.facts is None else self.facts.uid
-
-    @property
     def first(self) -> Facts:
         """The message, or the first child's where there is none."""
         return self.children[0].first if self.facts is None else self.facts
 
 
-def thread(facts: Sequence[Facts], algorithm: Algorithm) -> list[Node]:
+def thread(facts: Sequence[Facts], algorithm: Algorithm) -> list[Bundle]:
     """
     Messages as threads, in order.
 
     :param facts: ascending by UID.
     """
-    return _ALGORITHMS[algorithm](facts)
+    bundles: list[Bundle] = []
+    form: list[bytes] = []
+    uids = array("I")
+    for root in _ALGORITHMS[algorithm](facts):
+        _write(root, form, uids)
+        if len(uids) >= BUNDLE:
+            bundles.append(Bundle(b"".join(form), uids))
+            form, uids = [], array("I")
+    if uids:
+        bundles.append(Bundle(b"".join(form), uids))
+    return bundles
+
+
+def _write(root: Node, form: list[bytes], uids: array[int]) -> None:
+    """A thread as it is sent."""
+    if root.facts is not None and not root.children:
+        form.append(b"(%d)")
+        uids.append(root.facts.uid)
+        return
+    pending: list[Node | bytes] = [b")", root, b"("]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, bytes):
+            form.append(one)
+            continue
+        children = one.children
+        if one.facts is not None:
+            form.append(b"%d " if children else b"%d")
+            uids.append(one.facts.uid)
+        if len(children) == 1:
+            pending.append(children[0])
+        else:
+            for child in reversed(children):
+                pending.extend((b")", child, b"("))
 
 
 def by_subject(facts: Sequence[Facts]) -> list[Node]:

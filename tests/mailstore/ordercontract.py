@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore.interface import Mailbox
 from launcelot.mailstore.ordering import Criterion, SortKey
-from launcelot.mailstore.threads import Algorithm, Node
+from launcelot.mailstore.threads import Algorithm, Bundle
 from tests.mailstore.kit import Contract, claim, message
 
 
-def shape(nodes: Sequence[Node]) -> list[object]:
+@dataclass
+class Node:
+    """A message and the answers to it; 0 for one that is not there."""
+
+    uid: int = 0
+    children: list[Node] = field(default_factory=list)
+
+
+def read(bundles: Sequence[Bundle]) -> list[Node]:
+    """Threads as they are written, read back; deep ones too."""
+    top = node = Node()
+    above: list[Node] = []
+    opened = False
+    for bundle in bundles:
+        for token in re.findall(rb"[()]|\d+", bundle.form % tuple(bundle.uids)):
+            if token == b")":
+                node = above.pop()
+            elif token == b"(":
+                if opened:
+                    node.children.append(Node())
+                    node = node.children[-1]
+                above.append(node)
+            else:
+                node.children.append(Node(int(token)))
+                node = node.children[-1]
+            opened = token == b"("
+    return top.children
+
+
+def shape(bundles: Sequence[Bundle]) -> list[object]:
     """Threads as nested lists: a message, then its answers; 0 for one that is not there."""
-    return [[node.uid, *shape(node.children)] if node.children else node.uid for node in nodes]
+    return listed(read(bundles))
+
+
+def listed(nodes: Sequence[Node]) -> list[object]:
+    """Nodes as nested lists."""
+    return [[node.uid, *listed(node.children)] if node.children else node.uid for node in nodes]
 
 
 class OrderContract(Contract):
@@ -122,7 +158,7 @@ class OrderContract(Contract):
         )
         found = await inbox.thread(range(1, 7), Algorithm.REFERENCES)
         seen: list[int] = []
-        pending = list(found)
+        pending = read(found)
         while pending:
             node = pending.pop()
             seen.append(node.uid)
@@ -140,7 +176,7 @@ class OrderContract(Contract):
             box = await mail.mailbox(name)
             for number, body in enumerate(bodies[::order]):
                 await box.append(body, (), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number))
-            nodes = list(await box.thread(range(1, 1_501), Algorithm.REFERENCES))
+            nodes = read(await box.thread(range(1, 1_501), Algorithm.REFERENCES))
             depth = 0
             while nodes:
                 (node,) = nodes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from launcelot.mailstore.threads import Node
+from launcelot.mailstore.threads import Bundle
 from launcelot.protocols.imap4.commands.search import (
-    PIECE,
     UNKNOWN_CHARSET,
     answer,
     as_told,
@@ -40,40 +39,15 @@ async def thread(session: Session, request: Thread) -> Reply:
     with Progress(session):
         known = await matching(session, search.key)
         threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()
-    await tell(session, threads, (lambda uid: uid) if search.uid else session.view.number)
+    await tell(session, threads, (lambda uids: uids) if search.uid else session.view.numbers)
     return completed(session, search, "THREAD completed")
 
 
-async def tell(session: Session, threads: Sequence[Node], number: Callable[[int], int]) -> None:
+async def tell(session: Session, threads: Sequence[Bundle], numbers: Callable[[Sequence[int]], Sequence[int]]) -> None:
     """The THREAD response, however long."""
-    session.wire.write(b"* THREAD")
-    waiting: list[bytes] = [b" "] if threads else []
+    session.wire.write(b"* THREAD " if threads else b"* THREAD")
     for one in threads:
-        waiting.append(formatted(one, number))
-        if len(waiting) >= PIECE:
-            session.wire.write(b"".join(waiting))
-            waiting.clear()
-            await session.wire.drain()
-            await session.breathe()
-    session.wire.write(b"".join(waiting) + b"\r\n")
-
-
-def formatted(thread: Node, number: Callable[[int], int]) -> bytes:
-    """``thread-list``: an only answer follows its message, several stand in parentheses each."""
-    written: list[bytes] = []
-    pending: list[Node | bytes] = [b")", thread, b"("]
-    while pending:
-        one = pending.pop()
-        if isinstance(one, bytes):
-            written.append(one)
-            continue
-        if one.uid:
-            written.append(b"%d" % number(one.uid))
-            if one.children:
-                written.append(b" ")
-        if len(one.children) == 1:
-            pending.append(one.children[0])
-        else:
-            for child in reversed(one.children):
-                pending.extend((b")", child, b"("))
-    return b"".join(written)
+        session.wire.write(one.form % tuple(numbers(one.uids)))
+        await session.wire.drain()
+        await session.breathe()
+    session.wire.write(b"\r\n")

@@ -1,0 +1,106 @@
+"""What came of threading a mailbox, kept for those who ask again."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from launcelot.mailstore import sqlmailbox, threadings
+from launcelot.mailstore.interface import Mailbox, StoreMode
+from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.mailstore.threadings import Threading, Threadings
+from launcelot.mailstore.threads import Algorithm, Bundle
+from launcelot.workers.memory import InlineWorkers
+from tests.mailstore.kit import ANN, Hands, message, result_now
+
+
+class ThreadingsTests(SynchronousTestCase):
+    """What :meth:`Mailbox.thread` gives out when many messages are threaded; here two are many."""
+
+    def setUp(self) -> None:
+        hands, workers = Hands(), InlineWorkers()
+        self.patch(sqlmailbox, "SHORT", 1)
+        self.store = SqliteMailStore(Path(self.mktemp()), [workers], workers, hands.now, hands.new_id)
+        self.addCleanup(lambda: result_now(self, self.store.close()))
+        self.mail = result_now(self, self.store.mail(ANN))
+
+    def inbox(self) -> Mailbox:
+        """Opened anew, as another session does."""
+        return result_now(self, self.mail.mailbox("INBOX"))
+
+    def threaded(self, uids: Sequence[int], algorithm: Algorithm = Algorithm.REFERENCES) -> Sequence[Bundle]:
+        """Messages as threads."""
+        return result_now(self, self.inbox().thread(uids, algorithm))
+
+    def afresh(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
+        """Likewise, nothing being kept of so few."""
+        before, sqlmailbox.SHORT = sqlmailbox.SHORT, 1_000
+        try:
+            return self.threaded(uids, algorithm)
+        finally:
+            sqlmailbox.SHORT = before
+
+    def fill(self, count: int, random: Random | None = None) -> None:
+        """Messages of which some answer others."""
+        for _ in range(count):
+            id, named = (random.randrange(40), random.randrange(40)) if random else (0, 0)
+            body = message(f"Re: about {id % 5}", Message_ID=f"<{id}@x>", References=f"<{named}@x>")
+            result_now(self, self.inbox().append(body, ()))
+
+    def test_kept_while_nobody_goes(self) -> None:
+        """Flags and new messages change nothing about those that were there; a removal does."""
+        self.fill(3)
+        first = self.threaded([1, 2, 3])
+        result_now(self, self.inbox().store([2], StoreMode.ADD, ["\\Seen"]))
+        self.fill(1)
+        self.assertIs(self.threaded(array("I", [1, 2, 3])), first)
+        result_now(self, self.inbox().remove([4]))
+        self.assertIsNot(self.threaded([1, 2, 3]), first)
+
+    def test_each_algorithm_and_each_choice(self) -> None:
+        """Other messages or another algorithm are not answered with what is kept."""
+        self.fill(3)
+        self.threaded([1, 2, 3])
+        self.assertEqual([list(one.uids) for one in self.threaded([1, 3])], [[1, 3]])
+        for algorithm in Algorithm:
+            self.assertEqual(self.threaded([1, 2, 3], algorithm), self.afresh([1, 2, 3], algorithm))
+
+    def test_messages_to_come(self) -> None:
+        """One that was asked for before it was there is found when it is."""
+        self.fill(2)
+        self.threaded([1, 2, 3])
+        self.fill(1)
+        self.assertEqual(sorted(self.threaded([1, 2, 3])[0].uids), [1, 2, 3])
+
+    def test_any_changes(self) -> None:
+        """Whatever happens to the mailbox, what is told is what threading it anew would tell."""
+        random, inbox = Random(7), self.inbox()
+        for _ in range(120):
+            kind, there = random.random(), list(result_now(self, inbox.uids()))
+            if kind < 0.4:
+                self.fill(random.choice((1, 3)), random)
+            elif kind < 0.6 and there:
+                result_now(self, inbox.remove(random.sample(there, random.randint(1, min(3, len(there))))))
+            elif there:
+                result_now(self, inbox.store(there, StoreMode.ADD, ["\\Seen"]))
+            asked = there if random.random() < 0.6 else list(result_now(self, inbox.uids()))
+            algorithm = random.choice(list(Algorithm))
+            self.assertEqual(self.threaded(asked, algorithm), self.afresh(asked, algorithm))
+
+    def test_few_and_none_too_large_are_kept(self) -> None:
+        """The oldest goes first; one of too many messages is not kept at all."""
+        kept = Threadings()
+        uids = array("I", [1, 2])
+        one = Threading(1, uids, [Bundle(b"(%d)(%d)", uids)])
+        for mailbox in range(threadings.KEPT + 1):
+            kept.keep(mailbox, Algorithm.REFERENCES, one)
+        held = [kept.get(mailbox, Algorithm.REFERENCES, uids) for mailbox in range(threadings.KEPT + 1)]
+        self.assertEqual(held, [None] + [one] * threadings.KEPT)
+        self.patch(threadings, "MOST", 1)
+        kept.clear()
+        kept.keep(1, Algorithm.REFERENCES, one)
+        self.assertIsNone(kept.get(1, Algorithm.REFERENCES, uids))
