@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from operator import eq, itemgetter, lt
 from sqlite3 import Connection
 from typing import Any
 
@@ -55,11 +58,17 @@ def neighbours(
     if len(rows) == most:
         one_by_one = f"{begin} AND m.uid IN (SELECT value FROM json_each(?)) ORDER BY m.uid"
         return connection.execute(one_by_one, (mailbox, listed(uids))).fetchall(), False
-    if len(rows) == len(uids) and all(row[0] == uid for row, uid in zip(rows, uids, strict=True)):
+    if len(rows) == len(uids) and all(map(eq, map(itemgetter(0), rows), uids)):
         return rows, True
     wanted = set(uids)
     found = [row for row in rows if row[0] in wanted]
     return found, len(found) == len(rows)
+
+
+def ascending(uids: Iterable[int]) -> Sequence[int]:
+    """Each UID once, in order; as they are if they come like that."""
+    given = uids if isinstance(uids, Sequence | array) else list(uids)
+    return given if all(map(lt, given, islice(given, 1, None))) else sorted(set(given))
 
 
 _EXPRESSIONS: Mapping[Column, str] = {

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
+from operator import itemgetter
 
 from launcelot.mailstore import sqlrows, textindex, tree
 from launcelot.mailstore.checksums import checksum_of
@@ -20,14 +22,11 @@ from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, t
 from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, Stored, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
-from launcelot.mailstore.sqlsheets import neighbours
+from launcelot.mailstore.sqlsheets import ascending, neighbours
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.message.casemap import fold
 from launcelot.workers.staging import Buffer
-
-MAX_SETS = 8
-"""Different sets of flags that are changed with a statement each, which looks at the whole range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,14 @@ def content_values(analysis: Analysis) -> tuple[object, ...]:
         None if analysis.message_id is None else text(analysis.message_id),
         text("\n".join(analysis.references)),
     )
+
+
+def _with(masks: Counter[int], flag: int) -> int:
+    return sum(count for mask, count in masks.items() if mask & flag)
+
+
+def _without(masks: Counter[int], flag: int) -> int:
+    return sum(count for mask, count in masks.items() if not mask & flag)
 
 
 class Writing:
@@ -182,7 +189,7 @@ class Writing:
     ) -> Stored:
         """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
-        rows, unbroken = neighbours(self.connection, _STATES, mailbox, sorted(set(uids)))
+        rows, unbroken = neighbours(self.connection, _STATES, mailbox, ascending(uids))
         alone: list[int] = []
         if unchanged_since is not None:
             alone = [uid for uid, last, _, _ in rows if last > unchanged_since]
@@ -193,13 +200,13 @@ class Writing:
         keywords = sqlrows.keywords_of(self.connection, mailbox)
         mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
         # Many messages have few different sets of flags, and each is looked at once.
-        old = Counter([(system, words) for _, _, system, words in rows])
+        old = Counter(map(_COLUMNS_OF_FLAGS, rows))
         new = {pair: combine(mask_of(*pair), mode, mask) for pair in old}
         changed = [pair for pair in old if mask_of(*pair) != new[pair]]
-        if unbroken and len(changed) <= MAX_SETS:
+        if unbroken and changed:
             ends = (mailbox, rows[0][0], rows[-1][0])
-            self.connection.executemany(_FLAG_RANGE, [(modseq, *columns_of(new[pair]), *ends, *pair) for pair in changed])
-        else:
+            self.connection.execute(_FLAG_RANGE[mode], (modseq, *columns_of(mask), *ends))
+        elif changed:
             moving = frozenset(changed)
             self.connection.executemany(
                 _FLAG_ONE,
@@ -210,18 +217,16 @@ class Writing:
                 ],
             )
         if changed:
-            before = [mask_of(*pair) for pair in changed for _ in range(old[pair])]
-            self._count(mailbox, modseq, before, [new[pair] for pair in changed for _ in range(old[pair])])
+            before = Counter({mask_of(*pair): old[pair] for pair in changed})
+            after: Counter[int] = Counter()
+            for pair in changed:
+                after[new[pair]] += old[pair]
+            self._count(mailbox, modseq, before, after)
         flags = {pair: keywords.flags(found) for pair, found in new.items()}
         same = frozenset(old).difference(changed)
-        if same:
-            states = [
-                MessageState(uid, last if (system, words) in same else modseq, flags[system, words])
-                for uid, last, system, words in rows
-            ]
-        else:
-            states = [MessageState(uid, modseq, flags[system, words]) for uid, _, system, words in rows]
-        return Stored(states, alone, modseq if changed else 0)
+        modseqs = [row[1] if row[2:] in same else modseq for row in rows] if same else repeat(modseq)
+        states = zip(map(itemgetter(0), rows), modseqs, [flags[pair] for pair in map(_COLUMNS_OF_FLAGS, rows)], strict=False)
+        return Stored(list(map(MessageState._make, states)), alone, modseq if changed else 0)
 
     def make_room(self, octets: int, messages: int) -> None:
         """
@@ -261,7 +266,7 @@ class Writing:
             "UPDATE mailboxes SET uid_next = uid_next + ?1, messages = messages + ?1, size = size + ?2 WHERE number = ?3",
             (len(rows), sum(row.size for row in rows), numbers.number),
         )
-        self._count(numbers.number, modseq, [_ABSENT] * len(rows), [row.mask for row in rows])
+        self._count(numbers.number, modseq, Counter(), Counter([row.mask for row in rows]))
         return uids
 
     def _take_rows(self, mailbox: int, rows: Sequence[Row]) -> None:
@@ -277,12 +282,12 @@ class Writing:
             "UPDATE mailboxes SET messages = messages - ?, size = size - ? WHERE number = ?",
             (len(rows), sum(row.size for row in rows), mailbox),
         )
-        self._count(mailbox, modseq, [row.mask for row in rows], [_ABSENT] * len(rows))
+        self._count(mailbox, modseq, Counter([row.mask for row in rows]), Counter())
 
-    def _count(self, mailbox: int, modseq: int, old: Sequence[int], new: Sequence[int]) -> None:
-        """Bring MODSEQ and the counters of flags from old masks to new ones."""
-        unseen = sum(not mask & SEEN for mask in new) - sum(not mask & SEEN for mask in old)
-        deleted = sum(bool(mask & DELETED) for mask in new) - sum(bool(mask & DELETED) for mask in old)
+    def _count(self, mailbox: int, modseq: int, old: Counter[int], new: Counter[int]) -> None:
+        """Bring MODSEQ and the counters of flags from old masks, and how many messages had each, to new ones."""
+        unseen = _without(new, SEEN) - _without(old, SEEN)
+        deleted = _with(new, DELETED) - _with(old, DELETED)
         self.connection.execute(
             "UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE number = ?",
             (modseq, unseen, deleted, mailbox),
@@ -464,14 +469,24 @@ _INHERIT = """
     SELECT ?, identifier, rights FROM grants JOIN mailboxes ON mailboxes.number = grants.mailbox WHERE mailboxes.name = ?
 """
 
-_ABSENT = SEEN
-"""What counts for no unseen and no deleted message."""
-
+_COLUMNS_OF_FLAGS = itemgetter(2, 3)
+"""Both columns of flags in a row of :data:`_STATES`."""
 _STATES = "SELECT m.uid, m.modseq, m.flags, m.keywords FROM messages AS m WHERE m.mailbox = ?"
-_FLAG_RANGE = """
-    UPDATE messages SET modseq = ?, flags = ?, keywords = ?
-    WHERE mailbox = ? AND uid BETWEEN ? AND ? AND flags = ? AND keywords = ?
-"""
+# As :func:`combine`, for all messages of a range at once; those that would not change are left alone.
+_FLAG_RANGE = {
+    StoreMode.ADD: """
+        UPDATE messages SET modseq = ?1, flags = flags | ?2, keywords = keywords | ?3
+        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags & ?2 <> ?2 OR keywords & ?3 <> ?3)
+    """,
+    StoreMode.REMOVE: """
+        UPDATE messages SET modseq = ?1, flags = flags & ~?2, keywords = keywords & ~?3
+        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags & ?2 <> 0 OR keywords & ?3 <> 0)
+    """,
+    StoreMode.REPLACE: """
+        UPDATE messages SET modseq = ?1, flags = ?2, keywords = ?3
+        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags <> ?2 OR keywords <> ?3)
+    """,
+}
 _FLAG_ONE = "UPDATE messages SET modseq = ?, flags = ?, keywords = ? WHERE mailbox = ? AND uid = ?"
 _ROWS = """
     SELECT uid, modseq, flags, keywords, content, size, internal, internal_zone, internal_day
