@@ -313,6 +313,19 @@ class Pop3Tests(FaultCase):
         self.assertIn(b"+OK 0 0", self.tell(again, b"USER ann\r\nPASS pw\r\nSTAT\r\n")[1])
 
 
+class ManageSieveTests(FaultCase):
+    """ManageSieve."""
+
+    def test_script_that_is_refused_at_its_end(self) -> None:
+        """It is not kept, and the next command is in step."""
+        _, sieve = self.begin("managesieve", at.managesieve("PUTSCRIPT").end.replies("NO", '"full"'))
+        link = sieve.connect()
+        plain = b'AUTHENTICATE "PLAIN" "AGFubgBwdw=="\r\n'
+        heard = self.tell(link, plain, b'PUTSCRIPT "a" {5+}\r\nkeep;\r\n', b"LISTSCRIPTS\r\n")
+        self.assertEqual(heard[2], b'NO "full"\r\n')
+        self.assertTrue(heard[3].startswith(b"OK"), heard)
+
+
 class QuestionTests(FaultCase):
     """Questions."""
 
