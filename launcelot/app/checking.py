@@ -13,10 +13,17 @@ from launcelot.checks.running import Checks
 from launcelot.checks.settings import build_checks
 from launcelot.core.counters import Counters
 from launcelot.workers.databases import Databases
+from launcelot.workers.interface import Workers
 
 
-def checks_of(reactor: Any, configuration: Configuration, databases: Databases, counters: Counters) -> Checks | None:
-    """What looks at mail from strangers; None where nothing is switched on."""
+def checks_of(
+    reactor: Any, configuration: Configuration, databases: Databases, counters: Counters, aside: Workers
+) -> Checks | None:
+    """
+    What looks at mail from strangers; None where nothing is switched on.
+
+    :param aside: where long computations run.
+    """
     resolvers: list[Any] = []
 
     def names() -> Names:
@@ -34,5 +41,5 @@ def checks_of(reactor: Any, configuration: Configuration, databases: Databases, 
             one.close()
 
     settings = configuration.checks
-    checks = build_checks(settings, names, lambda: databases.get("checks", MIGRATIONS))
+    checks = build_checks(settings, names, lambda: databases.get("checks", MIGRATIONS), aside)
     return Checks(checks, reactor, counters, settings.trusted_networks, close) if checks else None

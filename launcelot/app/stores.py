@@ -288,7 +288,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
     deposits = Depositor(delivery, own, counters, delivery.forget)
-    checks = checks_of(clock, configuration, databases, counters)
+    checks = checks_of(clock, configuration, databases, counters, readers)
     return Stores(
         accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks
     )

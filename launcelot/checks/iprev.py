@@ -10,6 +10,7 @@ import ipaddress
 
 from launcelot.checks.interface import ACCEPT, Action, Case, Check, Result, Verdict
 from launcelot.checks.names import Names, NoAnswer, NoSuchName, reverse_of
+from launcelot.checks.spf import is_domain
 
 MOST_NAMES = 5
 """Names of one address that are looked at."""
@@ -51,6 +52,8 @@ class ReverseName(Check):
         except NoAnswer:
             return "temperror", ""
         for host in hosts[:MOST_NAMES]:
+            if not is_domain(host):
+                continue
             try:
                 if address in await self._names.addresses(host):
                     return "pass", host

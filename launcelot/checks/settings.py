@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from launcelot.checks.dkim import Dkim
+from launcelot.checks.dmarc import Dmarc
 from launcelot.checks.dnsbl import Lists, parse_zone
 from launcelot.checks.interface import Action, Check
 from launcelot.checks.iprev import ReverseName
@@ -14,6 +16,7 @@ from launcelot.checks.sanity import HeaderSanity
 from launcelot.checks.spf import Spf
 from launcelot.core.settings import setting
 from launcelot.workers.database import Database
+from launcelot.workers.interface import Workers
 
 WAYS = ("off", "note", "refuse")
 
@@ -41,6 +44,13 @@ class CheckSettings:
         "Whether the sender's domain lets the host send its mail (SPF): note it, or refuse those it says no to.",
         choices=WAYS,
     )
+    dkim: str = setting("off", "Whether signatures (DKIM) are verified and noted.", choices=("off", "note"))
+    dmarc: str = setting(
+        "off",
+        "What becomes of mail that is not of the domain in its From: note it, or do what the domain asks for (DMARC)."
+        " It needs SPF and DKIM, which are noted then at least.",
+        choices=("off", "note", "enforce"),
+    )
     greylisting: float = setting(
         0.0,
         "How long hosts that are not known have to wait before they come again; 0 for no greylisting.",
@@ -55,19 +65,18 @@ class CheckSettings:
     )
 
 
-def needs_names(settings: CheckSettings) -> bool:
-    """Whether a check asks the DNS."""
-    return settings.reverse_name != "off" or settings.spf != "off" or bool(settings.block_lists)
-
-
-def build_checks(settings: CheckSettings, names: Callable[[], Names], database: Callable[[], Database]) -> list[Check]:
+def build_checks(
+    settings: CheckSettings, names: Callable[[], Names], database: Callable[[], Database], aside: Workers
+) -> list[Check]:
     """
     The checks that are switched on, the cheap ones first.
 
     :param names: gives what asks the DNS; called if something has to be asked.
     :param database: gives the file for what is remembered; called if something is.
+    :param aside: where signatures are verified.
     :raises ValueError: a setting is none.
     """
+    judged = settings.dmarc != "off"
     found: list[Check] = []
     if settings.mails_per_source:
         found.append(Rates(database(), settings.mails_per_source))
@@ -75,10 +84,14 @@ def build_checks(settings: CheckSettings, names: Callable[[], Names], database: 
         found.append(ReverseName(names(), settings.reverse_name == "refuse"))
     if settings.block_lists:
         found.append(Lists(names(), [parse_zone(one) for one in settings.block_lists]))
-    if settings.spf != "off":
+    if settings.spf != "off" or judged:
         found.append(Spf(names(), settings.spf == "refuse"))
     if settings.greylisting:
         found.append(Greylisting(database(), settings.greylisting))
     if settings.header != "off":
         found.append(HeaderSanity(Action.REJECT if settings.header == "refuse" else Action.QUARANTINE))
+    if settings.dkim != "off" or judged:
+        found.append(Dkim(names(), aside))
+    if judged:
+        found.append(Dmarc(names(), settings.dmarc == "enforce"))
     return found

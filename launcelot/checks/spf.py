@@ -145,7 +145,7 @@ class _Evaluation:
         except (NoSuchName, NoAnswer):
             return False
         for host in hosts[:MOST_HOSTS]:
-            if host == target.lower() or host.endswith("." + target.lower()):
+            if is_domain(host) and f".{host}".endswith(f".{target.lower()}"):
                 try:
                     if str(self._address) in await self._names.addresses(host):
                         return True

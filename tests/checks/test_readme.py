@@ -45,7 +45,7 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(problems, [])
         workers = InlineWorkers()
         database = Database(Path(self.mktemp()), MIGRATIONS, workers, workers)
-        return [one.name for one in build_checks(settings, ScriptedNames, lambda: database)]
+        return [one.name for one in build_checks(settings, ScriptedNames, lambda: database, workers)]
 
     def test_nothing_is_on_by_default(self) -> None:
         """And nobody is asked for a resolver or a file."""
@@ -53,7 +53,7 @@ class SettingsTests(SynchronousTestCase):
         def never() -> None:
             raise AssertionError("asked for")
 
-        self.assertEqual(build_checks(CheckSettings(), never, never), [])  # type: ignore[arg-type]
+        self.assertEqual(build_checks(CheckSettings(), never, never, InlineWorkers()), [])  # type: ignore[arg-type]
 
     def test_each_setting_switches_on_its_check(self) -> None:
         """In the order in which they are asked, the cheap ones first."""
@@ -61,4 +61,6 @@ class SettingsTests(SynchronousTestCase):
             header="refuse", greylisting=60, spf="note", block_lists=["bl.example"], reverse_name="note", mails_per_source=5
         )
         self.assertEqual(every, ["rates", "iprev", "dnsbl", "spf", "greylisting", "header"])
+        self.assertEqual(self.names_of(dmarc="note"), ["spf", "dkim", "dmarc"])
+        self.assertEqual(self.names_of(dkim="note"), ["dkim"])
         self.assertEqual(self.names_of(header="quarantine"), ["header"])
