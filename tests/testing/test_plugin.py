@@ -148,25 +148,6 @@ class PluginTests(SynchronousTestCase):
         """Whose reactor is the one it was told to install."""
         self.assertIn("1 passed", self.run_test(TWISTED, "--reactor=asyncio"))
 
-    def test_failure_says_what_arrived_and_who_is_connected(self) -> None:
-        """And what was left behind."""
-        said = self.run_test(
-            "import socket\n"
-            "def test_it(launcelot):\n"
-            "    lc = launcelot.start('smtp')\n"
-            "    lc.user('anne')\n"
-            "    client = socket.create_connection(lc.smtp.address)\n"
-            "    client.sendall(b'HELO me\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<anne@test>\\r\\n')\n"
-            "    client.sendall(b'DATA\\r\\nSubject: News\\r\\n\\r\\n.\\r\\n')\n"
-            "    lc.mail.wait(to='anne@test')\n"
-            "    lc.mail.wait(to='ann@test', subject='News', timeout=0.05)\n",
-            "-p",
-            "no:twisted",
-        )
-        self.assertIn("no mail with to='ann@test', subject='News' within 0.05 s", said)
-        self.assertIn("to='anne@test' subject='News'", said)
-        self.assertIn("smtp #1 from 127.0.0.1", said)
-
     def test_importing_the_plugin_costs_nothing(self) -> None:
         """Whoever does not use it does not load Twisted, or anything else that pytest has not loaded."""
         code = (

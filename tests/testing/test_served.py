@@ -144,6 +144,19 @@ class WaitingTests(ServedCase):
             self.assertRaises(NoMail, lc.mail.none, to=to)
             client.close()
 
+    def test_failure_says_what_arrived_and_who_is_connected(self) -> None:
+        """And what he said last."""
+        lc = self.serve("smtp")
+        to = lc.user("anne")
+        client = socket.create_connection(lc.smtp.address)
+        self.addCleanup(client.close)
+        client.sendall(f"HELO me\r\nMAIL FROM:<>\r\nRCPT TO:<{to}>\r\nDATA\r\nSubject: News\r\n\r\n.\r\n".encode())
+        lc.mail.wait(to=to)
+        said = str(self.assertRaises(NoMail, lc.mail.wait, to="ann@test", subject="News", timeout=0.05))
+        self.assertIn("no mail with to='ann@test', subject='News' within 0.05 s\n  arrived: 1\n", said)
+        self.assertIn("to='anne@test' subject='News'", said)
+        self.assertRegex(said, r"smtp #1 from 127.0.0.1, \d\.\d\d s ago S: .*250 2\.0\.0 Accepted")
+
     def test_transcript_reads_as_a_dialogue(self) -> None:
         """Line by line, decoded under TLS."""
         lc = self.serve("pop3", tls=True)
