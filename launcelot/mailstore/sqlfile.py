@@ -295,7 +295,8 @@ class AccountFile:
         return result
 
     def changed(self, mailboxes: Iterable[int] | None) -> None:
-        """Another process has changed these mailboxes, or any of them."""
+        """Another process has changed these mailboxes, or any of them; mending changes even what never changes otherwise."""
+        self.threadings.clear()
         if mailboxes is None:
             self._watchers.notify_all()
         else:

@@ -2,8 +2,8 @@
 The threads of mailboxes, kept between two changes of who is in them.
 
 What threading looks at never changes of a message, and a UID is never used again: as long as none of the messages that were
-threaded has been removed, the same UIDs make the same threads, whatever else happens to the mailbox.  What is kept is what is
-sent, about ten octets a message.
+threaded has been removed, the same UIDs make the same threads, whatever else happens to the mailbox.  Only ``launcelot fsck``
+mends messages; the file is told then, and nothing is kept.  What is kept is what is sent, about ten octets a message.
 """
 
 from __future__ import annotations

@@ -61,6 +61,13 @@ class ThreadingsTests(SynchronousTestCase):
         result_now(self, self.inbox().remove([4]))
         self.assertIsNot(self.threaded([1, 2, 3]), first)
 
+    def test_mended_by_another_process(self) -> None:
+        """What fsck may have put right is looked at again, once the daemon has been told."""
+        self.fill(3)
+        first = self.threaded([1, 2, 3])
+        self.store.changed(ANN, [1])
+        self.assertIsNot(self.threaded([1, 2, 3]), first)
+
     def test_each_algorithm_and_each_choice(self) -> None:
         """Other messages or another algorithm are not answered with what is kept."""
         self.fill(3)
