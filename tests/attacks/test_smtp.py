@@ -120,6 +120,30 @@ class SmugglingTests(SmtpAttackCase):
                     self.assertNotIn(b"354", answers)
         self.assertEqual([subject for subject in self.subjects("ann") if b"smuggled" in subject], [])
 
+    def test_none_smuggles_by_binary_chunks(self) -> None:
+        """By BODY=BINARYMIME: one message each; what lies in the mailbox has no bare line end, as its part is base64 by then."""
+        every = [*ENDS, b"\r\n.\r\n"]
+        for number, end in enumerate(every):
+            text = self.message(number, end) + b".\r\n"
+            for peer, envelope in ((self.mx(), ENVELOPE), (self.submission(), OWN_ENVELOPE)):
+                said = envelope.replace(b">\r\nRCPT", b"> BODY=BINARYMIME\r\nRCPT") + b"BDAT %d LAST\r\n" % len(text)
+                peer.say(said + text + b"QUIT\r\n")
+                answers = [answer[:3] for answer in peer.rest().split(b"\r\n")]
+                with self.subTest(end=end, envelope=envelope[:20]):
+                    self.assertEqual(answers, [b"250", b"250", b"250", b"221", b""])
+        found = self.inbox("brandon")
+        self.assertEqual(len([one for one in found if b"Subject: carrier" in one]), 2 * len(every))
+        self.assertFalse([one for one in found if is_bare(one)])
+        self.assertEqual(self.inbox("ann"), [])
+
+    def test_nobody_speaks_for_others(self) -> None:
+        """XCLIENT and XFORWARD, also from this machine: 550, and no login or address is believed."""
+        peer = self.peer("submission")
+        peer.ask(b"EHLO x\r\n", b"250 HELP\r\n")
+        for command in (b"XCLIENT ADDR=127.0.0.1 LOGIN=brandon", b"XCLIENT NAME=x", b"XFORWARD ADDR=192.0.2.1"):
+            self.assertEqual(peer.ask(command + b"\r\n")[:9], b"550 5.7.0")
+        self.assertEqual(peer.ask(b"MAIL FROM:<brandon@example.com>\r\n")[:3], b"530")
+
     def check(self, form: bytes, ends: list[bytes]) -> None:
         """Brandon has one message for each of these ends, without bare line ends; Ann has none."""
         self.assertNotIn(b"Subject: smuggled", self.subjects("ann"))

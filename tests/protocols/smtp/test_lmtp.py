@@ -14,6 +14,7 @@ from launcelot.protocols.smtp.service import Settings, build
 from launcelot.protocols.smtp.session import Role
 from launcelot.testing.link import Link, random_cuts
 from launcelot.testing.site import memory_site
+from tests.attacks.test_smtp import ENDS, is_bare
 from tests.protocols.smtp.support import MESSAGE, STUFFED, SmtpCase
 
 ENVELOPE = b"LHLO relay\r\nMAIL FROM:<eve@example.com>\r\nRCPT TO:<ann@test>\r\nRCPT TO:<bob@test>\r\n"
@@ -181,6 +182,22 @@ class RecipientTests(LmtpCase):
         link.say(STUFFED + b".\r\n")
         link.abort()
         self.assertEqual((self.bodies("ann"), self.bodies("bob")), ([MESSAGE], [MESSAGE]))
+
+
+class SmugglingTests(LmtpCase):
+    """S01 over LMTP: the eighteen ends that are none."""
+
+    def test_none_smuggles(self) -> None:
+        """A bare CR or LF is refused for each recipient and ends the session; all else is text."""
+        smuggled = b"MAIL FROM:<evil@x.example>\r\nRCPT TO:<bob@test>\r\nDATA\r\nevil\r\n"
+        self.assertEqual(len(set(ENDS)), 18)
+        for end in ENDS:
+            link = self.peer()
+            self.codes(link, b"LHLO x\r\nMAIL FROM:<e@x.org>\r\nRCPT TO:<ann@test>\r\nRCPT TO:<ann@test>\r\nDATA\r\n")
+            codes = self.codes(link, b"From: e@x.org\r\n\r\nbody" + end + smuggled + b".\r\n")
+            self.assertEqual(codes, [550, 550] if is_bare(end) else [250, 250], end)
+            self.assertEqual(link.closed, is_bare(end))
+        self.assertEqual(self.inbox("bob"), [])
 
 
 class TrustTests(LmtpCase):
