@@ -12,8 +12,7 @@ from typing import Any
 
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.dates import MONTHS
-from launcelot.protocols.imap4.commands.messages import flags_of, numbers_of
-from launcelot.protocols.imap4.grammar import responses
+from launcelot.protocols.imap4.commands.messages import flags_as_told, numbers_of
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
 from launcelot.protocols.imap4.session import Session
 from launcelot.protocols.imap4.view import View
@@ -50,6 +49,7 @@ async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[i
     columns = [column for _, needed, _ in chosen for column in needed]
     words = b" ".join([template for template, _, _ in chosen])
     template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
+    cuts = any(isinstance(item, Section) for item in items)
     found = 0
     async for sheet in view.mailbox.sheets(uids, columns):
         if not sheet.rows:
@@ -65,6 +65,13 @@ async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[i
                 texts.append(made(view, sheet, given[0], *given[place : place + len(needed)]))
             place += len(needed)
         heads = given[0] if session.uid_only else numbers_of(view, given[0])
+        if not cuts and 0 not in heads:
+            # Nothing is missing and nothing too large: no row needs looking at.
+            session.wire.write(b"".join(map(template.__mod__, zip(heads, *texts, strict=True))))
+            found += len(given[0])
+            await session.wire.drain()
+            await session.breathe()
+            continue
         rows: list[bytes] = []
         for row, uid in zip(zip(heads, *texts, strict=True), given[0], strict=True):
             if None in row:
@@ -103,10 +110,7 @@ def _section(item: Item) -> Made:
 
 
 def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -> Texts:
-    flags = {key: sheet.flags(key) for key in set(keys)}
-    seen = flags_of(view, uids, [flags[key] for key in keys])
-    words = {one: responses.flags(one) for one in set(seen)}
-    return [words[one] for one in seen]
+    return flags_as_told(view, uids, keys, sheet.flags)
 
 
 def _dates(_view: View, _sheet: Sheet, _uids: Sequence[int], seconds: Sequence[int], zones: Sequence[int]) -> Texts:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from typing import TypeVar
 
 from launcelot.mailstore.interface import MessageState
 from launcelot.protocols.imap4.grammar import responses
@@ -11,6 +13,8 @@ from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.requests import Messages
 from launcelot.protocols.imap4.session import Reply, Session, no
 from launcelot.protocols.imap4.view import View
+
+Key = TypeVar("Key")
 
 ROWS = 5_000
 """Rows joined into one write."""
@@ -47,22 +51,21 @@ async def write_flags(
     """
     view = session.view
     told = list(states)
+    items = [(b"UID %d", uid), (b"FLAGS %b", not silent), (b"MODSEQ (%d)", modseq)]
+    words = b" ".join([words for words, wanted in items if wanted])
+    template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
     for start in range(0, len(told), ROWS):
-        some = told[start : start + ROWS]
-        uids = [state.uid for state in some]
+        uids, modseqs, flags = zip(*told[start : start + ROWS], strict=True)
         numbers = numbers_of(view, uids)
-        flags = flags_of(view, uids, [state.flags for state in some])
-        if uid or modseq or silent or session.uid_only:
-            rows = [
-                responses.state_row(number, state, None if silent else seen, uid, modseq, session.uid_only)
-                for number, state, seen in zip(numbers, some, flags, strict=True)
-                if number
-            ]
-        else:
-            texts = {seen: responses.flags(seen) for seen in set(flags)}
-            pairs = zip(numbers, [texts[seen] for seen in flags], strict=True)
-            rows = [b"* %d FETCH (FLAGS %b)\r\n" % pair for pair in pairs if pair[0]]
-        session.wire.write(b"".join(rows))
+        columns: list[Iterable[object]] = [uids if session.uid_only else numbers]
+        if uid:
+            columns.append(uids)
+        if not silent:
+            columns.append(flags_as_told(view, uids, flags, frozenset))
+        if modseq:
+            columns.append(modseqs)
+        rows = zip(*columns, strict=True)
+        session.wire.write(b"".join(map(template.__mod__, compress(rows, numbers) if 0 in numbers else rows)))
         await session.wire.drain()
         await session.breathe()
 
@@ -75,16 +78,19 @@ def numbers_of(view: View, uids: Sequence[int]) -> Sequence[int]:
     return [view.number(uid) for uid in uids]
 
 
-def flags_of(view: View, uids: Sequence[int], flags: Sequence[frozenset[str]]) -> Sequence[frozenset[str]]:
+def flags_as_told(
+    view: View, uids: Sequence[int], keys: Sequence[Key], flags: Callable[[Key], frozenset[str]]
+) -> Sequence[bytes]:
     """
-    The flags a client sees.
+    The flags a client sees, as it is told of them.
 
     :param uids: ascending.
+    :param keys: for each message what ``flags`` turns into its flags; few of them are different.
     """
     touched = [(low, high) for low, high in view.recent_ranges() if low <= uids[-1] and high >= uids[0]]
-    if not touched:
-        return flags
-    if touched[0][0] <= uids[0] and touched[0][1] >= uids[-1]:
-        seen = {one: view.flags_of(one, uids[0]) for one in set(flags)}
-        return [seen[one] for one in flags]
-    return [view.flags_of(one, uid) for one, uid in zip(flags, uids, strict=True)]
+    known = {key: flags(key) for key in set(keys)}
+    if touched and not (touched[0][0] <= uids[0] and touched[0][1] >= uids[-1]):
+        return [responses.flags(view.flags_of(known[key], uid)) for key, uid in zip(keys, uids, strict=True)]
+    # Either all are recent or none is.
+    texts = {key: responses.flags(view.flags_of(seen, uids[0])) for key, seen in known.items()}
+    return [texts[key] for key in keys]
