@@ -238,6 +238,19 @@ class ProgramTests(SocketCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(len(self.messages("ann")), 1)
 
+    async def test_swaks_over_lmtp(self) -> None:
+        """By a Unix socket, two recipients, an answer for each."""
+        path = self.mktemp()
+        service = build(self.site, Settings((), (), (), (f"unix:{path}:mode=600",)))
+        await service.listen()
+        self.addCleanup(service.stopService)
+        done = await self.run_program(
+            self.program("swaks"), "--protocol", "LMTP", "--socket", str(Path(path).resolve()),
+            "--from", "eve@example.com", "--to", "ann@test,bob@test", "--helo", "relay.test",
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual((len(self.messages("ann")), len(self.messages("bob"))), (1, 1))
+
     async def test_msmtp(self) -> None:
         """With verified STARTTLS and login."""
         program = self.program("msmtp")
