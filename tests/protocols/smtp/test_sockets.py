@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
