@@ -17,6 +17,7 @@ from typing import TypeVar
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
 from launcelot.mailstore.flags import sort_out
+from launcelot.mailstore.headertexts import HeaderTexts, is_current, texts_of
 from launcelot.mailstore.interface import (
     Appended,
     Changes,
@@ -48,6 +49,8 @@ SHORT = 200
 """Rows read in the reactor thread at most; they take about a millisecond."""
 SHORT_COLUMN = 2_000
 """UIDs read in the reactor thread at most; they take about a millisecond."""
+LONG_COLUMN = 10_000
+"""Texts of one column looked through in the reactor thread at most; they take about a millisecond."""
 SLICE = 1_000
 """Rows read at a time in a reader thread."""
 LONG_SLICE = 2_000
@@ -173,6 +176,10 @@ class SqliteMailbox:
         search.check(query)
         if isinstance(query, All):
             return await self.uids()
+        plain = sqlsearch.plain(query)
+        known = None if plain is None else await self._containing(*plain)
+        if known is not None:
+            return known
         plan = await self._file.read_aside(lambda connection: sqlsearch.begin(connection, self._number, query))
         rest = plan.rest
         if rest is None:
@@ -185,6 +192,27 @@ class SqliteMailbox:
                 lambda connection, some=some: sqlsearch.among(connection, self._number, rest, some)  # type: ignore[misc]
             )
         return sorted([*plan.known, *found])
+
+    async def _containing(self, column: str, wanted: bytes) -> Sequence[int] | None:
+        """UIDs of the messages of which a column contains a text, from memory; None where that is not worth it."""
+        number, kept = self._number, self._file.header_texts
+        known = kept.get(number, column)
+        if known is not None and len(known.uids) <= LONG_COLUMN:
+            current = await self._file.read(partial(is_current, mailbox=number, known=known))
+            if current:
+                return known.containing(wanted)
+        if known is None:
+            rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, number))
+            if rows <= SHORT_COLUMN or not kept.fits(number, column):
+                return None
+
+        def job(connection: Connection) -> tuple[HeaderTexts, Sequence[int]]:
+            texts = texts_of(connection, number, column, known)
+            return texts, texts.containing(wanted)
+
+        texts, found = await self._file.read_aside(job)
+        kept.keep(number, column, texts)
+        return found
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Messages in the order of some criteria."""

@@ -203,6 +203,14 @@ def _contains(query: Contains, keywords: Keywords) -> Condition | None:
     return f"instr(c.{column}, ?) > 0", [text(fold(query.text))]
 
 
+def plain(query: Query) -> tuple[str, bytes] | None:
+    """The column of ``contents`` and the text it must contain, of a query that asks nothing else."""
+    if not isinstance(query, Contains):
+        return None
+    column = _COLUMNS.get(query.field)
+    return None if column is None else (column, text(fold(query.text)).encode())
+
+
 def _saved(query: SavedDate, keywords: Keywords) -> Condition:
     start = (query.day.toordinal() - _EPOCH_DAY) * 86_400
     if query.compare is Compare.EQUAL:
