@@ -22,7 +22,7 @@ from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, t
 from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, Stored, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
-from launcelot.mailstore.sqlsheets import ascending, neighbours
+from launcelot.mailstore.sqlsheets import ascending, flags_of_run, mask_of_key, neighbours
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.message.casemap import fold
@@ -189,7 +189,12 @@ class Writing:
     ) -> Stored:
         """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
-        rows, unbroken = neighbours(self.connection, _STATES, mailbox, ascending(uids))
+        wanted = ascending(uids)
+        keys = flags_of_run(self.connection, mailbox, wanted) if unchanged_since is None else None
+        done = self._flag_run(mailbox, modseq, wanted, keys, mode, given) if keys is not None else None
+        if done is not None:
+            return done
+        rows, unbroken = neighbours(self.connection, _STATES, mailbox, wanted)
         alone: list[int] = []
         if unchanged_since is not None:
             alone = [uid for uid, last, _, _ in rows if last > unchanged_since]
@@ -217,16 +222,29 @@ class Writing:
                 ],
             )
         if changed:
-            before = Counter({mask_of(*pair): old[pair] for pair in changed})
-            after: Counter[int] = Counter()
-            for pair in changed:
-                after[new[pair]] += old[pair]
-            self._count(mailbox, modseq, before, after)
+            self._count_flagged(mailbox, modseq, Counter({mask_of(*pair): old[pair] for pair in changed}), mode, mask)
         flags = {pair: keywords.flags(found) for pair, found in new.items()}
         same = frozenset(old).difference(changed)
         modseqs = [row[1] if row[2:] in same else modseq for row in rows] if same else repeat(modseq)
         states = zip(map(itemgetter(0), rows), modseqs, [flags[pair] for pair in map(_COLUMNS_OF_FLAGS, rows)], strict=False)
         return Stored(list(map(MessageState._make, states)), alone, modseq if changed else 0)
+
+    def _flag_run(
+        self, mailbox: int, modseq: int, uids: Sequence[int], keys: Sequence[str], mode: StoreMode, given: Flags
+    ) -> Stored | None:
+        """Change the flags of a run; None if some stay as they are, because the MODSEQ of those is not known here."""
+        keywords = sqlrows.keywords_of(self.connection, mailbox)
+        mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
+        counts = Counter(keys)
+        old = {key: mask_of_key(key) for key in counts}
+        new = {key: combine(found, mode, mask) for key, found in old.items()}
+        if any(new[key] == found for key, found in old.items()):
+            return None
+        self.connection.execute(_FLAG_RANGE[mode], (modseq, *columns_of(mask), mailbox, uids[0], uids[-1]))
+        self._count_flagged(mailbox, modseq, Counter({old[key]: count for key, count in counts.items()}), mode, mask)
+        flags = {key: keywords.flags(found) for key, found in new.items()}
+        states = zip(uids, repeat(modseq), map(flags.__getitem__, keys), strict=False)
+        return Stored(list(map(MessageState._make, states)), (), modseq)
 
     def make_room(self, octets: int, messages: int) -> None:
         """
@@ -293,6 +311,13 @@ class Writing:
             (modseq, unseen, deleted, mailbox),
         )
         self.touched.add(mailbox)
+
+    def _count_flagged(self, mailbox: int, modseq: int, before: Counter[int], mode: StoreMode, mask: int) -> None:
+        """Likewise, after flags were applied to how many messages there were of each mask."""
+        after: Counter[int] = Counter()
+        for found, count in before.items():
+            after[combine(found, mode, mask)] += count
+        self._count(mailbox, modseq, before, after)
 
     def _count_usage(self, rows: Sequence[Row], sign: int) -> None:
         self.connection.execute(

@@ -309,6 +309,45 @@ class MessageContract(Contract):
         self.assertEqual((await inbox.store([9], StoreMode.ADD, ["$New"])).modseq, 0)
 
     @claim
+    async def test_flags_of_many_neighbours(self) -> None:
+        """Every mode on a long run, with keywords up to the last one, where all change, some do, and where one is missing."""
+        inbox = await self.inbox(*[message(str(number)) for number in range(120)])
+        words = [f"w{number}" for number in range(MAX_KEYWORDS)]
+        await inbox.store([1], StoreMode.ADD, words)
+        await inbox.store([1], StoreMode.REMOVE, words[:-1])
+        every: list[int] = list(range(1, 121))
+        expected = {uid: {words[-1]} if uid == 1 else set[str]() for uid in every}
+        for step, (mode, given) in enumerate([
+            (StoreMode.ADD, {"\\Seen", "w5"}), (StoreMode.ADD, {"\\Deleted", words[-1]}), (StoreMode.REMOVE, {"\\Seen"}),
+            (StoreMode.REMOVE, {words[-1], "w5"}), (StoreMode.REPLACE, {"\\Flagged", "w5", words[-1]}),
+            (StoreMode.REMOVE, {"\\Seen"}), (StoreMode.ADD, {"\\Seen"}), (StoreMode.REPLACE, set[str]()),
+        ]):  # fmt: skip
+            await inbox.store([7, 50], StoreMode.ADD, ["\\Draft"])
+            for uid in {7, 50}.intersection(every):
+                expected[uid].add("\\Draft")
+            before = {state.uid: state for state in await inbox.states()}
+            done = await inbox.store(every, mode, given)
+            for uid in every:
+                kept = set[str]() if mode is StoreMode.REPLACE else expected[uid]
+                expected[uid] = kept - given if mode is StoreMode.REMOVE else kept | given
+            self.assertEqual(await flags_of(inbox), expected)
+            self.assertEqual(list(done.states), list(await inbox.states()))
+            touched = [state.uid for state in done.states if before[state.uid].flags != state.flags]
+            self.assertEqual([state.uid for state in done.states if state.modseq == done.modseq], touched)
+            self.assertEqual([state for state in done.states if state.uid not in touched], [
+                before[uid] for uid in every if uid not in touched
+            ])  # fmt: skip
+            sheets = [sheet async for sheet in inbox.sheets(every, [Column.FLAGS])]
+            self.assertEqual({uid: set(sheet.flags(key)) for sheet in sheets for uid, key in sheet.rows}, expected)
+            await check_counters(inbox)
+            if step == 5:
+                await inbox.remove([60])
+                del expected[60]
+                sheets = [sheet async for sheet in inbox.sheets(every, [Column.FLAGS])]
+                every.remove(60)
+                self.assertEqual([uid for sheet in sheets for uid, _ in sheet.rows], every)
+
+    @claim
     async def test_store_unchanged_since_leaves_newer_messages_alone(self) -> None:
         """RFC 7162 section 3.1.3: those above the MODSEQ are named and not touched."""
         inbox = await self.inbox(message("one"), message("two"))
