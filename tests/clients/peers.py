@@ -19,6 +19,7 @@ PACKAGES = {
     "imap": "dovecot-imapd",
     "offlineimap": "offlineimap3",
     "getmail": "getmail6",
+    "smtp-sink": "postfix",
 }
 """Debian packages that are not called as their program."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -128,8 +129,10 @@ class PluginTests(SynchronousTestCase):
 
     def run_test(self, text: str, *arguments: str) -> str:
         """What pytest says of a file of tests."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
+        # Not below the checkout, whose configuration of pytest would count there.
+        kept = tempfile.TemporaryDirectory(prefix="launcelot-test-")
+        self.addCleanup(kept.cleanup)
+        folder = Path(kept.name)
         (folder / "test_it.py").write_text(text)
         return run_pytest(folder, *arguments).stdout
 
