@@ -23,6 +23,8 @@ class Circumstances:
     :ivar append_limit: octets of the largest message in APPEND.
     :ivar mechanisms: of SASL, that would be accepted now.
     :ivar compressed: whether both directions are compressed.
+    :ivar message_limit: messages that one command may work on; 0 for no limit.
+    :ivar only_saving: whether that is for COPY and APPEND only.
     """
 
     tls_offered: bool
@@ -31,6 +33,8 @@ class Circumstances:
     append_limit: int
     mechanisms: tuple[bytes, ...] = ()
     compressed: bool = False
+    message_limit: int = 0
+    only_saving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,18 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"WITHIN", "RFC 5032 section 3"),
     Capability(b"ENABLE", "RFC 5161 section 3"),
     Capability(b"APPENDLIMIT", "RFC 7889 section 2", value=lambda now: b"%d" % now.append_limit),
+    Capability(
+        b"MESSAGELIMIT",
+        "RFC 9738 section 3",
+        lambda now: now.message_limit > 0 and not now.only_saving,
+        lambda now: b"%d" % now.message_limit,
+    ),
+    Capability(
+        b"SAVELIMIT",
+        "RFC 9738 section 3",
+        lambda now: now.message_limit > 0 and now.only_saving,
+        lambda now: b"%d" % now.message_limit,
+    ),
     Capability(b"MULTIAPPEND", "RFC 3502 section 6"),
     Capability(b"SAVEDATE", "RFC 8514 section 2"),
     Capability(b"OBJECTID", "RFC 8474 section 3"),

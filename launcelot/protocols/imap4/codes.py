@@ -45,6 +45,7 @@ SENT: tuple[Code, ...] = (
     Code(b"INUSE", "RFC 5530 section 3", "Somebody else holds it now."),
     Code(b"LIMIT", "RFC 5530 section 3", "Too many failed logins, messages or mailboxes."),
     Code(b"MAILBOXID", "RFC 8474 section 4", "The identifier of a mailbox that was made or opened."),
+    Code(b"MESSAGELIMIT", "RFC 9738 section 3.1", "More messages than one command may work on, and the lowest UID it did."),
     Code(b"METADATA", "RFC 5464 section 4.2.1, 4.3", "Annotations that are too long or too many."),
     Code(b"MODIFIED", "RFC 7162 section 3.1.3", "Messages that others have changed meanwhile."),
     Code(b"NONEXISTENT", "RFC 5530 section 3", "There is no such mailbox or message."),

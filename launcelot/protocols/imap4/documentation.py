@@ -34,6 +34,11 @@ MOMENTS = {
     "behind it": Circumstances(False, True, True, 0),
 }
 """When something is told, in the order of the table."""
+CHOSEN = {
+    "with ``message_limit``": Circumstances(False, True, True, 0, message_limit=1_000),
+    "with ``message_limit`` for saving only": Circumstances(False, True, True, 0, message_limit=1_000, only_saving=True),
+}
+"""When something is told that is not unless a setting says so."""
 
 
 def page() -> str:
@@ -55,6 +60,8 @@ def _section(title: str, *parts: str) -> str:
 
 def _moments(when: object) -> str:
     told = [name for name, now in MOMENTS.items() if callable(when) and when(now)]
+    if not told:
+        told = [name for name, now in CHOSEN.items() if callable(when) and when(now)]
     return "always" if len(told) == len(MOMENTS) else "; ".join(told)
 
 

@@ -418,6 +418,8 @@ class Session:
                 self.settings.max_append_size,
                 sasl.offered(self.site.logins, self.passwords, self.wire.secure),
                 self.wire.compressed,
+                self.settings.message_limit,
+                not self.settings.command_limit,
             )
         )
 

@@ -40,6 +40,19 @@ class Settings:
         unit="octets",
         minimum=8_192,
     )
+    message_limit: int = setting(
+        0,
+        "Messages that one command works on, told as MESSAGELIMIT or SAVELIMIT; 0 for no limit. What names more is done for"
+        " those with the highest UIDs, or refused. RFC 9738 asks for at least 1000, and has clients that do not know it see"
+        " only so many messages of a mailbox.",
+        unit="messages",
+        minimum=0,
+    )
+    message_limit_commands: str = setting(
+        "all",
+        "What message_limit is for: all commands that RFC 9738 names, or only saving, COPY and APPEND (SAVELIMIT).",
+        choices=("all", "saving"),
+    )
     append_8bit_headers: str = setting(
         "enabled",
         "Who may APPEND messages whose headers have octets above 127: clients that ENABLE UTF8=ACCEPT, as RFC 6855 section 4"
@@ -54,3 +67,8 @@ class Settings:
     max_bad_commands: int = setting(
         20, "Commands in a row that are answered BAD before the connection is closed.", unit="commands", minimum=1
     )
+
+    @property
+    def command_limit(self) -> int:
+        """Messages that one FETCH, STORE, SEARCH, MOVE, THREAD or UID EXPUNGE may work on; 0 for no limit."""
+        return self.message_limit if self.message_limit_commands == "all" else 0

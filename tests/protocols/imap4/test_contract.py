@@ -48,6 +48,8 @@ SHOWN_BY = {
     b"WITHIN": "test_younger_and_older",
     b"ENABLE": "test_enable",
     b"APPENDLIMIT": "test_append_limit",
+    b"MESSAGELIMIT": "test_fetch_is_resumed_below_the_lowest_uid",
+    b"SAVELIMIT": "test_only_saving",
     b"MULTIAPPEND": "test_several_messages",
     b"SAVEDATE": "test_save_dates",
     b"OBJECTID": "test_object_ids",

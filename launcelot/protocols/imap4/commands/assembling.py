@@ -16,6 +16,7 @@ from launcelot.core.wire import BareNewline
 from launcelot.mailstore.interface import Mailbox, Message
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.fetch import MAX_HEADER, locate
+from launcelot.protocols.imap4.commands.limiting import CODE
 from launcelot.protocols.imap4.commands.quota import check_room
 from launcelot.protocols.imap4.grammar.appending import Arriving, Form, read_announcement, read_arriving, read_utf8
 from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
@@ -122,6 +123,9 @@ class Assembly:
         except Malformed as error:
             await self._throw_away()
             raise Rejected(bad(error.text)) from None
+        except Rejected:
+            await self._throw_away()
+            raise
         except Refusal as refusal:
             await self._throw_away()
             raise Rejected(reply_for(refusal, creatable=True)) from None
@@ -231,6 +235,7 @@ class Assembly:
         :param size: octets that come next.
         :param start: where the message began.
         :raises Refusal: there is none, or the message is too large for us or for the account.
+        :raises Rejected: the command brings more messages than it may.  RFC 9738 section 3.1.
         """
         session = self._session
         mailbox = await session.mail.mailbox(self._name)
@@ -240,6 +245,9 @@ class Assembly:
         staged = self._staged.size
         if staged - start + size > largest:
             raise TooLarge("message is too large")
+        limit = session.settings.message_limit
+        if limit and len(self._arrived) >= limit:
+            raise Rejected(no("too many messages in one command", CODE % limit))
         if len(self._arrived) >= MAX_MESSAGES or staged + size > MAX_TOTAL * largest + self._freed:
             raise LimitReached("too many messages in one command")
         messages = len(self._arrived) + 1 - bool(self._freed)

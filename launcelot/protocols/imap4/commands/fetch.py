@@ -15,6 +15,7 @@ from launcelot.mailstore.interface import Changes, Message, MessageState, StoreM
 from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
+from launcelot.protocols.imap4.commands.limiting import Cut, limited, too_wide, topmost
 from launcelot.protocols.imap4.commands.listings import is_listing, send_listing
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.previews import preview_of
@@ -30,6 +31,8 @@ PIECE = 65_536
 """Octets of a body read and sent at a time, and octets of rows joined into one write."""
 MAX_HEADER = 1 << 20
 """Octets of a header in which HEADER.FIELDS looks for fields."""
+FEW = 100
+"""Messages that are looked up at a time when they are sent from the last to the first."""
 
 SEEN = "\\Seen"
 
@@ -39,13 +42,17 @@ async def fetch(session: Session, request: Fetch) -> Reply:
     Send what is asked of messages, in the order of their numbers.
 
     ``\\Seen`` is set by sections without PEEK, unless the mailbox was opened with EXAMINE, and the new flags are
-    told.  Messages that others have removed are passed over; with sequence numbers the answer then is NO.
+    told.  Messages that others have removed are passed over; with sequence numbers the answer then is NO.  Of more than one
+    command may work on, the last are sent from the last down; a piece of so many is refused (RFC 9738 section 3.1).
     """
     view = session.view
     if request.vanished and not session.tells_vanished:
         raise Malformed("VANISHED needs ENABLE QRESYNC")
     uids = find(view, request.messages)
     if request.partial is not None:
+        refused = too_wide(session, len(request.partial))
+        if refused is not None:
+            return refused
         uids = request.partial.of(uids)
     items = request.items
     if request.messages.uid and Attribute.UID not in items and not session.uid_only:
@@ -62,16 +69,24 @@ async def fetch(session: Session, request: Fetch) -> Reply:
         uids = [uid for uid in uids if uid in changed]
     if not uids:
         return ok("FETCH completed")
-    if is_listing(items, view.read_only):
-        found = await send_listing(session, items, uids, lambda uid: Rows(session, items).send([uid]))
+    cut = topmost(session, uids)
+    return limited(session, await send_rows(session, items, cut, request.messages.uid), cut)
+
+
+async def send_rows(session: Session, items: tuple[Item, ...], cut: Cut, uid: bool) -> Reply:
+    """
+    A response for each message; downwards where these are not all.
+
+    :param uid: whether messages that are gone are passed over in silence.
+    """
+    if not cut.code and is_listing(items, session.view.read_only):
+        found = await send_listing(session, items, cut.uids, lambda uid: Rows(session, items).send([uid]))
     else:
         rows = Rows(session, items)
-        found = await rows.send(uids)
+        found = await (rows.send_down(cut.uids) if cut.code else rows.send(cut.uids))
         if rows.unknown:
             return UNKNOWN_ENCODING
-    if found < len(uids) and not request.messages.uid:
-        return EXPUNGED
-    return ok("FETCH completed")
+    return EXPUNGED if found < len(cut.uids) and not uid else ok("FETCH completed")
 
 
 def tell_earlier(session: Session, changes: Changes, asked: Sequence[Range] | None) -> None:
@@ -119,19 +134,34 @@ class Rows:
     async def send(self, uids: Sequence[int]) -> int:
         """Send a row for each message that is there; how many there were."""
         found = 0
-        view = self._view
         async for batch in self._mailbox.messages(uids):
-            if self._binaries:
-                batch = self._decodable(batch)
-            seen = await self._mark_seen(batch) if self._sees else {}
-            if self._has_flags or seen:
-                used = {message.flags for message in batch}.union(state.flags for state in seen.values())
-                await self._session.tell_keywords(view, frozenset().union(*used))
-            for message in batch:
-                number = view.number(message.uid)
-                if number and await self._send_row(number, message, seen.get(message.uid)):
-                    found += 1
-            await self._hand_over()
+            found += await self._send_batch(batch)
+        return found
+
+    async def send_down(self, uids: Sequence[int]) -> int:
+        """The same from the last one to the first."""
+        found = 0
+        for end in range(len(uids), 0, -FEW):
+            messages: list[Message] = []
+            async for batch in self._mailbox.messages(uids[max(end - FEW, 0) : end]):
+                messages.extend(batch)
+            found += await self._send_batch(messages[::-1])
+        return found
+
+    async def _send_batch(self, batch: Sequence[Message]) -> int:
+        found = 0
+        view = self._view
+        if self._binaries:
+            batch = self._decodable(batch)
+        seen = await self._mark_seen(batch) if self._sees else {}
+        if self._has_flags or seen:
+            used = {message.flags for message in batch}.union(state.flags for state in seen.values())
+            await self._session.tell_keywords(view, frozenset().union(*used))
+        for message in batch:
+            number = view.number(message.uid)
+            if number and await self._send_row(number, message, seen.get(message.uid)):
+                found += 1
+        await self._hand_over()
         return found
 
     def _decodable(self, batch: Sequence[Message]) -> Sequence[Message]:
@@ -142,7 +172,7 @@ class Rows:
 
     async def _mark_seen(self, batch: Sequence[Message]) -> dict[int, MessageState]:
         """Set ``\\Seen`` where it is not; the new states of those by UID."""
-        unseen = [message.uid for message in batch if SEEN not in message.flags]
+        unseen = sorted(message.uid for message in batch if SEEN not in message.flags)
         if not unseen:
             return {}
         states, _, modseq = await self._mailbox.store(unseen, StoreMode.ADD, (SEEN,))

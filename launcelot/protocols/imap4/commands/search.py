@@ -1,4 +1,4 @@
-"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 7162 section 3.1.5."""
+"""SEARCH.  RFC 3501 section 6.4.4, RFC 4731, RFC 5182, RFC 7162 section 3.1.5, RFC 9738."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcelot.core.errors import Refusal
+from launcelot.mailstore.query import And, Uids
+from launcelot.protocols.imap4.commands.limiting import Cut, limited, searched, topmost
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.requests import Search
 from launcelot.protocols.imap4.grammar.search import CHARSETS, Key, resolve
@@ -24,7 +26,8 @@ async def search(session: Session, request: Search) -> Reply:
     """
     Numbers or UIDs of the messages that match, as this session sees the mailbox.
 
-    In IMAP4rev2 no RETURN means RETURN (ALL).  RFC 9051 section 6.4.4.
+    In IMAP4rev2 no RETURN means RETURN (ALL).  RFC 9051 section 6.4.4.  Of more messages than one command may work on, those
+    with the highest UIDs are searched, and SAVE keeps no more (RFC 9738 sections 3.1 and 3.4).
     """
     view = session.view
     if session.rev2 and not request.options:
@@ -34,9 +37,13 @@ async def search(session: Session, request: Search) -> Reply:
         if saves:
             view.saved = array("I")
         return UNKNOWN_CHARSET
+    query = resolve(request.key, view, session.site.now())
+    cut = topmost(session, searched(view, query)) if session.settings.command_limit else Cut(())
+    if cut.code:
+        query = And((Uids(((cut.uids[0], cut.uids[-1]),)), query))
     try:
         with Progress(session):
-            known = await matching(session, request.key)
+            known = view.present(await view.mailbox.search(query))
     except Refusal:
         if saves:
             view.saved = array("I")
@@ -47,7 +54,7 @@ async def search(session: Session, request: Search) -> Reply:
         view.saved = array("I", to_save(known, request))
     if request.options != (b"SAVE",):
         await answer(session, request, b"SEARCH", found, highest)
-    return completed(session, request, "SEARCH completed")
+    return limited(session, completed(session, request, "SEARCH completed"), cut)
 
 
 async def matching(session: Session, key: Key) -> Sequence[int]:

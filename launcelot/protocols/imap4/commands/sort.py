@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from launcelot.mailstore.threads import Bundle
+from launcelot.protocols.imap4.commands.limiting import searched, too_wide
 from launcelot.protocols.imap4.commands.search import (
     UNKNOWN_CHARSET,
     answer,
@@ -13,6 +14,7 @@ from launcelot.protocols.imap4.commands.search import (
     highest_of,
     matching,
 )
+from launcelot.protocols.imap4.grammar.search import resolve
 from launcelot.protocols.imap4.grammar.sort import Sort, Thread
 from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Reply, Session
@@ -32,10 +34,15 @@ async def sort(session: Session, request: Sort) -> Reply:
 
 
 async def thread(session: Session, request: Thread) -> Reply:
-    """Messages that match, as threads.  RFC 5256 section 3."""
+    """Messages that match, as threads; not of more than one command may work on.  RFC 5256 section 3, RFC 9738 section 3.3."""
     search = request.search
     if search.key is None:
         return UNKNOWN_CHARSET
+    if session.settings.command_limit:
+        view = session.view
+        refused = too_wide(session, len(searched(view, resolve(search.key, view, session.site.now()))))
+        if refused is not None:
+            return refused
     with Progress(session):
         known = await matching(session, search.key)
         threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from launcelot.core.errors import NotFound
 from launcelot.mailstore.interface import Copied, Stored
+from launcelot.mailstore.query import And, Flagged, Uids
+from launcelot.protocols.imap4.commands.limiting import limited, too_many, topmost
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
 from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
-from launcelot.protocols.imap4.grammar.sets import format_set
+from launcelot.protocols.imap4.grammar.sets import format_set, ranges_of
 from launcelot.protocols.imap4.progress import Progress
 from launcelot.protocols.imap4.session import Extension, Reply, Session, no, ok, reply_for
 from launcelot.protocols.imap4.view import View
@@ -22,11 +24,13 @@ async def store(session: Session, request: Store) -> Reply:
 
     What others changed is told first, so that a silent STORE leaves no doubt.  Of messages that are gone the rest is
     changed and the answer is NO (RFC 2180 section 4.2.1).  Messages that somebody changed after UNCHANGEDSINCE are
-    named and left alone (RFC 7162 section 3.1.3); what is new about them has been told by then.
+    named and left alone (RFC 7162 section 3.1.3); what is new about them has been told by then.  Of more than one command may
+    work on, those with the highest UIDs are changed (RFC 9738 section 3.1).
     """
     view = session.writable_view
     await session.update(expunge=False)
-    uids = find(view, request.messages)
+    cut = topmost(session, find(view, request.messages))
+    uids = cut.uids
     if request.unchanged_since is not None:
         session.enable(Extension.CONDSTORE)
     states, alone, modseq = NOTHING
@@ -40,8 +44,8 @@ async def store(session: Session, request: Store) -> Reply:
         await write_flags(session, states, uid, session.tells_modseq, request.silent)
     code = modified(view, alone, request.messages.uid)
     if len(states) + len(alone) < len(uids) and not request.messages.uid:
-        return no(EXPUNGED.text, code or EXPUNGED.code)
-    return ok("Conditional STORE failed" if code else "STORE completed", code)
+        return limited(session, no(EXPUNGED.text, code or EXPUNGED.code), cut)
+    return limited(session, ok("Conditional STORE failed" if code else "STORE completed", code), cut)
 
 
 def modified(view: View, uids: Sequence[int], uid: bool) -> bytes:
@@ -53,7 +57,7 @@ def modified(view: View, uids: Sequence[int], uid: bool) -> bytes:
 
 async def copy(session: Session, request: Copy) -> Reply:
     """
-    Copy messages to another mailbox, all or none.  RFC 3501 section 6.4.7.
+    Copy messages to another mailbox, all or none; none of more than one command may copy.  RFC 3501 section 6.4.7, RFC 9738.
 
     :raises NotFound: no such target; answered ``NO [TRYCREATE]``.
     """
@@ -62,6 +66,9 @@ async def copy(session: Session, request: Copy) -> Reply:
     uids = find(view, request.messages)
     if not request.messages.uid and not view.gone.isdisjoint(uids):
         return EXPUNGED
+    refused = too_many(session, uids)
+    if refused is not None:
+        return refused
     await session.present()
     try:
         with Progress(session):
@@ -76,13 +83,15 @@ async def move(session: Session, request: Copy) -> Reply:
     """
     Copy messages and remove them here; in one transaction, but to another's mailbox.  RFC 6851 section 3.
 
-    COPYUID goes ahead of the EXPUNGE responses (section 4.3).
+    COPYUID goes ahead of the EXPUNGE responses (section 4.3).  Of more than one command may work on, those with the highest
+    UIDs are moved (RFC 9738 section 3.1).
 
     :raises NotFound: no such target; answered ``NO [TRYCREATE]``.
     """
     view = session.writable_view
     await session.update(expunge=False)
-    uids = find(view, request.messages)
+    cut = topmost(session, find(view, request.messages))
+    uids = cut.uids
     if not request.messages.uid and not view.gone.isdisjoint(uids):
         return EXPUNGED
     await session.present()
@@ -95,7 +104,7 @@ async def move(session: Session, request: Copy) -> Reply:
     code = copyuid(moved)
     if code:
         session.inform("Moved", code)
-    return await removed(session, "MOVE completed", moved.source)
+    return limited(session, await removed(session, "MOVE completed", moved.source), cut)
 
 
 async def removed(session: Session, words: str, uids: Sequence[int]) -> Reply:
@@ -123,9 +132,17 @@ async def expunge(session: Session, _request: Nothing) -> Reply:
 
 
 async def uid_expunge(session: Session, request: Messages) -> Reply:
-    """Remove messages flagged ``\\Deleted`` among those named.  RFC 4315 section 2.1."""
+    """
+    Remove messages flagged ``\\Deleted`` among those named.  RFC 4315 section 2.1.
+
+    Of more than one command may work on, those with the highest UIDs (RFC 9738 section 3.1).
+    """
     view = session.writable_view
     uids = find(view, request)
     with Progress(session):
-        gone = await view.mailbox.expunge(uids) if uids else ()
-    return await removed(session, "EXPUNGE completed", gone)
+        cut = topmost(session, uids)
+        if cut.code:
+            deleted = And((Uids(tuple(ranges_of(uids))), Flagged("\\Deleted")))
+            cut = topmost(session, view.present(await view.mailbox.search(deleted)))
+        gone = await view.mailbox.expunge(cut.uids) if cut.uids else ()
+    return limited(session, await removed(session, "EXPUNGE completed", gone), cut)

@@ -1,10 +1,10 @@
 """
 Search keys.  RFC 3501 section 6.4.4 and section 9 ``search-key``; result options of RFC 4731 and 5182, keys of RFC 5032,
-7162, 8474 and 8514.
+7162, 8474, 8514 and 9738.
 
 A key is a tree whose leaves are the store's own queries where they can be, and :class:`Numbers`, :class:`UidRanges`,
-:class:`Recent`, :class:`Saved` and :class:`Within` where only the session can tell; :func:`resolve` makes the store's
-query of it.
+:class:`Recent`, :class:`Saved`, :class:`Beside` and :class:`Within` where only the session can tell; :func:`resolve` makes
+the store's query of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from launcelot.mailstore.query import (
     Uids,
 )
 from launcelot.message.dates import parse_search_date
-from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
+from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed, Reader
 from launcelot.protocols.imap4.grammar.sets import Range, read_set
 
 MAX_KEYS = 1_000
@@ -73,6 +73,13 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Messages above the highest that has been saved, or below the lowest; none where none has been.  RFC 9738 section 3.2."""
+
+    after: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """Messages that arrived in the last so many seconds, or earlier.  RFC 5032."""
 
@@ -96,7 +103,7 @@ class Group:
     keys: tuple[Key, ...]
 
 
-Key = Query | Numbers | UidRanges | Recent | Saved | Within | Group
+Key = Query | Numbers | UidRanges | Recent | Saved | Beside | Within | Group
 
 
 class View(Protocol):
@@ -130,9 +137,17 @@ def resolve(key: Key, view: View, now: datetime) -> Query:
         return Uids(view.recent_ranges())
     if isinstance(key, Saved):
         return Uids(view.saved_ranges())
+    if isinstance(key, Beside):
+        saved = view.saved_ranges()
+        return beside(key.after, saved[-1][1] if key.after else saved[0][0]) if saved else Uids(())
     if isinstance(key, Within):
         return within(key, now)
     return key
+
+
+def beside(after: bool, uid: int) -> Uids:
+    """Messages with higher or lower UIDs than one; never that one itself, as ``UID n:*`` would have it."""
+    return Uids(((uid + 1, MAX_NUMBER),)) if after else Uids(((1, uid - 1),))
 
 
 def within(key: Within, now: datetime) -> Query:
@@ -271,6 +286,11 @@ class KeyReader:
             return Saved()
         return UidRanges(read_set(self._reader))
 
+    def beside(self, word: bytes) -> Key:
+        """``UIDAFTER`` and ``UIDBEFORE`` with a UID, or with ``$``.  RFC 9738 section 3.2."""
+        after = word == b"UIDAFTER"
+        return Beside(after) if self._reader.accept(b"$") else beside(after, self._reader.nz_number())
+
     def negated(self, _word: bytes) -> Key:
         """``NOT key``."""
         self._reader.deeper()
@@ -326,6 +346,8 @@ _READ: dict[bytes, Callable[[KeyReader, bytes], Key]] = {
     b"THREADID": KeyReader.thread_id,
     b"MODSEQ": KeyReader.mod_sequence,
     b"UID": KeyReader.uid,
+    b"UIDAFTER": KeyReader.beside,
+    b"UIDBEFORE": KeyReader.beside,
     b"NOT": KeyReader.negated,
     b"OR": KeyReader.either,
 }

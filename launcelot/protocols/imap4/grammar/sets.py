@@ -99,6 +99,10 @@ class Partial:
             return numbers[low - 1 : high]
         return numbers[max(len(numbers) - high, 0) : max(len(numbers) - low + 1, 0)]
 
+    def __len__(self) -> int:
+        """How many places it has."""
+        return abs(self.last - self.first) + 1
+
     def __bytes__(self) -> bytes:
         return b"%d:%d" % (self.first, self.last)
 
@@ -117,6 +121,21 @@ def inside(ranges: Sequence[Range], number: int) -> bool:
     """Whether a number lies in ranges that :func:`resolve` gave."""
     place = bisect_right(ranges, number, key=lambda pair: pair[0])
     return place > 0 and number <= ranges[place - 1][1]
+
+
+def shared(some: Sequence[Range], others: Sequence[Range]) -> list[Range]:
+    """The numbers that lie in both of two ascending series of ranges, as such a series."""
+    found: list[Range] = []
+    first = second = 0
+    while first < len(some) and second < len(others):
+        low, high = max(some[first][0], others[second][0]), min(some[first][1], others[second][1])
+        if low <= high:
+            found.append((low, high))
+        if some[first][1] < others[second][1]:
+            first += 1
+        else:
+            second += 1
+    return found
 
 
 def ranges_of(numbers: Sequence[int]) -> list[Range]:
