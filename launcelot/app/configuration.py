@@ -32,6 +32,7 @@ from launcelot.app.settings import (
 )
 from launcelot.checks.dnsbl import parse_zone
 from launcelot.checks.settings import CheckSettings
+from launcelot.checks.signing import SigningSettings
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
 from launcelot.hosting.proxy import PROXIED, networks
@@ -47,6 +48,7 @@ GROUPS: Mapping[str, type[Any]] = {
     "tls": TlsSettings,
     "relay": RelaySettings,
     "checks": CheckSettings,
+    "dkim": SigningSettings,
 }
 """The tables that are not services."""
 
@@ -67,6 +69,7 @@ class Configuration:
     tls: TlsSettings = field(default_factory=TlsSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
+    dkim: SigningSettings = field(default_factory=SigningSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -75,6 +78,11 @@ class Configuration:
     def data(self) -> Path:
         """The data folder."""
         return Path(self.daemon.data) if self.daemon.data else default_data()
+
+    @property
+    def dkim_folder(self) -> Path:
+        """Where the keys are that mail is signed with."""
+        return Path(self.dkim.folder) if self.dkim.folder else self.data / "dkim"
 
     @property
     def admin_socket(self) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from launcelot.accounts.interface import Directory
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
+from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.errors import NotPermitted
 from launcelot.delivery.outbound import LocalOutbound
@@ -19,7 +20,7 @@ from launcelot.message.headers import find_header_end
 from launcelot.message.trace import count_received, was_delivered_to
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
-from launcelot.spool.notices import Notices
+from launcelot.spool.notices import Notices, unsigned
 from launcelot.spool.schedule import Schedule
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer, Staging
@@ -87,13 +88,23 @@ class Addressing:
 
 
 def notices_of(
-    configuration: Configuration, accounts: Directory, new_id: Callable[[], str], now: Callable[[], float]
+    configuration: Configuration,
+    accounts: Directory,
+    new_id: Callable[[], str],
+    now: Callable[[], float],
+    signer: Signer | None = None,
 ) -> Notices:
     """What tells senders."""
     settings = configuration.relay
     addressees = Addressing(accounts, settings.enabled)
     return Notices(
-        hostname_of(configuration), configuration.daemon.domains[0], addressees, new_id, now, settings.lifetime
+        hostname_of(configuration),
+        configuration.daemon.domains[0],
+        addressees,
+        new_id,
+        now,
+        settings.lifetime,
+        signer.signed_octets if signer is not None else unsigned,
     )
 
 

@@ -160,6 +160,7 @@ def build_site(
         relays=stores.relay is not None,
         deposits=stores.deposits,
         checks=stores.checks,
+        signer=stores.signer,
     )
 
 

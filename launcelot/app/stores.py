@@ -27,7 +27,9 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part, nobody
 from launcelot.app.relaying import EverywhereOutbound, build_relay, notices_of, schedule_of
+from launcelot.checks.keys import KeyFolder
 from launcelot.checks.running import Checks
+from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.ids import AccountId, new_id
 from launcelot.delivery.filtering import FilteredDelivery
@@ -75,6 +77,7 @@ class Stores:
     :ivar left: gives the spools of workers that there were and are no more; what is in them is delivered from here.
     :ivar relay: takes mail to other hosts; None where none goes there.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
+    :ivar signer: signs mail of accounts; None where nothing is signed.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
     :ivar workers: closed last.
@@ -93,6 +96,7 @@ class Stores:
     left: Callable[[], Sequence[SqliteSpool]] = tuple
     relay: Carrier | None = None
     checks: Checks | None = None
+    signer: Signer | None = None
 
     def __post_init__(self) -> None:
         self._spools: list[SqliteSpool] = [self.spool]
@@ -252,7 +256,8 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     files = build_files(configuration, disk, part)
     outbound = EverywhereOutbound(accounts, staging, configuration.relay)
     relay = build_relay(clock, configuration, counters, readers)
-    notices = notices_of(configuration, accounts, fresh_id, time.time)
+    signer = signer_of(configuration, staging, readers)
+    notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
         accounts,
@@ -264,6 +269,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
         fresh_id,
         hostname_of(configuration),
         counters,
+        signer,
     )
 
     def spool(name: str) -> SqliteSpool:
@@ -290,8 +296,14 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     deposits = Depositor(delivery, own, counters, delivery.forget)
     checks = checks_of(clock, configuration, databases, counters, readers)
     return Stores(
-        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks
+        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks, signer
     )
+
+
+def signer_of(configuration: Configuration, staging: Staging, aside: Workers) -> Signer | None:
+    """What signs mail; None where that is switched off."""
+    settings = configuration.dkim
+    return Signer(KeyFolder(configuration.dkim_folder), staging, aside, settings.lifetime) if settings.sign else None
 
 
 def threads(reactor: Any) -> MakeWorkers:

@@ -22,6 +22,8 @@ from twisted.logger import Logger
 
 from launcelot.accounts.interface import Account, Directory
 from launcelot.checks.results import goes_into_junk
+from launcelot.checks.sanity import authors
+from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.core.ids import AccountId
@@ -29,6 +31,7 @@ from launcelot.delivery.outbound import Outbound
 from launcelot.mailstore.interface import INBOX, AccountMail, Draft, Filing, MailStore, Outgoing
 from launcelot.mailstore.names import known
 from launcelot.message.address import Address, parse_mailbox
+from launcelot.message.headers import collect
 from launcelot.sieve.actions import FileInto, Keep, Notify, Outcome, Redirect, Reject, Vacation
 from launcelot.sieve.editing import Edits, edits_of, rendered
 from launcelot.sieve.grammar import ScriptError
@@ -94,6 +97,7 @@ class FilteredDelivery:
     :param now: the wall clock, aware, in the zone that scripts live in.
     :param ids: gives a fresh identifier each time.
     :param hostname: ours, in message ids.
+    :param signer: signs what we write; not what is sent on, of which nobody knows whose it is.
     """
 
     log = Logger(namespace="launcelot.sieve")
@@ -110,6 +114,7 @@ class FilteredDelivery:
         ids: Callable[[], str],
         hostname: str,
         counters: Counters,
+        signer: Signer | None = None,
     ) -> None:
         self._plain = plain
         self._accounts = accounts
@@ -121,6 +126,7 @@ class FilteredDelivery:
         self._ids = ids
         self._hostname = hostname
         self._counters = counters
+        self._signer = signer
         self._compiled: OrderedDict[AccountId, tuple[bytes, Script]] = OrderedDict()
 
     async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
@@ -254,12 +260,24 @@ class FilteredDelivery:
         if isinstance(action, Redirect):
             return self._redirect(plan, case, action)
         if isinstance(action, Reject):
-            return self._reject(plan, case, action)
+            return await self._reject(plan, case, action)
         if isinstance(action, Vacation):
-            self._answer(plan, case, action)
+            await self._answer(plan, case, action)
         else:
-            self._notify(plan, case, action)
+            await self._notify(plan, case, action)
         return True
+
+    async def _write(self, plan: Plan, case: Case, to: Address, body: bytes) -> None:
+        """Plan to send a message of our own; it is signed if it goes out, and its From is one the account may send as."""
+        signer = self._signer
+        if signer is not None and not self._accounts.is_local(to.domain) and await self._is_own(case.account, body):
+            body = await signer.signed_octets(body, case.now.timestamp())
+        plan.send(None, to, body)
+
+    async def _is_own(self, account: Account, body: bytes) -> bool:
+        """Whether From names nobody but the account; a script may have written it."""
+        named = authors(collect(body).get(b"from", b""))
+        return bool(named) and all([await self._accounts.may_send_as(account, parse_mailbox(one)) for one in named])
 
     def _redirect(self, plan: Plan, case: Case, action: Redirect) -> bool:
         target = parse_mailbox(action.address)
@@ -276,14 +294,15 @@ class FilteredDelivery:
         plan.send(case.envelope.sender, target, b"".join(map(bytes, rendered(case.whole, edits))))
         return True
 
-    def _reject(self, plan: Plan, case: Case, action: Reject) -> bool:
+    async def _reject(self, plan: Plan, case: Case, action: Reject) -> bool:
         sender = case.envelope.sender
         if sender is None or not self._outbound.can_send(sender):
             return False
-        plan.send(None, sender, rejection(action, sender, case.recipient.address, case.whole, self._letter(case)))
+        words = rejection(action, sender, case.recipient.address, case.whole, self._letter(case))
+        await self._write(plan, case, sender, words)
         return True
 
-    def _answer(self, plan: Plan, case: Case, action: Vacation) -> None:
+    async def _answer(self, plan: Plan, case: Case, action: Vacation) -> None:
         to = parse_mailbox(action.to)
         key = f"answer:{to.key}:{action.handle}"
         if case.remembered(key) or not self._outbound.can_send(to):
@@ -291,13 +310,13 @@ class FilteredDelivery:
         sender = parse_mailbox(action.sender) if action.sender else case.account.address
         if action.seconds:
             plan.remember.append((key, int(case.now.timestamp()) + action.seconds))
-        plan.send(None, to, vacation_answer(action, to, sender, case.whole, self._letter(case)))
+        await self._write(plan, case, to, vacation_answer(action, to, sender, case.whole, self._letter(case)))
 
-    def _notify(self, plan: Plan, case: Case, action: Notify) -> None:
+    async def _notify(self, plan: Plan, case: Case, action: Notify) -> None:
         recipients, body = notification(action, case.whole, self._letter(case))
         for recipient in recipients:
             if self._outbound.can_send(recipient):
-                plan.send(None, recipient, body)
+                await self._write(plan, case, recipient, body)
 
     def _letter(self, case: Case) -> Letterhead:
         return Letterhead(

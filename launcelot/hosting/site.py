@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from launcelot.accounts.interface import Directory
 from launcelot.checks.running import Checks
+from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.ids import new_id
 from launcelot.filestore.interface import FileStore
@@ -46,6 +47,7 @@ class Site:
     :ivar relays: whether accounts may send to other hosts.
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
+    :ivar signer: signs mail of our accounts; None where nothing is signed.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
@@ -68,6 +70,7 @@ class Site:
     relays: bool = False
     deposits: Depositor | None = None
     checks: Checks | None = None
+    signer: Signer | None = None
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)

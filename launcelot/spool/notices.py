@@ -11,7 +11,7 @@ misuse a bouncing server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -25,8 +25,16 @@ from launcelot.spool.mail import Mail, Notice, Pending
 
 Results = Sequence[tuple[Pending, Verdict]]
 
+Signing = Callable[[bytes, float], Awaitable[bytes]]
+"""Signs a message of our own; the wall clock's seconds are given beside it."""
+
 SHOWN = 50
 """Recipients named in the text for people; all of them are in the part for programs."""
+
+
+async def unsigned(message: bytes, _: float) -> bytes:
+    """A message as it is."""
+    return message
 
 
 class Kind(Enum):
@@ -64,6 +72,7 @@ class Notices:
     :param new_id: a fresh id.
     :param now: wall-clock seconds.
     :param lifetime: seconds after which mail that waits is given up, to be told.
+    :param sign: puts signatures on notices to other hosts.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class Notices:
         new_id: Callable[[], str],
         now: Callable[[], float],
         lifetime: float,
+        sign: Signing = unsigned,
     ) -> None:
         self._hostname = hostname
         self._sender = Address("mailer-daemon", domain)
@@ -81,6 +91,7 @@ class Notices:
         self._new_id = new_id
         self._now = now
         self._lifetime = lifetime
+        self._sign = sign
 
     async def compose(self, kind: Kind, mail: Mail, results: Results, original: Buffer) -> Notice:
         """
@@ -108,6 +119,8 @@ class Notices:
             boundary=f"={id}",
         )
         octets = compose_report(report, original)
+        if any(one.is_remote for one in found):
+            octets = await self._sign(octets, self._now())
         return Notice(Envelope(id, None, tuple(found), utf8=not octets.isascii()), octets)
 
     async def _who(self, envelope: Envelope, sender: Address) -> Sequence[SpoolRecipient]:

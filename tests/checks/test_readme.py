@@ -12,6 +12,7 @@ import launcelot.checks
 from launcelot.checks.names import ScriptedNames
 from launcelot.checks.remembering import MIGRATIONS
 from launcelot.checks.settings import CheckSettings, build_checks
+from launcelot.checks.signing import SigningSettings
 from launcelot.core.settings import load
 from launcelot.workers.database import Database
 from launcelot.workers.memory import InlineWorkers
@@ -28,6 +29,12 @@ class ReadmeTests(SynchronousTestCase):
         """By name."""
         table = self.text.partition("SETTINGS\n")[2].partition("METRICS\n")[0]
         self.assertEqual(re.findall(r"^``(\w+)``", table, re.MULTILINE), [one.name for one in fields(CheckSettings)])
+
+    def test_every_setting_of_signing_is_listed(self) -> None:
+        """Likewise."""
+        table = self.text.partition("SIGNING\n")[2].partition("SETTINGS\n")[0]
+        listed = re.findall(r"^``(\w+)`` +(?:true|empty|0)", table, re.MULTILINE)
+        self.assertEqual(listed, [one.name for one in fields(SigningSettings)])
 
     def test_every_module_is_listed(self) -> None:
         """In the table at the top."""

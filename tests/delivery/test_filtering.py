@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.checks.keys import KeyFolder, make_key
+from launcelot.checks.signing import Signer
 from launcelot.core.errors import NotPermitted, TryLater
 from launcelot.delivery.filtering import FilteredDelivery
 from launcelot.message.address import Address, parse_mailbox
@@ -171,6 +174,31 @@ class FilteringTests(SynchronousTestCase):
         self.script('require "vacation"; vacation :days 2 "still away";')
         self.arrives("k5")
         self.assertEqual(len(self.post.sent), 4)
+
+    def test_what_we_write_is_signed(self) -> None:
+        """An answer to somebody elsewhere; not what is sent on, nor what a script says in somebody else's name."""
+        world = memory_site(domain="e.example")
+        ann, site = world.add_user("ann"), world.site
+        world.add_user("boss")
+        keys = KeyFolder(Path(self.mktemp()))
+        keys.add(make_key("e.example", "s", "ed25519"))
+        self.world, self.ann = world, ann
+        plain = MailboxDelivery(site.mail, site.accounts, site.staging)
+        signer = Signer(keys, site.staging, InlineWorkers())
+        self.deliver = FilteredDelivery(
+            plain, site.accounts, site.mail, site.staging, InlineWorkers(), self.post, lambda: self.now, site.new_id, "mx.test",
+            site.counters, signer,
+        )  # fmt: skip
+        own = BODY.replace(b"eve@far.example", b"boss@e.example")
+        for number, (script, body, sent) in enumerate((
+            ('require "vacation"; vacation "away";', BODY, b"DKIM-Signature: v=1; "),
+            ('require "vacation"; vacation :from "boss@e.example" "x";', BODY, b"Date: "),
+            ('redirect "bob@far.example";', own, b"Delivered-To: "),
+        )):  # fmt: skip
+            self.script(script)
+            self.arrives(f"k{number}", body.replace(b"To: ann@test", b"To: ann@e.example"), to="ann@e.example")
+            self.assertTrue(self.post.sent[-1][3].startswith(sent), self.post.sent[-1][3])
+        self.assertEqual(len(self.post.sent), 3)
 
     def test_notified(self) -> None:
         """By mail, with the null sender."""

@@ -158,6 +158,7 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
             staged = await without_bare_ends(session.site.staging, staged)
         if session.role is Role.LMTP:
             return await deliver(session, envelope, staged)
+        staged = await signed(session, staged)
         await count(session, staged)
         accepted = await session.site.spool.accept(envelope, staged)
     except Refusal as refusal:
@@ -168,6 +169,18 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
     session.effects.note_accepted(envelope, incoming.size, session.forwarded)
     await session.effects.settle(accepted)
     return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
+
+
+async def signed(session: Session, staged: Staged) -> Staged:
+    """
+    A message with the signatures of its author's domain on top, where somebody has logged in.  RFC 6376 section 5.
+
+    :raises Refusal: it cannot be written; nothing is open then.
+    """
+    signer = session.site.signer
+    if signer is None or session.account is None:
+        return staged
+    return await signer.signed(staged, session.site.wall_clock())
 
 
 async def count(session: Session, staged: Staged) -> None:
