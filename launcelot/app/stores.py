@@ -285,6 +285,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
             schedule_of(configuration.relay),
             carrier=relay,
             notices=notices,
+            direct=True,
         )
 
     def left() -> Sequence[SqliteSpool]:

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from launcelot.core.counters import Counters
 from launcelot.core.errors import Refusal, TooLarge, TryLater
 from launcelot.spool.courier import CONCURRENCY, Courier
+from launcelot.spool.direct import DirectDelivery
 from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending, describe
 from launcelot.spool.notices import Notices
@@ -69,6 +70,7 @@ class SqliteSpool:
     :param carrier: takes mail to other hosts; not owned.  Without one it waits.
     :param notices: tell senders; without them mail that cannot be delivered is held.
     :param in_hand: mails kept in memory.
+    :param direct: mail for one mailbox here is delivered while whoever brought it waits, if that can be done now.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -87,18 +89,21 @@ class SqliteSpool:
         carrier: Carrier | None = None,
         notices: Notices | None = None,
         in_hand: int = IN_HAND,
+        direct: bool = False,
     ) -> None:
         self._database = database
         self._staging = staging
         self._clock = clock
         self._now = now
         self._in_hand = in_hand
+        counters = counters or Counters()
+        self._direct = DirectDelivery(deliver, forget, clock, counters) if direct else None
         self._courier = Courier(
             self,
             deliver,
             clock,
             now,
-            counters or Counters(),
+            counters,
             forget,
             schedule,
             concurrency,
@@ -140,6 +145,24 @@ class SqliteSpool:
         if not 1 <= len(envelope.recipients) <= SPAN or body.size > CHUNK * SPAN:
             body.close()
             raise TooLarge("a message has 1 to 65,536 recipients and at most 16 GiB")
+        if self._direct is not None and not once:
+            return await self._accept_directly(self._direct, envelope, body)
+        return await self._write(envelope, body, once)
+
+    async def _accept_directly(self, direct: DirectDelivery, envelope: Envelope, body: Staged) -> Accepted:
+        """Deliver, or else write; whoever gives up waiting stops neither."""
+        waits: Deferred[Accepted] = Deferred()
+        Deferred.fromCoroutine(self._deliver_or_write(direct, envelope, body)).addCallbacks(waits.callback, waits.errback)
+        return await waits
+
+    async def _deliver_or_write(self, direct: DirectDelivery, envelope: Envelope, body: Staged) -> Accepted:
+        if await direct.takes(envelope, body):
+            body.close()
+            return Accepted(envelope.id, succeed(None))
+        return await self._write(envelope, body, False)
+
+    async def _write(self, envelope: Envelope, body: Staged, once: bool) -> Accepted:
+        """Put a message on disk and begin to deliver it."""
         mail = self._new_mail(envelope, body.size)
         written = self._database.write(lambda connection: write_mail(connection, mail, body, once))
         waits: Deferred[bool] = Deferred()
@@ -189,6 +212,8 @@ class SqliteSpool:
         self._serving = False
         self._stop_looking()
         await self._one_at_a_time.run(lambda: None)
+        if self._direct is not None:
+            await self._direct.close()
         await self._courier.close()
         await self._database.close()
 
