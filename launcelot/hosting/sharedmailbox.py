@@ -7,7 +7,7 @@ mailbox open: without ``r`` the mailbox is gone for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import FLAGS, Rights, permitted, right_for
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
+from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ class SharedMailbox:
         """Every message's UID and octets."""
         await self._read()
         return await self.inner.sizes()
+
+    async def line_sizes(self) -> Mapping[int, LineSizes]:
+        """The octets of messages that POP3 does not send as they are stored."""
+        await self._read()
+        return await self.inner.line_sizes()
 
     async def changes(self, since: int) -> Changes:
         """What happened after a MODSEQ."""

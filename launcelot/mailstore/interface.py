@@ -14,7 +14,7 @@ Invariants every implementation keeps (and :mod:`tests.mailstore.contract` asks 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -30,6 +30,7 @@ from launcelot.mailstore.rights import Rights
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
+from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
 
 INBOX = "INBOX"
@@ -292,6 +293,9 @@ class Mailbox(Protocol):
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets, ascending by UID: what a POP3 log-in asks of a whole mailbox."""
+
+    async def line_sizes(self) -> Mapping[int, LineSizes]:
+        """The octets of those messages that POP3 does not send as they are stored, by UID; most mailboxes have none."""
 
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``; empty and cheap when nothing did."""

@@ -38,6 +38,7 @@ from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
+from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
 
 BATCH = 500
@@ -284,6 +285,15 @@ class MemoryMailbox:
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets, ascending by UID."""
         return [(entry.uid, entry.body.analysis.size) for entry in self._shelf.entries.values()]
+
+    async def line_sizes(self) -> Mapping[int, LineSizes]:
+        """The octets of messages that are not sent as they are stored, by UID."""
+        found = {entry.uid: entry.body.analysis for entry in self._shelf.entries.values()}
+        return {
+            uid: LineSizes(one.line_size or one.size, one.ascii_size or one.line_size or one.size)
+            for uid, one in found.items()
+            if one.line_size is not None or one.ascii_size is not None
+        }
 
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from launcelot.mailstore.linesizes import note_line_sizes
 from launcelot.mailstore.refolding import refold
 
 CHUNK = 262_144
@@ -220,4 +221,9 @@ def casemap(connection: sqlite3.Connection) -> None:
     refold(connection, CHUNK_BITS)
 
 
-MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap)
+def line_sizes(connection: sqlite3.Connection) -> None:
+    """What messages are for POP3, where that is not what is stored; see :mod:`launcelot.mailstore.linesizes`."""
+    note_line_sizes(connection, CHUNK_BITS)
+
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes)

@@ -8,7 +8,7 @@ one commit each.  Changes go through :meth:`launcelot.mailstore.sqlfile.AccountF
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from sqlite3 import Connection
@@ -31,6 +31,7 @@ from launcelot.mailstore.interface import (
     Stored,
     StoreMode,
 )
+from launcelot.mailstore.linesizes import line_sizes_of
 from launcelot.mailstore.ordering import Criterion, Facts
 from launcelot.mailstore.query import All, Query
 from launcelot.mailstore.rights import ALL, Rights
@@ -41,6 +42,7 @@ from launcelot.mailstore.sqlsheets import sheet_of
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threadings import Threading, still_holds
 from launcelot.mailstore.threads import Algorithm, Bundle
+from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
 
 T = TypeVar("T")
@@ -128,6 +130,12 @@ class SqliteMailbox:
         rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
         read = self._file.read if rows <= SHORT else self._file.read_aside
         return await read(lambda connection: sqlrows.sizes_of(connection, self._number))
+
+    async def line_sizes(self) -> Mapping[int, LineSizes]:
+        """The octets of messages that are not sent as they are stored, by UID."""
+        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, self._number))
+        read = self._file.read if rows <= SHORT else self._file.read_aside
+        return await read(lambda connection: line_sizes_of(connection, self._number))
 
     async def changes(self, since: int) -> Changes:
         """What happened after MODSEQ ``since``."""

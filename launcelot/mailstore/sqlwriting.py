@@ -72,6 +72,8 @@ def content_values(analysis: Analysis) -> tuple[object, ...]:
         text(analysis.sort_cc),
         None if analysis.message_id is None else text(analysis.message_id),
         text("\n".join(analysis.references)),
+        analysis.line_size,
+        analysis.ascii_size,
     )
 
 
@@ -520,6 +522,7 @@ _ROWS = """
 CONTENT_COLUMNS = (
     "size", "header_size", "sent", "sent_zone", "sent_day", "envelope", "body", "body_structure", "parts", "subject",
     "base_subject", "from_key", "to_key", "cc_key", "bcc_key", "sort_from", "sort_to", "sort_cc", "message_id", "references_to",
+    "line_size", "ascii_size",
 )  # fmt: skip
 """What the octets of a message say, as :func:`content_values` gives it."""
 

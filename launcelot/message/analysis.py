@@ -18,6 +18,7 @@ from launcelot.message.imapform import AddressLists, address_lists, body, envelo
 from launcelot.message.sections import PartTable
 from launcelot.message.structure import Part, parse
 from launcelot.message.subject import base_subject
+from launcelot.message.surrogate import line_sizes
 from launcelot.message.words import decode_base64, decode_charset, decode_raw
 
 TEXT_LIMIT = 1 << 20
@@ -36,6 +37,8 @@ class Analysis:
     :param parts: a :class:`~launcelot.message.sections.PartTable` as octets.
     :param size: octets of the whole message.
     :param header_size: octets of its header with the empty line.
+    :param line_size: octets as POP3 sends them; None where that is ``size``.  See :mod:`~launcelot.message.surrogate`.
+    :param ascii_size: octets of the surrogate for clients without UTF-8; None where there is none.
     :param sent: the instant of ``Date``; None without a usable one.
     :param subject: decoded.
     :param base_subject: RFC 5256 section 2.1, folded for comparing.
@@ -66,6 +69,8 @@ class Analysis:
     sort_cc: str
     message_id: str | None
     references: tuple[str, ...]
+    line_size: int | None = None
+    ascii_size: int | None = None
 
 
 def analyse(buffer: Buffer) -> Analysis:
@@ -77,12 +82,13 @@ def analyse(buffer: Buffer) -> Analysis:
     subject = decode_words(get(b"subject", b""))
     date = get(b"date")
     own = message_ids(get(b"message-id", b""))
+    size, sizes = len(buffer), line_sizes(buffer, part)
     return Analysis(
         envelope=envelope(buffer, part, lists),
         body=body(part, False),
         body_structure=body(part, True),
         parts=PartTable.encode(part),
-        size=len(buffer),
+        size=size,
         header_size=part.body_start,
         sent=parse_date(date) if date else None,
         subject=subject,
@@ -96,6 +102,8 @@ def analyse(buffer: Buffer) -> Analysis:
         sort_cc=_sort_key(lists, b"cc"),
         message_id=decode_raw(own[0]) if own else None,
         references=_references(fields),
+        line_size=None if sizes.utf8 == size else sizes.utf8,
+        ascii_size=None if sizes.ascii == sizes.utf8 else sizes.ascii,
     )
 
 

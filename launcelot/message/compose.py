@@ -51,7 +51,7 @@ def plain_message(
     identifier = message_id if message_id.startswith("<") else f"<{message_id}>"
     content, encoding, charset = encode_text(text)
     author = f"<{sender}>" if sender_name else str(sender)
-    pieces = [*_phrase(sender_name), author] if sender_name else [author]
+    pieces = [*phrase(sender_name), author] if sender_name else [author]
     last = len(recipients) - 1
     to = [f"{recipient}{',' if index < last else ''}" for index, recipient in enumerate(recipients)]
     head = [
@@ -104,7 +104,7 @@ def _field(name: str, pieces: list[str]) -> bytes:
     return fold(name, pieces)
 
 
-def _phrase(name: str) -> list[str]:
+def phrase(name: str) -> list[str]:
     """A display name: an atom phrase, a quoted string or encoded-words."""
     if not name.isascii() or "=?" in name:
         return unstructured(name)

@@ -65,6 +65,20 @@ class MessageContract(Contract):
         await check_counters(inbox)
 
     @claim
+    async def test_line_sizes_of_those_that_are_not_sent_as_they_are_stored(self) -> None:
+        """Bare line ends, a last line without any, headers that need UTF-8; none of the others; and so for copies."""
+        foreign = "Subject: \u00fc\r\n\r\nx\r\n".encode()
+        inbox = await self.inbox(message("plain"), b"Subject: x\n\ny", foreign, foreign + b"z", "A: b\r\n\r\n\u00fc\r\n".encode())
+        here = len(b"Subject: =?utf-8?b?w7w=?=\r\n\r\nx\r\n")
+        expected = {2: (17, 17), 3: (len(foreign), here), 4: (len(foreign) + 3, here + 3)}
+        self.assertEqual(await inbox.line_sizes(), expected)
+        await (await self.account()).create("Copies")
+        await inbox.copy([1, 3], "Copies")
+        self.assertEqual(await (await (await self.account()).mailbox("Copies")).line_sizes(), {2: expected[3]})
+        await inbox.remove([2, 3])
+        self.assertEqual(await inbox.line_sizes(), {4: expected[4]})
+
+    @claim
     async def test_read_of_every_piece_of_a_large_body(self) -> None:
         """A body of 5 MB reads the same whole, in pieces that cross every boundary, and past its end."""
         body = b"Subject: large\r\n\r\n" + b"".join(b"%09d\r\n" % number for number in range(460_000))

@@ -31,13 +31,16 @@ def old_file(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     migrate(connection, MIGRATIONS[:1])
-    names = ", ".join(CONTENT_COLUMNS)
-    marks = ", ".join("?" * len(CONTENT_COLUMNS))
+    there = {row[1] for row in connection.execute("PRAGMA table_info(contents)")}
+    kept = {
+        name: value for name, value in zip(CONTENT_COLUMNS, content_values(analyse(BODY)), strict=True) if name in there
+    }
+    names, marks = ", ".join(kept), ", ".join("?" * len(kept))
     connection.execute("BEGIN")
     connection.execute("INSERT INTO mailboxes VALUES (1, 'F1', 'INBOX', '', 5, 2, 2, 1, 1, 1, 0, ?)", (len(BODY),))
     connection.execute("UPDATE account SET uid_validity = 5, octets = ?, messages = 1", (len(BODY),))
     connection.execute(
-        f"INSERT INTO contents (number, uses, email_id, {names}) VALUES (1, 1, 'M1', {marks})", content_values(analyse(BODY))
+        f"INSERT INTO contents (number, uses, email_id, {names}) VALUES (1, 1, 'M1', {marks})", tuple(kept.values())
     )
     connection.execute("INSERT INTO chunks VALUES (1 << 20, ?)", (BODY,))
     connection.execute("INSERT INTO messages VALUES (1, 1, 2, 0, 0, 1, ?, 0, 0, 719163, 0)", (len(BODY),))

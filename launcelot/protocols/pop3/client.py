@@ -6,7 +6,7 @@ What the server sent in the clear behind its answer to STLS is never read: the c
 Passwords go over TLS only, unless the factory says otherwise.  Errors are those of :mod:`launcelot.hosting.calling` and those
 here; a greeting of ``-ERR`` declines every request.
 
-RFC 1939, RFC 2449, RFC 2595, RFC 5034, RFC 7677.
+RFC 1939, RFC 2449, RFC 2595, RFC 5034, RFC 6856, RFC 7677.
 """
 
 from __future__ import annotations
@@ -147,6 +147,10 @@ class Pop3Client(Stream):
         :raises NotSecure: (as the result) the server sent more than its answer in the clear; the connection is dropped.
         """
         return self._ask(b"STLS", alone=True, then=lambda: self._begin_tls(context))
+
+    def use_utf8(self) -> Deferred[bytes]:
+        """Have headers come as they are, with UTF-8 in them; before logging in and after TLS.  RFC 6856 section 2.1."""
+        return self._ask(b"UTF8", alone=True)
 
     def login(self, name: str, password: str) -> Deferred[bytes]:
         """Log in with USER and PASS; a name or password with CR, LF or NUL is refused with ValueError."""

@@ -1,5 +1,5 @@
 """
-What each POP3 command does.  RFC 1939 sections 4 to 7, RFC 2449 section 5, RFC 2595 section 4, RFC 5034 section 4.
+What each POP3 command does.  RFC 1939 sections 4 to 7, RFC 2449 section 5, RFC 2595 section 4, RFC 5034 section 4, RFC 6856.
 
 A command is an ``async def`` of the session and its parsed argument that returns the octets of its reply, or their end when
 the rest has been sent already.  :data:`COMMANDS` at the foot drives dispatch, documentation and tests.
@@ -21,6 +21,9 @@ from launcelot.protocols.pop3.grammar import END, Auth, SyntaxWrong, Top, bad, g
 from launcelot.protocols.pop3.session import MAX_LOGINS, CutOff, Session, State
 
 NEED_TLS = "passwords are taken under TLS only; see STLS"
+
+LANGUAGES: Mapping[str, str] = {"i-default": "English for everybody", "en": "English"}
+"""What replies are written in: one language under two names, as RFC 2277 section 4.5 has it.  RFC 6856 section 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ def _limited(session: Session, reply: bytes) -> bytes:
 async def start_tls(session: Session, _: None) -> bytes:
     """Start TLS; a command that came behind it in the clear ends the connection unseen.  RFC 2595 section 4."""
     wire = session.wire
+    if session.utf8:
+        return bad("STLS comes before UTF8")
     if not wire.offers_tls:
         return bad("TLS is in use already" if wire.secure else "no TLS here")
     if wire.pending:
@@ -126,6 +131,12 @@ async def start_tls(session: Session, _: None) -> bytes:
     wire.begin_tls()
     session.forget()
     return b""
+
+
+async def use_utf8(session: Session, _: None) -> bytes:
+    """From now on headers come as they are, with UTF-8 in them.  RFC 6856 section 2.1."""
+    session.utf8 = True
+    return good("UTF-8 in headers from now on")
 
 
 # -- always --------------------------------------------------------------------------------------------------------------
@@ -139,8 +150,26 @@ async def capabilities(session: Session, _: None) -> bytes:
         lines += [b"USER", b"SASL " + b" ".join(offered)]
     if session.state is State.AUTHORIZATION and session.wire.offers_tls:
         lines.append(b"STLS")
+    lines += [b"UTF8 USER", b"LANG"]
     lines += [b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", b"EXPIRE NEVER", b"IMPLEMENTATION Launcelot"]
     return good("capabilities") + b"".join(line + b"\r\n" for line in lines) + END
+
+
+async def language(session: Session, wanted: str) -> bytes:
+    """
+    List the languages of replies, or choose one; a range such as ``en-GB`` falls back to ``en``.  RFC 6856 section 3.
+
+    There is one language, so nothing has to be remembered.
+    """
+    if not wanted:
+        rows = "".join([f"{tag} {name}\r\n" for tag, name in LANGUAGES.items()])
+        return good("languages") + rows.encode("ascii") + END
+    tag = "en" if wanted == "*" else wanted
+    while tag and tag not in LANGUAGES:
+        tag = tag.rpartition("-")[0]
+    if not tag:
+        return bad("no such language; see LANG")
+    return good(f"{tag} replies are in English")
 
 
 async def leave(session: Session, _: None) -> bytes:
@@ -267,6 +296,8 @@ COMMANDS: Mapping[bytes, Command] = {
         Command(b"PASS", _BEFORE, grammar.text, password, "PASS password", "RFC 1939 section 7"),
         Command(b"AUTH", _BEFORE, grammar.auth, authenticate, "AUTH mechanism [initial]", "RFC 5034 section 4"),
         Command(b"STLS", _BEFORE, grammar.no_argument, start_tls, "STLS", "RFC 2595 section 4"),
+        Command(b"UTF8", _BEFORE, grammar.no_argument, use_utf8, "UTF8", "RFC 6856 section 2.1"),
+        Command(b"LANG", _BOTH, grammar.language, language, "LANG [language]", "RFC 6856 section 3"),
         Command(b"CAPA", _BOTH, grammar.no_argument, capabilities, "CAPA", "RFC 2449 section 5"),
         Command(b"QUIT", _BOTH, grammar.no_argument, leave, "QUIT", "RFC 1939 sections 4, 6"),
         Command(b"STAT", _INSIDE, grammar.no_argument, status, "STAT", "RFC 1939 section 5"),

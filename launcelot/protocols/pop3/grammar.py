@@ -1,8 +1,8 @@
 """
 The grammar of POP3: command lines to verbs and arguments, replies to octets, and back.
 
-RFC 1939 section 3 (commands and replies), RFC 2449 section 4 (lengths), section 8 (response codes).  No I/O; shared by the
-server and the client.  A number is digits and nothing else: no sign, no exponent, no leading zero.
+RFC 1939 section 3 (commands and replies), RFC 2449 section 4 (lengths), section 8 (response codes), RFC 6856.  No I/O; shared by
+the server and the client.  A number is digits and nothing else: no sign, no exponent, no leading zero.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ END = b".\r\n"
 
 _NUMBER = re.compile(rb"[1-9][0-9]{0,9}\Z")
 _COUNT = re.compile(rb"(?:0|[1-9][0-9]{0,19})\Z")
-_VERB = re.compile(rb"[A-Za-z]{1,16}\Z")
+_RANGE = re.compile(rb"(?:\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,20})\Z")
+_VERB = re.compile(rb"[A-Za-z][A-Za-z0-9]{0,15}\Z")
 _CODE = re.compile(rb"\[([!-Z^-~]{1,64})\](?: |\Z)")
 _UNSAFE = re.compile(rb"[^ -~]")
 
@@ -159,6 +160,18 @@ def auth(argument: bytes) -> Auth:
     if not words[0] or len(words) > 2:
         raise SyntaxWrong("AUTH takes a mechanism and at most one initial response")
     return Auth(words[0].upper(), words[1] if len(words) == 2 else None)
+
+
+def language(argument: bytes) -> str:
+    """
+    A language range in lower case, ``*`` for any, or nothing at all.  RFC 4647 section 2.1.
+
+    :raises SyntaxWrong: it is none.
+    """
+    word = argument.strip(b" ")
+    if word and not _RANGE.match(word):
+        raise SyntaxWrong("a language is letters, digits and hyphens")
+    return word.decode("ascii").lower()
 
 
 # -- replies -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@ The maildrop: INBOX as one session sees it, fixed when it is opened.  RFC 1939 s
 
 Messages have the numbers 1 to n for the whole session, whatever others do meanwhile.  What is marked deleted is removed by
 :meth:`Maildrop.update` alone, all in one transaction.  Memory is 16 octets for each message.
+
+Sizes are those of what is sent.  A session without UTF8 is sent the surrogate of a message whose headers need it; see
+:mod:`launcelot.message.surrogate`.  RFC 6856 section 2.1.
 """
 
 from __future__ import annotations
@@ -10,8 +13,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterator
 
+from launcelot.core.dots import LineEnds
 from launcelot.core.errors import Gone, NotFound
-from launcelot.mailstore.interface import Mailbox
+from launcelot.mailstore.interface import Mailbox, Message
+from launcelot.message.headers import MAX_HEADER
+from launcelot.message.sections import PartTable
+from launcelot.message.surrogate import sections_of, surrogate_section
 
 PIECE = 65_536
 """Octets of a message that are read at once."""
@@ -33,17 +40,31 @@ class Maildrop:
         self._uid_validity = uid_validity
         self._uids = array("Q")
         self._sizes = array("Q")
+        self._stored: dict[int, int] = {}
+        self._surrogates: set[int] = set()
         self._deleted: set[int] = set()
         self.messages = 0
         self.octets = 0
 
     @classmethod
-    async def open(cls, mailbox: Mailbox) -> Maildrop:
-        """Look at all messages once."""
+    async def open(cls, mailbox: Mailbox, utf8: bool = False) -> Maildrop:
+        """
+        Look at all messages once.
+
+        :param utf8: whether they are sent with UTF-8 in their headers.
+        """
         drop = cls(mailbox, (await mailbox.status()).uid_validity)
-        for uid, size in await mailbox.sizes():
-            drop._uids.append(uid)
-            drop._sizes.append(size)
+        sizes, others = await mailbox.sizes(), await mailbox.line_sizes()
+        drop._uids.extend([uid for uid, _ in sizes])
+        drop._sizes.extend([size for _, size in sizes])
+        if others:
+            for number, (uid, size) in enumerate(sizes, 1):
+                other = others.get(uid)
+                if other is not None:
+                    drop._stored[number] = size
+                    drop._sizes[number - 1] = other.utf8 if utf8 else other.ascii
+                    if other.ascii != other.utf8 and not utf8:
+                        drop._surrogates.add(number)
         drop.reset()
         return drop
 
@@ -51,7 +72,7 @@ class Maildrop:
 
     def size(self, number: int) -> int:
         """
-        A message's octets, as stored.
+        A message's octets as they are sent, without stuffed dots.
 
         :raises NotFound: there is no such message, or it is marked deleted.
         """
@@ -80,35 +101,64 @@ class Maildrop:
 
     async def whole(self, number: int) -> AsyncIterator[bytes]:
         """
-        A message in pieces.
+        A message in pieces, its line ends as they are stored.
 
         :raises NotFound: as :meth:`size`.
         :raises Gone: somebody else has removed it.
         """
         size = self.size(number)
-        offset = 0
-        while offset < size:
-            piece = await self._read(number, offset, PIECE)
-            offset += len(piece)
+        if number in self._surrogates:
+            async for piece in self._surrogate(number, await self._message(number)):
+                yield piece
+            return
+        async for piece in self._octets(number, 0, self._stored.get(number, size)):
             yield piece
 
     async def top(self, number: int, lines: int) -> AsyncIterator[bytes]:
-        """The header, the empty line, and as many lines of the body."""
-        size, header = self.size(number), await self._header_size(number)
-        offset = 0
-        while offset < header:
-            piece = await self._read(number, offset, min(PIECE, header - offset))
-            offset += len(piece)
-            yield piece
-        while offset < size and lines:
-            piece = await self._read(number, offset, PIECE)
-            offset += len(piece)
-            taken, lines = first_lines(piece, lines)
+        """The header, the empty line, and as many lines of the body, all with CRLF."""
+        self.size(number)
+        message = await self._message(number)
+        ends = LineEnds(normalise=True)
+        if number in self._surrogates:
+            # Its first piece is the whole header.
+            pieces = self._surrogate(number, message)
+            yield await anext(pieces)
+        else:
+            async for piece in self._octets(number, 0, message.header_size):
+                yield piece
+            pieces = self._octets(number, message.header_size, message.size)
+        if not lines:
+            return
+        async for piece in pieces:
+            taken, lines = first_lines(ends.feed(piece), lines)
             yield taken
+            if not lines:
+                return
+        yield ends.finish()
 
-    async def _header_size(self, number: int) -> int:
+    async def _surrogate(self, number: int, message: Message) -> AsyncIterator[bytes]:
+        """A message with its header sections rewritten, each of them one piece."""
+        position = 0
+        for start, end in sections_of(PartTable.decode(message.parts).root):
+            async for piece in self._octets(number, position, start):
+                yield piece
+            known = min(end, start + MAX_HEADER)
+            section = b"".join([piece async for piece in self._octets(number, start, known)])
+            yield surrogate_section(section, known < end)
+            position = end
+        async for piece in self._octets(number, position, message.size):
+            yield piece
+
+    async def _octets(self, number: int, start: int, end: int) -> AsyncIterator[bytes]:
+        """Octets as they are stored, in pieces."""
+        while start < end:
+            piece = await self._read(number, start, min(PIECE, end - start))
+            start += len(piece)
+            yield piece
+
+    async def _message(self, number: int) -> Message:
         async for batch in self._mailbox.messages([self._uids[number - 1]]):
-            return batch[0].header_size
+            return batch[0]
         raise Gone
 
     async def _read(self, number: int, offset: int, length: int) -> bytes:

@@ -92,6 +92,7 @@ class Session:
     One peer.
 
     :ivar name: what USER gave.
+    :ivar utf8: whether the client takes UTF-8 in headers.  RFC 6856 section 2.1.
     :ivar failures: failed log-ins.
     """
 
@@ -101,6 +102,7 @@ class Session:
         self.service = service
         self.state = State.AUTHORIZATION
         self.name: bytes | None = None
+        self.utf8 = False
         self.failures = 0
         self.errors = 0
         self._drop: Maildrop | None = None
@@ -155,7 +157,7 @@ class Session:
         mail = await self.site.mail.mail(account.id, account.quota)
         self._unlock = mail.lock()
         try:
-            self._drop = await Maildrop.open(await mail.mailbox(INBOX))
+            self._drop = await Maildrop.open(await mail.mailbox(INBOX), self.utf8)
         except Refusal:
             self.leave()
             raise

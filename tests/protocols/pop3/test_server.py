@@ -179,7 +179,10 @@ class CapabilityTests(SynchronousTestCase):
         self.assertEqual((lines[0][:3], lines[-2:]), ("+OK", [".", ""]))
         return set(lines[1:-2])
 
-    always = {"TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION Launcelot"}
+    always = {
+        "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION Launcelot",
+        "UTF8 USER", "LANG",
+    }  # fmt: skip
     log_in = {"USER", "SASL SCRAM-SHA-256 PLAIN LOGIN"}
 
     def test_without_tls(self) -> None:
