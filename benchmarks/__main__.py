@@ -28,14 +28,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each subject (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round (default 3)")
     parser.add_argument("--messages", type=int, default=10_000, help="imap: messages in the mailbox (default 10000)")
-    parser.add_argument("--only", default="", help="imap: only what has this in its title, such as FETCH")
+    parser.add_argument("--only", default="", help="imap, accepting: only what has this in its title, such as FETCH")
     parser.add_argument("--picture", type=Path, help="ladder: draw it into this file, as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if options.picture and options.measure != "ladder":
         parser.error("--picture is of the ladder")
     chosen = list(MEASURES) if options.measure == "all" else [options.measure]
-    more = {"imap": (options.messages, options.only)}
+    more = {"imap": (options.messages, options.only), "accepting": (options.only,)}
     tables = [table for name in chosen for table in MEASURES[name](options.rounds, options.seconds, *more.get(name, ()))]
     if options.picture:
         ladder.draw(tables, options.picture)

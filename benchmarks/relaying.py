@@ -20,13 +20,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accepting import BODY, CHECKOUT, Postfix, Session, free_port, scratch, wait_for
+from benchmarks.accepting import CHECKOUT, Load, Postfix, Session, free_port, scratch, wait_for
 from benchmarks.frame import Figures, NotHere, Subject, Table, cpu_of, measure, tree
 from launcelot.app.asking import ask
 from launcelot.app.errors import Ending
 
 BETTER = {"messages/s": "more", "ms CPU/message": "less"}
-SESSIONS = 10
+LOAD = Load(10)
+BODY = LOAD.body
+SESSIONS = LOAD.sessions
 MESSAGES = 2_000
 LIMIT = 120.0
 CONNECTIONS = 20
@@ -96,17 +98,17 @@ class Submitting(Session):
     """A session that logs in where it is told to, and sends to a domain of its own for every message."""
 
     def __init__(self, port: int, sender: bytes, password: str) -> None:
-        super().__init__(port, b"x@far.example")
-        self._envelope[0] = b"MAIL FROM:<" + sender + b">\r\n"
         self._password = password
+        super().__init__(port, b"x@far.example", LOAD, BODY)
+        self._envelope[0] = b"MAIL FROM:<" + sender + b">\r\n"
 
-    def greet(self) -> None:
+    def connect(self) -> None:
         """Banner, EHLO and maybe AUTH."""
-        super().greet()
+        super().connect()
         if self._password:
             secret = base64.b64encode(f"\0ann\0{self._password}".encode())
             self.socket.sendall(b"AUTH PLAIN " + secret + b"\r\n")
-            if not self.reply().startswith(b"235"):
+            if not self._reply().startswith(b"235"):
                 raise NotHere("the login was refused")
 
 
@@ -115,7 +117,6 @@ def submit(port: int, sender: bytes, password: str, count: int) -> None:
     selector = selectors.DefaultSelector()
     sending = [Submitting(port, sender, password) for _ in range(SESSIONS)]
     for one in sending:
-        one.greet()
         selector.register(one.socket, selectors.EVENT_READ, one)
     for one in sending:
         one.begin()
