@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -16,6 +17,15 @@ from benchmarks.accepting import Postfix
 from benchmarks.frame import NotHere
 from tests.clients.peers import program
 from tests.relay.running import LIMIT, RelayingDaemon, free_port, message
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there: mail for one that does not would wait for a minute."""
+    try:
+        socket.create_connection(("127.0.0.1", port), LIMIT).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 class PeerCase(SynchronousTestCase):
@@ -80,6 +90,10 @@ class SinkTests(PeerCase):
         sink = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         self.addCleanup(sink.wait)
         self.addCleanup(sink.kill)
+        end = time.monotonic() + LIMIT
+        while not listens(port) and sink.poll() is None and time.monotonic() < end:
+            threading.Event().wait(0.02)
+        self.assertIsNone(sink.poll())
         return sink
 
     def test_queue_of_two_workers_until_the_next_hop_takes_it(self) -> None:

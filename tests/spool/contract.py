@@ -29,12 +29,14 @@ class Recorder:
     A delivery that keeps what it gets, once for each key, and fails when told to.
 
     :ivar plan: what the next deliveries to an account raise or wait for; nothing means success.
+    :ivar kept: what deliveries wait for: with nobody to hold it, it and the delivery would be collected.
     """
 
     def __init__(self) -> None:
         self.got: dict[str, bytes] = {}
         self.calls: list[str] = []
         self.plan: dict[AccountId, list[Exception | Deferred[None]]] = {}
+        self.kept: list[Deferred[None]] = []
         self.forgotten: list[tuple[AccountId, tuple[str, ...]]] = []
         self.now = 0
         self.most = 0
@@ -49,6 +51,7 @@ class Recorder:
                 step = plan.pop(0)
                 if isinstance(step, Exception):
                     raise step
+                self.kept.append(step)
                 await step
             self.got.setdefault(key, body[:])
         finally:
