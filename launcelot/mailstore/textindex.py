@@ -44,6 +44,8 @@ MAX_NEEDLES = 8
 """Strings of one condition that are asked for; more are left to looking at the message."""
 MAX_TRIGRAMS = 24
 """Trigrams of one needle that are asked for; more would only say the same again."""
+MAX_GLOB = 64
+"""Characters of a needle that GLOB looks for; it compares longer ones slower, which tells where they nearly fit everywhere."""
 SAMPLES = 300
 """Contents for which :func:`has_all` asks the index, about."""
 LARGEST_WASTE = 1_000
@@ -96,15 +98,17 @@ def narrowed(query: Query, said: Said) -> Condition | None:
     if needles is None:
         return None
     match = match_of(needles)
-    asked, values = ["instr(text, ?)"] * len(needles), list(map(indexable, needles))
-    if isinstance(query, Contains) and len(needles) == 1 and _WORD.fullmatch(values[0]):
+    kept = [indexable(needle) for needle in needles]
+    held = [holding(needle) for needle in kept]
+    asked, values = [condition for condition, _ in held], [value for _, value in held]
+    if isinstance(query, Contains) and len(needles) == 1 and _WORD.fullmatch(kept[0]):
         # Where a word begins with it, the text need not be read.
-        words = f'"{values[0]}" *'
+        words = f'"{kept[0]}" *'
         asked, values = [_NO_WORD, *asked], [words, *values]
     else:
         words = ""
     if match is not None:
-        asked, values = ["texts MATCH ?", *asked], [match, *values]
+        asked, values = [_MATCHES, *asked], [match, *values]
     may_match = _MAY_MATCH.format(" AND ".join(asked))
     return (may_match, values) if not words else (f"({_IN_BODY} OR {may_match})", [words, *values])
 
@@ -144,6 +148,18 @@ def proof_of(query: Query) -> Condition | None:
     if query.field is not Field.BODY or _WORD.fullmatch(indexable(needle)) is None:
         return None
     return _IN_BODY, [f'"{indexable(needle)}" *']
+
+
+def holding(needle: str) -> tuple[str, str]:
+    """
+    That a kept text contains a string, over ``texts_content``, and the value that goes with it.
+
+    GLOB leaps over what does not begin like the needle with the C library's vectors, ``instr`` looks at each octet: up to
+    three times as fast, and as slow where every other character begins a needle.  Some characters it takes for one another.
+    """
+    if len(needle) > MAX_GLOB or _ALIKE_TO_GLOB.search(needle):
+        return "instr(c0, ?)", needle
+    return "c0 GLOB ?", "*" + _WILD.sub(r"[\g<0>]", needle) + "*"
 
 
 def trigrams(needle: str) -> Sequence[str]:
@@ -337,13 +353,18 @@ _CREATE = (
     """,
     "CREATE VIRTUAL TABLE words USING fts5 (text, content='', columnsize=0, detail=none, tokenize='ascii')",
 )
-_NO_WORD = "rowid NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
+_WILD = re.compile(r"[*?\[]")
+_ALIKE_TO_GLOB = re.compile("[\ufffd-\uffff]")
+"""SQLite reads U+FFFE and U+FFFF as U+FFFD there."""
+# FTS5 keeps its texts in a table of that name (https://www.sqlite.org/fts5.html section 9.4), which is read without it.
+_MATCHES = "id IN (SELECT rowid FROM texts WHERE texts MATCH ?)"
+_NO_WORD = "id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
 _IN_BODY = "m.content IN (SELECT rowid FROM words WHERE words MATCH ?)"
 _INDEXED = "m.content <= (SELECT indexed_to FROM upkeep) AND m.content NOT IN (SELECT content FROM unindexed)"
 _UNSURE = re.compile("[\n\0\1?\ud800-\udfff]")
 """Characters of a needle that the kept text may have from elsewhere."""
 _MAY_MATCH = """(
     m.content > (SELECT indexed_to FROM upkeep)
-    OR m.content IN (SELECT rowid FROM texts WHERE {})
+    OR m.content IN (SELECT id FROM texts_content WHERE {})
     OR m.content IN (SELECT content FROM unindexed)
 )"""

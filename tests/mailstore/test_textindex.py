@@ -25,7 +25,7 @@ from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.threads import ThreadWorkers
 from tests.mailstore.kit import ANN, Hands, message, result_now
 
-LETTERS = "abAB\u00df\u1e9eS\u0130i\u0131\u03a3\u03c3\u03c2 \"'=?-*\t\0\u00e9e\u0301\U0001f600\U0001f601\ufffd"
+LETTERS = "abAB\u00df\u1e9eS\u0130i\u0131\u03a3\u03c3\u03c2 \"'=?-*\t\0\u00e9e\u0301\U0001f600\U0001f601\ufffd\ufffe\uffff[]^"
 WORDS = st.text(LETTERS, max_size=8)
 TEXTS = st.lists(WORDS, max_size=6).map(" ".join)
 FIELDS = st.sampled_from((Field.BODY, Field.TEXT))
