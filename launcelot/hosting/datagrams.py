@@ -225,6 +225,9 @@ def listen_datagrams(reactor: Any, endpoint: str, server: DatagramServer) -> Any
     if len(words) != 2 or words[0] not in ("udp", "udp6") or not words[1].isdigit() or set(options) - {"interface"}:
         raise ValueError("datagrams come in at endpoints such as udp:1060:interface=127.0.0.1")
     interface = options.get("interface", "" if words[0] == "udp" else "::")
+    own = getattr(reactor, "listen_datagrams", None)
+    if own is not None:
+        return own(int(words[1]), server, interface)
     make: Any = FairPort
     port = make(int(words[1]), server, interface, MAX_DATAGRAM, reactor)
     port.startListening()

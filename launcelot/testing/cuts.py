@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from launcelot.testing.network import MemoryNetwork, MemoryTransport
+from launcelot.testing.network import MemoryNetwork
+from launcelot.testing.transport import MemoryTransport
 
 
 class Way(Enum):

@@ -1,9 +1,9 @@
 """
-A TCP network in memory, on a virtual clock.
+A network in memory, on a virtual clock: TCP, UDP, Unix sockets, and names.
 
-:class:`MemoryNetwork` joins protocols with :class:`MemoryTransport` pairs that behave like two ends of a loopback
-connection: what is written waits in a send buffer, travels through a pipe of limited size, and is delivered while the
-receiver reads.  Producers are paused and resumed; half-close, full close, abort and reset are told apart; and nothing is
+:class:`MemoryNetwork` joins protocols with pairs of :class:`~launcelot.testing.transport.MemoryTransport` that behave like two
+ends of a loopback connection.  Producers are paused and resumed; half-close, full close, abort and reset are told apart; octets
+take :attr:`MemoryNetwork.latency` seconds of the clock and arrive in pieces of :attr:`MemoryNetwork.mtu` at most; and nothing is
 delivered inside the call that caused it: :meth:`MemoryNetwork.pump` moves everything that can move.
 ``tests/testing/conformance.py`` runs the same tests on this network and on real sockets.
 """
@@ -11,312 +11,32 @@ delivered inside the call that caused it: :meth:`MemoryNetwork.pump` moves every
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import (
-    CannotListenError,
-    ConnectionAborted,
-    ConnectionDone,
-    ConnectionLost,
-    ConnectionRefusedError,
-)
+from twisted.internet.error import CannotListenError, ConnectionRefusedError, DNSLookupError, UserError
 from twisted.internet.interfaces import (
     IConnector,
-    IConsumer,
-    IHalfCloseableProtocol,
+    IDelayedCall,
+    IHostnameResolver,
     IListeningPort,
     IProtocol,
     IProtocolFactory,
-    IPushProducer,
+    IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
-    ITCPTransport,
+    IReactorUDP,
+    IReactorUNIX,
 )
-from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-SEND_BUFFER = 65_536
-"""Octets in a transport's own buffer past which its producer is paused, as in Twisted."""
-
-PIPE = 65_536
-"""Octets under way between two ends, as the kernel's buffers hold."""
-
-READ_SIZE = 65_536
-"""Octets in one ``dataReceived`` at most, as Twisted's transports read."""
-
-Address = IPv4Address | IPv6Address
-
-
-class Fuse(Protocol):
-    """Decides how much may pass."""
-
-    def room(self, end: MemoryTransport, room: int) -> int:
-        """Octets that may go from this end to the other now, at most ``room``; called when some wait there."""
-
-
-@implementer(ITCPTransport, IConsumer, IPushProducer)
-class MemoryTransport:
-    """One end of a connection."""
-
-    TLS = False
-    disconnecting = False
-
-    def __init__(self, network: MemoryNetwork, host: Address, peer: Address) -> None:
-        self.network = network
-        self.protocol: Any = None
-        self.other: MemoryTransport | None = None
-        self.connected = True
-        self.chunk = READ_SIZE
-        self._host = host
-        self._peer = peer
-        self._unsent = bytearray()
-        self._inbox = bytearray()
-        self._producer: Any = None
-        self._streaming = False
-        self._producer_paused = False
-        self._reading = True
-        self._closing_write = False
-        self._fin_sent = False
-        self._fin_received = False
-        self._fin_told = False
-        self._lost: Failure | None = None
-
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        """Buffer octets; after the connection is lost or half-closed they are dropped."""
-        if not isinstance(data, bytes):
-            raise TypeError(f"data must be bytes, not {type(data).__name__}")
-        if not self.connected or self._closing_write:
-            return
-        self._unsent += data
-        if self._producer is not None and self._streaming and not self._producer_paused and len(self._unsent) > SEND_BUFFER:
-            self._producer_paused = True
-            self._producer.pauseProducing()
-
-    def writeSequence(self, iovec: Any) -> None:
-        """Buffer several pieces."""
-        self.write(b"".join(iovec))
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Have a producer paused and resumed, or pulled."""
-        if self._producer is not None:
-            raise RuntimeError("a producer is registered already")
-        if not self.connected:
-            producer.stopProducing()
-            return
-        self._producer = producer
-        self._streaming = streaming
-        self._producer_paused = False
-        if not streaming:
-            producer.resumeProducing()
-
-    def unregisterProducer(self) -> None:
-        """Forget the producer."""
-        self._producer = None
-
-    def loseConnection(self) -> None:
-        """Close both directions once everything is sent."""
-        if self.connected:
-            self.disconnecting = True
-
-    def loseWriteConnection(self) -> None:
-        """Close our direction once everything is sent."""
-        self._closing_write = True
-
-    def abortConnection(self) -> None:
-        """Close at once with a reset."""
-        if self.connected and self._lost is None:
-            self._lost = Failure(ConnectionAborted())
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    def pauseProducing(self) -> None:
-        """Stop delivering."""
-        self._reading = False
-
-    def resumeProducing(self) -> None:
-        """Go on delivering."""
-        if self.connected and not self.disconnecting:
-            self._reading = True
-
-    def stopProducing(self) -> None:
-        """As a producer that is told to stop: close."""
-        self.loseConnection()
-
-    # -- what is asked of a TCP transport ------------------------------------------------------------------------
-
-    def getHost(self) -> Address:
-        """Our address."""
-        return self._host
-
-    def getPeer(self) -> Address:
-        """The peer's address."""
-        return self._peer
-
-    def getTcpNoDelay(self) -> bool:
-        """Whether small writes leave at once; see ``no_delay``."""
-        return self.no_delay
-
-    no_delay = False
-    keep_alive = False
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Remembered, for tests that ask."""
-        self.no_delay = bool(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        """Whether keep-alive was asked for."""
-        return self.keep_alive
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Remembered, for tests that ask."""
-        self.keep_alive = bool(enabled)
-
-    client = False
-
-    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
-        """Speak TLS from here on, for protocols that ask the transport for it."""
-        is_client = self.client if normal else not self.client
-        factory = TLSMemoryBIOFactory(contextFactory, is_client, Factory(), self.network.clock)
-        layer: Any = TLSMemoryBIOProtocol(factory, self.protocol, False)
-        producer, streaming = self._producer, self._streaming
-        self._producer = None
-        plain = _Below(self)
-        self.protocol = layer
-        layer.makeConnection(plain)
-        self.write = layer.write  # type: ignore[method-assign]
-        self.writeSequence = layer.writeSequence  # type: ignore[method-assign]
-        self.loseConnection = layer.loseConnection  # type: ignore[method-assign]
-        self.registerProducer = layer.registerProducer  # type: ignore[method-assign]
-        self.unregisterProducer = layer.unregisterProducer  # type: ignore[method-assign]
-        self.TLS = True
-        if producer is not None:
-            layer.registerProducer(producer, streaming)
-
-    # -- moving --------------------------------------------------------------------------------------------------
-
-    @property
-    def waiting(self) -> int:
-        """Octets written and not yet under way."""
-        return len(self._unsent)
-
-    @property
-    def arrived(self) -> bool:
-        """Whether everything that was written has been delivered."""
-        return not self._unsent and (self.other is None or not self.other._inbox)
-
-    def cut_off(self) -> None:
-        """From now on there is nobody at the other end: what has come is delivered, then the end; what is sent is lost."""
-        gone = MemoryTransport(self.network, self._peer, self._host)
-        gone.connected = False
-        self.other = gone
-        self._fin_received = True
-
-    def reset(self) -> None:
-        """The connection is gone, as by a reset from the network."""
-        if self.connected and self._lost is None:
-            self._lost = Failure(ConnectionLost())
-
-    def _step(self) -> bool:
-        """Move what can move at this end; whether anything did."""
-        if not self.connected:
-            return False
-        if self._lost is not None:
-            self._end(self._lost, reset=True)
-            return True
-        return self._send() or self._deliver()
-
-    def _send(self) -> bool:
-        other = self.other
-        if other is None:
-            return False
-        if self._unsent:
-            if not other.connected:
-                self._end(Failure(ConnectionLost()), reset=False)
-                return True
-            room = PIPE - len(other._inbox)
-            if self.network.fuse is not None:
-                room = self.network.fuse.room(self, room)
-            if room <= 0:
-                return False
-            other._inbox += self._unsent[:room]
-            del self._unsent[:room]
-            if not self._unsent:
-                self._ask_producer()
-            return True
-        if self._producer is not None and not self._streaming and not self._fin_sent:
-            self._producer.resumeProducing()
-            return bool(self._unsent) or self._producer is None
-        if self.disconnecting and (self._producer is None or self._streaming):
-            self._end(Failure(ConnectionDone()), reset=bool(self._inbox))
-            return True
-        if self._closing_write and not self._fin_sent:
-            self._fin_sent = True
-            other._fin_received = True
-            half = IHalfCloseableProtocol(self.protocol, None)
-            if half is not None:
-                half.writeConnectionLost()
-            return True
-        return False
-
-    def _ask_producer(self) -> None:
-        if self._producer is not None and (self._producer_paused or not self._streaming):
-            self._producer_paused = False
-            self._producer.resumeProducing()
-
-    def _deliver(self) -> bool:
-        if not self._reading or self.disconnecting:
-            return False
-        if self._inbox:
-            data = bytes(self._inbox[: self.chunk])
-            del self._inbox[: self.chunk]
-            self.protocol.dataReceived(data)
-            return True
-        if self._fin_received and not self._fin_told:
-            self._fin_told = True
-            half = IHalfCloseableProtocol(self.protocol, None)
-            if half is not None:
-                half.readConnectionLost()
-            else:
-                self._end(Failure(ConnectionDone()), reset=False)
-            return True
-        return False
-
-    def _end(self, reason: Failure, reset: bool) -> None:
-        self.connected = False
-        self._unsent.clear()
-        self._inbox.clear()
-        producer, self._producer = self._producer, None
-        other = self.other
-        if other is not None:
-            if reset and other.connected and other._lost is None:
-                other._lost = Failure(ConnectionLost())
-            other._fin_received = True
-        self.network.forget(self)
-        if producer is not None:
-            producer.stopProducing()
-        self.protocol.connectionLost(reason)
-
-
-@implementer(ITCPTransport, IConsumer, IPushProducer)
-class _Below:
-    """A transport as the TLS layer above it sees it: with its plain methods."""
-
-    def __init__(self, transport: MemoryTransport) -> None:
-        self._transport = transport
-
-    def __getattr__(self, name: str) -> Any:
-        plain = getattr(MemoryTransport, name, None)
-        if callable(plain):
-            return plain.__get__(self._transport)
-        return getattr(self._transport, name)
+from launcelot.testing.datagrams import LARGEST, MemoryDatagramPort
+from launcelot.testing.names import NameResolver, Names, address_of, is_numeric
+from launcelot.testing.transport import READ_SIZE, Address, Fuse, MemoryTransport
 
 
 @implementer(IListeningPort)
@@ -330,8 +50,12 @@ class MemoryPort:
         self.listening = False
 
     def startListening(self) -> None:
-        """Take the address."""
-        self._network.take(self)
+        """
+        Take the address.
+
+        :raises CannotListenError: somebody has it.
+        """
+        self._network.take(self._address, self)
         self.listening = True
         self.factory.doStart()
 
@@ -339,11 +63,11 @@ class MemoryPort:
         """Let go of the address."""
         if self.listening:
             self.listening = False
-            self._network.release(self)
+            self._network.release(self._address)
             self.factory.doStop()
         return succeed(None)
 
-    def getHost(self) -> Address:
+    def getHost(self) -> Any:
         """Where it listens."""
         return self._address
 
@@ -352,7 +76,7 @@ class MemoryPort:
 class MemoryConnector:
     """One attempt to connect."""
 
-    def __init__(self, network: MemoryNetwork, destination: Address, factory: Any, source: str) -> None:
+    def __init__(self, network: MemoryNetwork, destination: Any, factory: Any, source: str = "127.0.0.1") -> None:
         self._network = network
         self._destination = destination
         self._factory = factory
@@ -364,7 +88,7 @@ class MemoryConnector:
         """Try when the network next moves."""
         self._factory.doStart()
         self._factory.startedConnecting(self)
-        self._network.soon(self._try)
+        self._network.soon(self._find)
 
     def stopConnecting(self) -> None:
         """Give the attempt up."""
@@ -382,18 +106,40 @@ class MemoryConnector:
         """Whether there is a connection now."""
         return self._transport is not None and self._transport.connected
 
-    def getDestination(self) -> Address:
+    def getDestination(self) -> Any:
         """Where to."""
         return self._destination
 
+    def _find(self) -> None:
+        """Have the name looked up, as the system does when it connects to one."""
+        host = getattr(self._destination, "host", "")
+        if not host or is_numeric(host):
+            self._network.travel(self._try, trips=2)
+            return
+        self._network.names.look_up(host, self._found)
+
+    def _found(self, addresses: Sequence[str]) -> None:
+        if not addresses:
+            self._fail(DNSLookupError(f"no address for {self._destination.host}"))
+            return
+        self._destination = address_of(addresses[0], self._destination.port)
+        self._network.travel(self._try, trips=2)
+
+    def _fail(self, error: Exception) -> None:
+        self._factory.clientConnectionFailed(self, Failure(error))
+        self._factory.doStop()
+
     def _try(self) -> None:
+        if self._stopped:
+            self._fail(UserError())
+            return
         port = self._network.port_at(self._destination)
-        if port is None or self._stopped:
-            self._factory.clientConnectionFailed(self, Failure(ConnectionRefusedError()))
+        if port is None:
+            self._fail(ConnectionRefusedError())
             return
         protocol = self._factory.buildProtocol(self._destination)
         if protocol is None:
-            self._factory.clientConnectionFailed(self, Failure(ConnectionRefusedError()))
+            self._fail(ConnectionRefusedError())
             return
         self._transport = self._network.join(protocol, port, self._source)
 
@@ -403,15 +149,22 @@ class MemoryNetwork:
     All ports and connections of one world.
 
     :param clock: the virtual clock.
-    :ivar names: hosts by name; others are their own addresses.
+    :ivar names: hosts by name.
     :ivar fuse: cuts a connection at an octet; see :mod:`launcelot.testing.cuts`.
+    :ivar latency: seconds that everything is under way, on the clock.
+    :ivar mtu: octets that are delivered at once, at most, on connections made from now on.
+    :ivar fate: what becomes of each datagram; see :meth:`send`.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.names: dict[str, str] = {}
+        self.names = Names(clock, self.soon)
         self.fuse: Fuse | None = None
-        self._ports: dict[tuple[str, int], MemoryPort] = {}
+        self.latency = 0.0
+        self.mtu = READ_SIZE
+        self.fate: Callable[[bytes], Sequence[float]] = arrives
+        self._taken: dict[object, Any] = {}
+        self._travelling: set[IDelayedCall] = set()
         self._ends: list[MemoryTransport] = []
         self._queue: deque[Callable[[], None]] = deque()
         self._next_port = 40_000
@@ -425,7 +178,15 @@ class MemoryNetwork:
 
         :raises CannotListenError: the address is taken.
         """
-        listening = MemoryPort(self, _address(interface or "127.0.0.1", port or self.free_port()), factory)
+        return self.listen_at(address_of(interface or "127.0.0.1", port or self.free_port()), factory)
+
+    def listen_at(self, address: Address, factory: IProtocolFactory) -> MemoryPort:
+        """
+        Listen at an address, which may be a Unix socket's path.
+
+        :raises CannotListenError: it is taken.
+        """
+        listening = MemoryPort(self, address, factory)
         listening.startListening()
         return listening
 
@@ -434,27 +195,35 @@ class MemoryNetwork:
         self._next_port += 1
         return self._next_port
 
-    def take(self, port: MemoryPort) -> None:
-        """Register a port."""
-        address = port.getHost()
-        key = (address.host, address.port)
-        if key in self._ports:
-            raise CannotListenError(address.host, address.port, OSError(98, "Address already in use"))
-        self._ports[key] = port
+    def take(self, address: object, taker: Any) -> None:
+        """
+        Have what comes to an address.
 
-    def release(self, port: MemoryPort) -> None:
-        """Forget a port."""
-        address = port.getHost()
-        del self._ports[address.host, address.port]
+        :raises CannotListenError: somebody has it.
+        """
+        if address in self._taken:
+            where: Any = address
+            raise CannotListenError(
+                getattr(where, "host", ""), getattr(where, "port", None) or where.name, OSError(98, "Address already in use")
+            )
+        self._taken[address] = taker
+
+    def release(self, address: object) -> None:
+        """Let go of an address."""
+        del self._taken[address]
 
     def port_at(self, address: Address) -> MemoryPort | None:
         """Who listens there."""
-        return self._ports.get((address.host, address.port)) or self._ports.get(("0.0.0.0", address.port))
+        found: MemoryPort | None = self._taken.get(address)
+        if found is None and isinstance(address, (IPv4Address, IPv6Address)):
+            found = self._taken.get(address_of("0.0.0.0", address.port)) or self._taken.get(address_of("::", address.port))
+        return found
 
     def join(self, client: IProtocol, port: MemoryPort, source: str = "127.0.0.1") -> MemoryTransport | None:
         """Connect a client's protocol to a port; the client's transport, or None if the server turned it away."""
         server_address = port.getHost()
-        client_address = _address(source, self.free_port())
+        unix = isinstance(server_address, UNIXAddress)
+        client_address: Address = UNIXAddress(None) if unix else address_of(source, self.free_port())
         server = port.factory.buildProtocol(client_address)
         near = MemoryTransport(self, client_address, server_address)
         near.client = True
@@ -480,11 +249,57 @@ class MemoryNetwork:
         """Every end that is still connected."""
         return list(self._ends)
 
+    # -- datagrams -------------------------------------------------------------------------------------------------
+
+    def send(self, datagram: bytes, destination: IPv4Address | IPv6Address, sender: MemoryDatagramPort) -> None:
+        """
+        Have a datagram arrive: as often as :attr:`fate` gives seconds for it, each time so much later, and not at all for none.
+
+        A connected sender is told when nobody is there.
+        """
+        for late in self.fate(datagram):
+            self.travel(lambda: self._deliver(datagram, destination, sender), late)
+
+    def _deliver(self, datagram: bytes, destination: IPv4Address | IPv6Address, sender: MemoryDatagramPort) -> None:
+        there: MemoryDatagramPort | None = self._taken.get(destination)
+        if there is None:
+            there = self._taken.get(address_of("0.0.0.0", destination.port, "UDP"))
+        if there is None:
+            self.travel(sender.refused)
+        else:
+            there.receive(datagram, sender.getHost())
+
     # -- moving --------------------------------------------------------------------------------------------------
 
     def soon(self, call: Callable[[], None]) -> None:
         """Have something done when the network next moves."""
         self._queue.append(call)
+
+    def travel(self, call: Callable[[], None], late: float = 0.0, trips: int = 1) -> None:
+        """
+        Have something done at the other end, after :attr:`latency`; at once where there is none.
+
+        :param late: seconds more.
+        :param trips: how often it crosses the network.
+        """
+        delay = self.latency * trips + late
+        if not delay:
+            call()
+            return
+
+        def landed() -> None:
+            self._travelling.discard(travelling)
+            call()
+            self.pump()
+
+        travelling = Clock.callLater(self.clock, delay, landed)
+        self._travelling.add(travelling)
+
+    def drop_travelling(self) -> None:
+        """Nothing that is under way arrives any more."""
+        travelling, self._travelling = self._travelling, set()
+        for one in travelling:
+            one.cancel()
 
     def pump(self, limit: int = 1_000_000) -> None:
         """
@@ -528,10 +343,10 @@ class MemoryNetwork:
         return moved
 
 
-@implementer(IReactorTCP, IReactorTime)
+@implementer(IReactorTCP, IReactorUDP, IReactorUNIX, IReactorTime, IReactorPluggableNameResolver)
 class MemoryReactor:
     """
-    What protocols are handed as a reactor: the clock's time and the network's TCP.
+    What protocols are handed as a reactor: the clock's time, and the network's TCP, UDP, Unix sockets and names.
 
     Calls from threads run at once, in the thread that makes them: in a memory world nothing else runs.
     """
@@ -542,6 +357,7 @@ class MemoryReactor:
         self.callLater = clock.callLater
         self.seconds = clock.seconds
         self.getDelayedCalls = clock.getDelayedCalls
+        self.nameResolver: IHostnameResolver = NameResolver(network.names)
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> MemoryPort:
         """Listen in the network."""
@@ -556,16 +372,41 @@ class MemoryReactor:
     ) -> MemoryConnector:
         """Connect in the network."""
         source = bindAddress[0] if bindAddress and bindAddress[0] else "127.0.0.1"
-        connector = MemoryConnector(self.network, _address(self.network.names.get(host, host), port), factory, source)
+        connector = MemoryConnector(self.network, address_of(host, port), factory, source)
         connector.connect()
         return connector
+
+    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> MemoryDatagramPort:
+        """Take datagrams in the network."""
+        number = port or self.network.free_port()
+        listening = MemoryDatagramPort(self.network, address_of(interface or "127.0.0.1", number, "UDP"), protocol, maxPacketSize)
+        listening.startListening()
+        return listening
+
+    def listen_datagrams(self, port: int, protocol: Any, interface: str = "") -> MemoryDatagramPort:
+        """Take datagrams, as :func:`launcelot.hosting.datagrams.listen_datagrams` does on sockets."""
+        return self.listenUDP(port, protocol, interface, LARGEST)
+
+    def listenUNIX(self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False) -> MemoryPort:
+        """Listen at a path; no file is made."""
+        return self.network.listen_at(UNIXAddress(address), factory)
+
+    def connectUNIX(self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False) -> MemoryConnector:
+        """Connect to a path."""
+        connector = MemoryConnector(self.network, UNIXAddress(address), factory)
+        connector.connect()
+        return connector
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """Have endpoints ask somebody else for addresses; who was asked until now."""
+        before, self.nameResolver = self.nameResolver, resolver
+        return before
 
     def callFromThread(self, call: Callable[..., Any], *args: Any, **kw: Any) -> None:
         """Run now."""
         call(*args, **kw)
 
 
-def _address(host: str, port: int) -> Address:
-    if ":" in host:
-        return IPv6Address("TCP", host, port)
-    return IPv4Address("TCP", host, port)
+def arrives(datagram: bytes) -> Sequence[float]:
+    """The usual fate: once, and not late."""
+    return (0.0,)
