@@ -37,7 +37,7 @@ from launcelot.relay.carrier import verdict_on
 from launcelot.relay.hosts import Target
 from launcelot.relay.routes import Routes, parse_routes
 from launcelot.relay.settings import RelaySettings
-from launcelot.spool.interface import ELSEWHERE, Envelope, Fate, SpoolId, SpoolRecipient, Verdict
+from launcelot.spool.interface import ELSEWHERE, Envelope, Fate, Last, SpoolId, SpoolRecipient, Verdict
 from launcelot.spool.memory import MemorySpool
 from launcelot.spool.notices import Notices
 from launcelot.workers.memory import InlineWorkers
@@ -199,7 +199,7 @@ class Simulation:
         return self.settings.connections
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """What the script says."""
         steps = self.hops.get(destination) or self.hops.get("*") or [Step(float("inf"), WORDS["refused"])]
@@ -207,6 +207,7 @@ class Simulation:
         verdict = answer if isinstance(answer, Verdict) else verdict_on(Target(destination, destination, 25), answer)
         names = ", ".join(str(one.address) for one in recipients)
         self._tell("attempt", f"{destination} for {names}: {verdict.diagnostic or verdict.text}")
+        await last()
         return [verdict] * len(recipients)
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ from launcelot.relay.connections import Connections, Link, Loop, Unusable
 from launcelot.relay.hosts import Finder, Target, Unroutable
 from launcelot.relay.routes import Route, Routes
 from launcelot.relay.settings import RelaySettings
-from launcelot.spool.interface import Envelope, Fate, SpoolRecipient, Verdict
+from launcelot.spool.interface import Envelope, Fate, Last, SpoolRecipient, Verdict
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer
 
@@ -111,7 +111,7 @@ class Relay:
         return self._limits.get(destination, self._settings.connections)
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """One verdict for each recipient; see :meth:`launcelot.spool.interface.Carrier.carry`."""
         known = self._known_down(destination)
@@ -120,7 +120,7 @@ class Relay:
         if count_received(body) > self._settings.max_hops:
             return [Verdict(Fate.NEVER, "5.4.6", "the message goes in circles")] * len(recipients)
         route = self._routes.find(envelope.sender, recipients[0].address)
-        letter = Letter(destination, route, envelope, recipients, body, message_of(envelope, body))
+        letter = Letter(destination, route, envelope, recipients, body, message_of(envelope, body, last))
         try:
             return await self._carry(letter)
         except Unroutable as error:
@@ -257,19 +257,19 @@ class Relay:
             raise NotSendable("MAIL", f"{error}; and {wrong}", "5.6.3") from wrong
         # Base64 of 57 octets is 78 with its line end.
         size = letter.message.size * 78 // 57 + PIECE
-        return Message(pieces_of_changed(letter.body, changes), size, False)
+        return Message(pieces_of_changed(letter.body, changes), size, False, last=letter.message.last)
 
 
 class Stale(Exception):
     """A connection that had been kept was of no use any more; the host has taken nothing."""
 
 
-def message_of(envelope: Envelope, body: Buffer) -> Message:
+def message_of(envelope: Envelope, body: Buffer, last: Last | None = None) -> Message:
     """A message as the client takes it; what it needs of the host is seen in its octets."""
     header = body[: find_header_end(body)]
     utf8 = envelope.utf8 and not header.isascii()
     eight_bit = any(not body[start : start + PIECE].isascii() for start in range(0, len(body), PIECE))
-    return Message(pieces_of(body), len(body), eight_bit, utf8, envelope.returned, envelope.envelope_id)
+    return Message(pieces_of(body), len(body), eight_bit, utf8, envelope.returned, envelope.envelope_id, last)
 
 
 async def pieces_of(body: Buffer) -> AsyncIterator[bytes]:

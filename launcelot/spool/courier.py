@@ -5,6 +5,8 @@ Where mail lies is the business of a :class:`~launcelot.spool.mail.Shelf`; the c
 
 - A recipient's row leaves the shelf only after delivery has returned; delivery keys are forgotten only after the row is
   durably gone.  So a crash at any instant repeats a delivery at most, and the key makes the repetition harmless.
+- What is about to be sent to another host is marked on the shelf before its last octet leaves; a mark that a crash leaves behind
+  counts as a copy that may have arrived, and what may have arrived twice is not sent again.
 - A notice to a sender goes onto the shelf in the transaction that takes off, or marks, those whom it is about: it is told once.
 - No more than ``concurrency`` deliveries to mailboxes here run at once, and mail to other hosts waits elsewhere
   (:mod:`~launcelot.spool.outgoing`); a recipient that fails or hangs holds up only itself.
@@ -29,7 +31,7 @@ from launcelot.core.errors import InUse, Refusal
 from launcelot.spool.interface import Carrier, Delivery, Fate, Forget, Verdict, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending, Shelf, describe
 from launcelot.spool.notices import Kind, Notices, NotReturnable, Results, wants
-from launcelot.spool.outgoing import Outgoing
+from launcelot.spool.outgoing import MAY_HAVE_ARRIVED, Outgoing
 from launcelot.spool.refusals import verdict_on
 from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import Sweeper, forget_nothing, key_of
@@ -46,10 +48,6 @@ FRESH_OCTETS = 64 << 20
 
 SPILLED_COST = 1 << 20
 """What an open body in a file counts against :data:`FRESH_OCTETS`; it takes a descriptor rather than memory."""
-
-UNSURE = 2
-"""Times that the connection may break behind the last octet of one message; then another attempt might double it again."""
-
 
 class Courier:
     """
@@ -88,7 +86,9 @@ class Courier:
         self._notices = notices
         self._most = most
         self._outgoing = (
-            None if carrier is None else Outgoing(carrier, shelf.fetch, self._concluded, self._let_go, self._ended)
+            None if carrier is None else Outgoing(
+                carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send
+            )
         )
         self._slots = DeferredSemaphore(concurrency)
         self._mails: dict[Mail, None] = {}
@@ -207,6 +207,8 @@ class Courier:
         if pending.settled and not (pending.recipient.is_remote or mail.delivered.called):
             pending.settled = False
             mail.open += 1
+        if pending.held and not pending.busy:
+            pending.released()
         pending.held = False
         pending.next_attempt = 0.0
         if not pending.busy and pending not in mail.due:
@@ -350,6 +352,14 @@ class Courier:
         concluding = Deferred.fromCoroutine(self._conclude(results[0][0].mail, results, body))
         return concluding.addErrback(self._not_concluded, results)
 
+    async def _about_to_send(self, sending: Sequence[Pending]) -> None:
+        """Have it on disk that these may arrive from now on, whatever becomes of us."""
+        fresh = [pending for pending in sending if not pending.marked]
+        for pending in fresh:
+            pending.mark()
+        if fresh:
+            await self._shelf.note(*fresh)
+
     def _not_concluded(self, failure: Failure, results: Results) -> None:
         self._bug(failure)
         for pending, _ in results:
@@ -361,8 +371,12 @@ class Courier:
         by_fate: dict[Fate, list[tuple[Pending, Verdict]]] = {fate: [] for fate in Fate}
         for pending, verdict in results:
             pending.busy = False
+            was_marked = pending.marked
+            pending.unmark(verdict.unsure)
             if self._closing and verdict.fate is Fate.LATER and not verdict.unsure:
                 # Cut short by our own end: it is as if it had not been tried.
+                if was_marked:
+                    self._note(pending)
                 continue
             judged = self._judge(pending, verdict)
             by_fate[judged.fate].append((pending, judged))
@@ -377,10 +391,8 @@ class Courier:
         """The verdict, made final if the mail is too old or another attempt might double it again."""
         if verdict.fate is not Fate.LATER:
             return verdict
-        pending.unsure += verdict.unsure
-        if pending.unsure >= UNSURE:
-            text = f"{verdict.text}; it may have arrived, and is not sent again so that it does not arrive many times"
-            return Verdict(Fate.NEVER, "5.4.2", text, verdict.host, verdict.diagnostic)
+        if verdict.unsure and pending.is_spent:
+            return Verdict(Fate.NEVER, "5.4.2", f"{verdict.text}; {MAY_HAVE_ARRIVED}", verdict.host, verdict.diagnostic)
         if self._schedule.expired(self._now() - pending.mail.received):
             return Verdict(Fate.NEVER, "5.4.7", verdict.text, verdict.host, verdict.diagnostic)
         return verdict

@@ -17,14 +17,12 @@ from launcelot.spool.mail import Change, Pending, describe
 from launcelot.spool.rows import (
     LOAD_BATCH,
     MIGRATIONS,
-    SPAN,
-    STATE_HELD,
-    STATE_WAITING,
     numbers_of,
     read_mails,
     read_waiting,
+    row_of,
     settle,
-    update_row,
+    update_rows,
 )
 from launcelot.workers.database import connect, migrate
 
@@ -99,9 +97,10 @@ def chosen(connection: sqlite3.Connection, id: SpoolId, recipient: str) -> list[
 
 def note(connection: sqlite3.Connection, pending: Pending, held: bool, next_attempt: float) -> int:
     """Keep what was decided about one recipient; 1."""
-    state = STATE_HELD if held else STATE_WAITING
-    key = pending.mail.number * SPAN + pending.index
-    update_row(connection, (state, pending.attempts, next_attempt, pending.last_error, pending.unsure, key))
+    if pending.held and not held:
+        pending.released()
+    pending.held, pending.next_attempt = held, next_attempt
+    update_rows(connection, [row_of(pending)])
     return 1
 
 

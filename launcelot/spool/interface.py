@@ -3,12 +3,13 @@ Accepted mail on its way: durable before it is acknowledged, delivered exactly o
 
 The spool knows neither mailboxes nor hosts; it is handed a :class:`Delivery` and a :class:`Carrier`.  Delivery is idempotent by
 the key it is given, so that a crash between delivering and forgetting doubles nothing.  What became of a mail at another host
-is known only from its replies, so a crash between a reply and its note repeats that mail, with the same Message-ID.
+is known only from its replies.  That its end is about to be sent is noted on disk before, so that however often we crash or the
+host vanishes between that note and the note of its reply, the mail is sent twice at most, with the same Message-ID.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, Protocol
@@ -126,6 +127,12 @@ class Verdict:
     passed_on: bool = False
 
 
+Last = Callable[[], Awaitable[None]]
+"""
+Awaited before the step that may hand a mail over; raises a Refusal if that cannot be noted, and the step is not taken then.
+"""
+
+
 class Carrier(Protocol):
     """Takes mail to other hosts."""
 
@@ -136,12 +143,15 @@ class Carrier(Protocol):
         """How many transactions with a destination may run at once."""
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """
-        Take one message to some of its recipients; one verdict for each, in order.  It raises nothing but bugs.
+        Take one message to some of its recipients; one verdict for each, in order.  It raises nothing but bugs and what
+        ``last`` raises.
 
         :param body: valid until this returns.
+        :param last: awaited before anything is sent that the host may take for the end of the mail; a crash from then on
+            leaves open who has it.
         """
 
     async def close(self) -> None:

@@ -13,6 +13,9 @@ from twisted.internet.defer import Deferred
 from launcelot.spool.interface import Envelope, SpoolRecipient, Waiting
 from launcelot.workers.staging import Buffer
 
+UNSURE = 2
+"""Times that one message may be sent without a reply; then another attempt might double it again."""
+
 
 class Body(Protocol):
     """The octets of one mail, for as long as somebody reads them."""
@@ -32,7 +35,8 @@ class Pending:
     :ivar index: its place in the envelope, for the shelf.
     :ivar next_attempt: wall-clock seconds.
     :ivar told: the sender has been told that it takes long.
-    :ivar unsure: how often the connection broke when the whole message had been sent.
+    :ivar unsure: how often it was sent, or may have been, without a reply; an attempt counts while ``marked``.
+    :ivar marked: the present attempt is about to send the end of the message, or has.
     :ivar busy: an attempt runs, or is next.
     :ivar settled: it is not waited for any more by who waits for the delivery of the mail.
     :ivar turn: of its place among those that wait for their time; 0 without one.
@@ -47,9 +51,31 @@ class Pending:
     held: bool = False
     told: bool = False
     unsure: int = 0
+    marked: bool = False
     busy: bool = False
     settled: bool = False
     turn: int = 0
+
+    def mark(self) -> None:
+        """Count an attempt that is about to send the end of the message."""
+        if not self.marked:
+            self.marked = True
+            self.unsure += 1
+
+    def unmark(self, unsure: bool) -> None:
+        """The attempt has ended; count it only if nobody knows how."""
+        self.unsure += unsure - self.marked
+        self.marked = False
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it may have arrived so often that it is not sent again."""
+        return self.unsure >= UNSURE
+
+    def released(self) -> None:
+        """A person wants it tried, whatever became of it before."""
+        if self.is_spent:
+            self.unsure = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -128,9 +154,9 @@ class Shelf(Protocol):
         :raises Refusal: not now, nothing was changed; the same is offered again.
         """
 
-    async def note(self, pending: Pending) -> None:
+    async def note(self, *pending: Pending) -> None:
         """
-        Keep what became of an attempt.
+        Keep what became of attempts; durable when it returns.
 
         :raises Refusal: not now; the note is lost.
         """

@@ -26,6 +26,10 @@ AT_ONCE = 100
 TOGETHER = 100
 """Recipients of one transaction at most, as every server takes (RFC 5321 section 4.5.3.1.8)."""
 
+MAY_HAVE_ARRIVED = "it may have arrived, and is not sent again so that it does not arrive many times"
+
+SPENT = Verdict(Fate.NEVER, "5.4.2", f"twice the connection or this server ended before the answer came; {MAY_HAVE_ARRIVED}")
+
 Concluding = Callable[[Sequence[tuple[Pending, Verdict]], Buffer], Awaitable[None]]
 
 
@@ -59,6 +63,7 @@ class Outgoing:
     :param conclude: told what became of recipients, while the body can still be read.
     :param let_go: told when a mail's own body is no longer read.
     :param ended: told after every transaction.
+    :param about_to_send: awaited before the end of a message is sent; returns when it is on disk that this happens.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -70,6 +75,7 @@ class Outgoing:
         conclude: Concluding,
         let_go: Callable[[Mail], None],
         ended: Callable[[Mail], None],
+        about_to_send: Callable[[Sequence[Pending]], Awaitable[None]],
         at_once: int = AT_ONCE,
     ) -> None:
         self.carrier = carrier
@@ -77,6 +83,7 @@ class Outgoing:
         self._conclude = conclude
         self._let_go = let_go
         self._ended = ended
+        self._about_to_send = about_to_send
         self._at_once = at_once
         self._places: dict[str, Place] = {}
         self._ready: deque[str] = deque()
@@ -156,16 +163,25 @@ class Outgoing:
                 body.close()
 
     async def _verdicts(self, name: str, mail: Mail, wanted: Sequence[Pending], view: Buffer) -> Sequence[Verdict]:
-        carrying = Deferred.fromCoroutine(
-            self.carrier.carry(name, mail.envelope, [one.recipient for one in wanted], view)
-        )
-        verdicts: Sequence[Verdict] = await carrying.addErrback(self._confess, len(wanted))
+        sending = [one for one in wanted if not one.is_spent]
+        verdicts = iter(await self._sent(name, mail, sending, view) if sending else ())
+        return [next(verdicts) if one in sending else SPENT for one in wanted]
+
+    async def _sent(self, name: str, mail: Mail, sending: Sequence[Pending], view: Buffer) -> Sequence[Verdict]:
+        async def last() -> None:
+            await self._about_to_send(sending)
+
+        recipients = [one.recipient for one in sending]
+        carrying = Deferred.fromCoroutine(self.carrier.carry(name, mail.envelope, recipients, view, last))
+        verdicts: Sequence[Verdict] = await carrying.addErrback(self._confess, sending)
         return verdicts
 
-    def _confess(self, failure: Failure, count: int) -> Sequence[Verdict]:
-        """A bug of the carrier's loses nothing."""
+    def _confess(self, failure: Failure, sending: Sequence[Pending]) -> Sequence[Verdict]:
+        """What could not be marked was not sent; and a bug of the carrier's loses nothing."""
+        if isinstance(failure.value, Refusal):
+            return [Verdict(Fate.LATER, "4.3.0", f"spool: {failure.value.text}")] * len(sending)
         self._bug(failure)
-        return [Verdict(Fate.LATER, "4.3.0", "internal error")] * count
+        return [Verdict(Fate.LATER, "4.3.0", "internal error", unsure=one.marked) for one in sending]
 
     def close(self) -> None:
         """Begin nothing new; loads that wait are let go of."""

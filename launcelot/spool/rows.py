@@ -24,7 +24,7 @@ from launcelot.core.errors import Invalid
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, parse_mailbox
 from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
-from launcelot.spool.mail import Change, Mail
+from launcelot.spool.mail import Change, Mail, Pending
 from launcelot.workers.staging import Staged
 
 CHUNK = 262_144
@@ -126,10 +126,21 @@ def settle(connection: sqlite3.Connection, changes: Sequence[Change], notices: S
             connection.execute("INSERT INTO chunks VALUES (?, ?)", (mail.number * SPAN + piece, data))
 
 
-def update_row(connection: sqlite3.Connection, row: tuple[int, int, float, str, int, int]) -> None:
-    """Keep what became of an attempt."""
-    connection.execute(
-        "UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ?, unsure = ? WHERE key = ?", row
+Row = tuple[int, int, float, str, int, int]
+"""What changes of a recipient, and its key."""
+
+
+def row_of(pending: Pending) -> Row:
+    """A recipient as it is now."""
+    state = STATE_HELD if pending.held else STATE_WAITING
+    key = pending.mail.number * SPAN + pending.index
+    return state, pending.attempts, pending.next_attempt, pending.last_error, pending.unsure, key
+
+
+def update_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Keep what became of attempts."""
+    connection.executemany(
+        "UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ?, unsure = ? WHERE key = ?", rows
     )
 
 

@@ -30,8 +30,6 @@ from launcelot.spool.rows import (
     LOAD_BATCH,
     MIGRATIONS,
     SPAN,
-    STATE_HELD,
-    STATE_WAITING,
     count_waiting,
     last_number,
     next_numbers,
@@ -39,8 +37,9 @@ from launcelot.spool.rows import (
     read_chunks,
     read_mails,
     read_waiting,
+    row_of,
     settle,
-    update_row,
+    update_rows,
     write_mail,
 )
 from launcelot.spool.schedule import Schedule
@@ -366,14 +365,7 @@ class SqliteSpool:
                 self._held.pop(mail.number, None)
         return mails
 
-    async def note(self, pending: Pending) -> None:
-        """Update the recipient's row."""
-        row = (
-            STATE_HELD if pending.held else STATE_WAITING,
-            pending.attempts,
-            pending.next_attempt,
-            pending.last_error,
-            pending.unsure,
-            pending.mail.number * SPAN + pending.index,
-        )
-        await self._database.write(lambda connection: update_row(connection, row))
+    async def note(self, *pending: Pending) -> None:
+        """Update recipients' rows."""
+        rows = [row_of(one) for one in pending]
+        await self._database.write(lambda connection: update_rows(connection, rows))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from launcelot.spool.delivery import trace_fields
-from launcelot.spool.interface import Delivery, Envelope, Fate, SpoolRecipient, Verdict
+from launcelot.spool.interface import Delivery, Envelope, Fate, Last, SpoolRecipient, Verdict
 from launcelot.testing.messages import Message, Wish
 from launcelot.workers.staging import Buffer
 
@@ -108,9 +108,10 @@ class Catcher:
         return 1
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """Keep it."""
+        await last()
         for recipient in recipients:
             self._post.add(envelope, recipient, bytes(body[:]))
         return [Verdict(Fate.DONE, "2.0.0", "caught") for _ in recipients]

@@ -37,6 +37,7 @@ class Hop(LineReceiver):
     def connectionMade(self) -> None:
         """Greet."""
         self.factory.connections += 1
+        self.factory.last = self
         self.factory.open += 1
         self.factory.most = max(self.factory.most, self.factory.open)
         self.data: list[bytes] | None = None
@@ -111,6 +112,7 @@ class HopFactory(Factory):
     Many of them.
 
     :ivar script: by verb, the next answers; None for none at all.
+    :ivar last: the latest connection.
     :ivar early: a message counts as taken before it is answered.
     """
 
@@ -126,6 +128,7 @@ class HopFactory(Factory):
         self.open = 0
         self.most = 0
         self.early = False
+        self.last: Hop
 
 
 def elsewhere(text: str, notify: str = "", original: str = "") -> SpoolRecipient:
@@ -143,6 +146,11 @@ class RelayCase(SynchronousTestCase):
         self.port = self.listen(self.hop)
         self.resolver = ScriptedResolver({"far.example": "mx.far.example"}, {"mx.far.example": "127.0.0.1"})
         self.relay = self.make()
+        self.marked = 0
+
+    async def last(self) -> None:
+        """Count what has come to its end."""
+        self.marked += 1
 
     def listen(self, factory: Any, port: int = 0) -> int:
         """Have a factory listen; its port."""
@@ -168,7 +176,7 @@ class RelayCase(SynchronousTestCase):
         whole = Envelope(SpoolId("one"), recipients=(), **known)
         chosen = recipients or (elsewhere("x@far.example"),)
         destination = self.relay.destination(whole, chosen[0])
-        carrying = Deferred.fromCoroutine(self.relay.carry(destination, whole, chosen, body))
+        carrying = Deferred.fromCoroutine(self.relay.carry(destination, whole, chosen, body, self.last))
         self.world.network.pump()
         return carrying
 

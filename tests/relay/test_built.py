@@ -22,6 +22,10 @@ reactor: Any = the_reactor
 X = elsewhere("x@built.example")
 
 
+async def nothing() -> None:
+    """Nobody keeps marks here."""
+
+
 class BuiltTests(TestCase):
     """From the table ``[relay]`` to a message that arrives."""
 
@@ -63,7 +67,7 @@ class BuiltTests(TestCase):
     async def carry(self, relay: Any) -> tuple[str, str]:
         """What becomes of one mail."""
         envelope = Envelope(SpoolId("one"), ANN, ())
-        (verdict,) = await relay.carry(relay.destination(envelope, X), envelope, [X], BODY)
+        (verdict,) = await relay.carry(relay.destination(envelope, X), envelope, [X], BODY, nothing)
         return verdict.fate.value, verdict.status
 
     async def test_mail_arrives(self) -> None:

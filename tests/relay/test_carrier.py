@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from email import message_from_bytes
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
+from launcelot.core.errors import TryLater
 from launcelot.core.limits import ConnectionCount
 from launcelot.message.address import Address
 from launcelot.protocols.smtp.server import SmtpFactory
@@ -68,6 +70,57 @@ class HandingOverTests(RelayCase):
             self.hop.script[stage] = [CUT]
             (verdict,) = self.verdicts(X)
             self.assertEqual((verdict.fate.value, verdict.unsure), (LATER, stage == "END"), stage)
+
+    def test_the_end_waits_until_it_is_marked(self) -> None:
+        """No octet of the final dot leaves before; what cannot be marked is not sent; what is refused before is not marked."""
+        waits: Deferred[None] = Deferred()
+
+        async def last() -> None:
+            await waits
+
+        self.last = last  # type: ignore[method-assign]
+        carrying = self.carrying(X)
+        self.assertNoResult(carrying)
+        self.assertEqual((self.hop.heard[-1], self.hop.got), (b"DATA", []))
+        waits.callback(None)
+        self.world.network.pump()
+        self.assertEqual(self.successResultOf(carrying)[0].fate.value, "done")
+        waits = fail(TryLater("the disk is full"))
+        self.failureResultOf(self.carrying(X), TryLater)
+        self.assertEqual(len(self.hop.got), 1)
+        del self.last
+        self.hop.script["RCPT"] = [b"450 4.2.1 later"]
+        self.assertEqual(self.carry(X), [(LATER, "4.2.1")])
+        self.assertEqual(self.marked, 0)
+
+    def test_host_that_answers_before_the_end(self) -> None:
+        """It is not sent the end: a refusal counts, what is positive does not, and a connection that is gone leaves no doubt."""
+        for said, verdict in (
+            (b"552 5.3.4 too much", ("never", "5.3.4")),
+            (b"421 4.3.2 stopping", (LATER, "4.3.2")),
+            (b"250 2.0.0 taken", (LATER, "4.4.2")),
+            (CUT, (LATER, "4.4.2")),
+        ):
+            self.relay = self.make()
+            waits: Deferred[None] = Deferred()
+
+            async def last(waits: Deferred[None] = waits) -> None:
+                await waits
+
+            self.last = last  # type: ignore[method-assign]
+            carrying = self.carrying(X)
+            transport: Any = self.hop.last.transport
+            if said is CUT:
+                transport.abortConnection()
+            else:
+                self.hop.last.sendLine(said)
+            self.world.network.pump()
+            waits.callback(None)
+            self.world.network.pump()
+            (one,) = self.successResultOf(carrying)
+            self.assertEqual((one.fate.value, one.status, one.unsure), (*verdict, False), said)
+            self.assertEqual(self.hop.got, [])
+            self.assertEqual(self.links.count, 0)
 
     def test_silence_behind_the_final_dot(self) -> None:
         """Ten minutes, then unsure."""

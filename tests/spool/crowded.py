@@ -18,7 +18,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from launcelot.core.ids import AccountId
-from launcelot.spool.interface import Envelope, Fate, SpoolRecipient, Verdict
+from launcelot.spool.interface import Envelope, Fate, Last, SpoolRecipient, Verdict
 from launcelot.spool.sqlite import MIGRATIONS, SqliteSpool
 from launcelot.workers.database import Database, connect, migrate
 from launcelot.workers.staging import Buffer, Staging
@@ -69,9 +69,10 @@ class SlowHops:
         return 5
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """Slowly."""
+        await last()
         self.domains.add(destination)
         await pause(self._reactor, 0.5)
         return [Verdict(Fate.LATER, "4.4.1", "down")] * len(recipients)

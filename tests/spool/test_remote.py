@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from launcelot.core.errors import InUse, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.message.address import Address
-from launcelot.spool.interface import ELSEWHERE, Accepted, Envelope, Fate, SpoolId, SpoolRecipient, Verdict
+from launcelot.spool.interface import ELSEWHERE, Accepted, Envelope, Fate, Last, SpoolId, SpoolRecipient, Verdict
 from launcelot.spool.memory import MemorySpool
 from launcelot.spool.notices import Notices
 from launcelot.spool.schedule import Schedule
@@ -59,13 +59,14 @@ class ScriptedCarrier:
         return self.limits.get(destination, 2)
 
     async def carry(
-        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer
+        self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
     ) -> Sequence[Verdict]:
         """As planned."""
         self.calls.append((destination, envelope.id, [str(one.address) for one in recipients], body[:]))
         self.now[destination] = self.now.get(destination, 0) + 1
         self.most[destination] = max(self.most.get(destination, 0), self.now[destination])
         try:
+            await last()
             plan = self.plan.get(destination)
             step: Any = plan.pop(0) if plan else DONE
             if isinstance(step, Deferred):
@@ -469,6 +470,11 @@ class SqliteRemoteTests(RemoteContract):
         self.wait(spool.start())
         return spool
 
+    def crash(self) -> None:
+        """Have everything that an earlier spool waits for never come."""
+        for call in list(self.clock.getDelayedCalls()):
+            call.cancel()
+
     def rows(self, table: str) -> int:
         """Rows of a table."""
         connection = sqlite3.connect(self.path)
@@ -484,9 +490,11 @@ class SqliteRemoteTests(RemoteContract):
         seen: list[tuple[Envelope, Sequence[SpoolRecipient]]] = []
         carry = self.carrier.carry
 
-        async def keep(destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer) -> Any:
+        async def keep(
+            destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
+        ) -> Any:
             seen.append((envelope, recipients))
-            return await carry(destination, envelope, recipients, body)
+            return await carry(destination, envelope, recipients, body, last)
 
         self.carrier.carry = keep  # type: ignore[method-assign]
         recipient = elsewhere("x@far.example", "DELAY,FAILURE", "rfc822;a")
@@ -535,6 +543,66 @@ class SqliteRemoteTests(RemoteContract):
         self.carrying()
         self.assertEqual([one[1:3] for one in self.carrier.calls], [("one", ["x@far.example"])] * 2)
         self.assertEqual(self.rows("recipients"), 0)
+
+    def test_crashes_before_a_reply_send_it_twice_at_most(self) -> None:
+        """C30: the mark is on disk before the end is sent; the third run sends nothing and tells the sender."""
+        for _ in range(2):
+            self.carrier.plan["far.example"] = [Deferred()]
+            spool = self.carrying()
+            if not self.carrier.calls:
+                self.send(spool, elsewhere("x@far.example"))
+            self.crash()
+        spool = self.carrying()
+        self.assertEqual(len(self.carrier.calls), 2)
+        (notice,) = self.told()
+        self.assertEqual(self.status(notice)["Status"], "5.4.2")
+        self.assertIn("may have arrived", notice.replace("=\r\n", ""))
+        self.clock.advance(1)
+        self.assertEqual((self.waiting(spool), self.rows("recipients")), ([], 0))
+
+    def test_crashes_with_replies_between_them_count_for_nothing(self) -> None:
+        """What was answered with 4xx did not arrive, however often we are killed while we wait for the next attempt."""
+        self.carrier.plan["far.example"] = [LATER] * 20
+        self.send(self.carrying(), elsewhere("x@far.example"))
+        for _ in range(5):
+            self.crash()
+            self.carrying()
+            self.clock.advance(2_000)
+        self.crash()
+        self.carrier.plan.clear()
+        spool = self.carrying()
+        self.clock.advance(3_700)
+        self.clock.advance(1)
+        self.assertEqual((self.waiting(spool), self.told(), self.rows("recipients")), ([], [], 0))
+
+    def test_mark_that_cannot_be_written(self) -> None:
+        """The mail is not sent; it waits, and counts as never sent."""
+        spool = self.carrying()
+        note = spool.note
+
+        async def refuse(*pending: Any) -> None:
+            raise TryLater("the disk is full")
+
+        spool.note = refuse  # type: ignore[method-assign]
+        self.send(spool, elsewhere("x@far.example"))
+        (waiting,) = self.wait(spool.waiting())
+        self.assertEqual((waiting.recipient, waiting.attempts), ("x@far.example", 1))
+        self.assertEqual(waiting.last_error, "spool: the disk is full")
+        self.flushLoggedErrors(TryLater)
+        spool.note = note  # type: ignore[method-assign]
+        self.clock.advance(300)
+        self.assertEqual(self.waiting(spool), [])
+
+    def test_release_of_what_may_have_arrived(self) -> None:
+        """Where nobody can be told it is held; a person who releases it wants it sent, and it is."""
+        spool = self.carrying()
+        self.carrier.plan["far.example"] = [UNSURE, UNSURE]
+        self.send(spool, elsewhere("x@far.example"), sender=Address("eve", "forged.example"))
+        self.clock.advance(400)
+        self.assertEqual(self.waiting(spool), [("x@far.example", 2, True)])
+        later = self.carrying()
+        self.wait(later.release(SpoolId("one")))
+        self.assertEqual((len(self.carrier.calls), self.waiting(later)), (3, []))
 
     def test_mail_beyond_what_memory_holds(self) -> None:
         """Ten in hand of a hundred: all of it is listed, held, dropped and, when its host is back, delivered once."""

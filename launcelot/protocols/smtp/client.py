@@ -13,7 +13,7 @@ apart from a lost one any better than DATA) and REQUIRETLS.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -85,6 +85,8 @@ class Message:
     :ivar utf8: whether the header may have UTF-8 in it.
     :ivar returned: ``RET``, ``"FULL"`` or ``"HDRS"``; empty for none.  Said where DSN is offered, as is ``envelope_id``.
     :ivar envelope_id: ``ENVID``.
+    :ivar last: awaited when all but the final dot has been sent.  What it raises ends the connection and is raised by
+        :meth:`SmtpClient.send`; the server has nothing then.
     """
 
     source: AsyncIterable[bytes]
@@ -93,6 +95,7 @@ class Message:
     utf8: bool = False
     returned: str = ""
     envelope_id: str = ""
+    last: Callable[[], Awaitable[None]] | None = None
 
     @staticmethod
     def of(data: bytes, utf8: bool = False) -> Message:
@@ -455,11 +458,27 @@ class SmtpClient(Stream):
         async for piece in message.source:
             self.write(writer.feed(piece))
             await self.drain()
+        if message.last is not None:
+            await message.last()
+        await self._expect_no_end()
         self.write(writer.finish())
         words = await self._reply("end of data", self.factory.timeouts.end_of_data)
         if 300 <= words.code < 400:
             raise BadReply("end of data", f"{words.code} is no end")
         return words
+
+    async def _expect_no_end(self) -> None:
+        """Without the final dot the server has nothing; one that has refused or left meanwhile is not sent it."""
+        if self._lost_because is not None or (self.ended and not self.pending):
+            raise Disconnected("message", "the connection was lost")
+        if not self.pending:
+            return
+        words = await self._reply("message", self.factory.timeouts.command)
+        if words.positive:
+            raise BadReply("message", "the server spoke unasked")
+        # It has answered what we have not asked yet, so nobody knows what the next reply would answer.
+        self.abort()
+        raise Refused("message", words)
 
     async def _ask(self, line: bytes, stage: str, seconds: float | None = None) -> Reply:
         await self._expect_silence(stage)
