@@ -358,7 +358,7 @@ class Courier:
         for pending in fresh:
             pending.mark()
         if fresh:
-            await self._shelf.note(*fresh)
+            await self._shelf.mark(*fresh)
 
     def _not_concluded(self, failure: Failure, results: Results) -> None:
         self._bug(failure)

@@ -161,6 +161,13 @@ class Shelf(Protocol):
         :raises Refusal: not now; the note is lost.
         """
 
+    async def mark(self, *pending: Pending) -> None:
+        """
+        Keep that one more copy of these may arrive; :meth:`settle` and :meth:`note` are told what became of it.
+
+        :raises Refusal: not now; nothing must be sent.
+        """
+
     def parked(self, mail: Mail) -> None:
         """A mail is no longer in memory; it is the shelf's to bring it back."""
 

@@ -175,6 +175,9 @@ class MemorySpool:
         notices = [change.notice for change in changes if change.notice is not None]
         return [self._keep(one.envelope, Octets(one.octets), len(one.octets)) for one in notices]
 
+    async def mark(self, *pending: Pending) -> None:
+        """What is in memory is known."""
+
     async def note(self, *pending: Pending) -> None:
         """What is in memory is known."""
 

@@ -108,7 +108,7 @@ def settle(connection: sqlite3.Connection, changes: Sequence[Change], notices: S
     """Delete recipients, then messages that have none left; mark who was told; insert notices."""
     removed = [one for change in changes for one in change.removed]
     connection.executemany(
-        "DELETE FROM recipients WHERE key = ?", [(one.mail.number * SPAN + one.index,) for one in removed]
+        "DELETE FROM recipients WHERE key = ?", [(key_of(one),) for one in removed]
     )
     for number in {one.mail.number for one in removed}:
         bounds = (number * SPAN, number * SPAN + SPAN - 1)
@@ -117,7 +117,7 @@ def settle(connection: sqlite3.Connection, changes: Sequence[Change], notices: S
             connection.execute("DELETE FROM messages WHERE number = ?", (number,))
     connection.executemany(
         "UPDATE recipients SET told = 1 WHERE key = ?",
-        [(one.mail.number * SPAN + one.index,) for change in changes for one in change.told],
+        [(key_of(one),) for change in changes for one in change.told],
     )
     for mail, octets in notices:
         write_envelope(connection, mail)
@@ -130,17 +130,28 @@ Row = tuple[int, int, float, str, int, int]
 """What changes of a recipient, and its key."""
 
 
+def key_of(pending: Pending) -> int:
+    """Of a recipient's row."""
+    return pending.mail.number * SPAN + pending.index
+
+
 def row_of(pending: Pending) -> Row:
     """A recipient as it is now."""
     state = STATE_HELD if pending.held else STATE_WAITING
-    key = pending.mail.number * SPAN + pending.index
-    return state, pending.attempts, pending.next_attempt, pending.last_error, pending.unsure, key
+    return state, pending.attempts, pending.next_attempt, pending.last_error, pending.unsure, key_of(pending)
 
 
 def update_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """Keep what became of attempts."""
     connection.executemany(
         "UPDATE recipients SET state = ?, attempts = ?, next_attempt = ?, last_error = ?, unsure = ? WHERE key = ?", rows
+    )
+
+
+def suspect_all(connection: sqlite3.Connection, now: float) -> None:
+    """Count every recipient elsewhere that may have been in an attempt as sent once more."""
+    connection.execute(
+        "UPDATE recipients SET unsure = unsure + 1 WHERE account = '' AND state = ? AND next_attempt <= ?", (STATE_WAITING, now)
     )
 
 

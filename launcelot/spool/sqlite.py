@@ -24,6 +24,7 @@ from launcelot.spool.courier import CONCURRENCY, Courier
 from launcelot.spool.direct import DirectDelivery
 from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending, describe
+from launcelot.spool.marks import Marks
 from launcelot.spool.notices import Notices
 from launcelot.spool.rows import (
     CHUNK,
@@ -31,6 +32,7 @@ from launcelot.spool.rows import (
     MIGRATIONS,
     SPAN,
     count_waiting,
+    key_of,
     last_number,
     next_numbers,
     numbers_of,
@@ -39,6 +41,7 @@ from launcelot.spool.rows import (
     read_waiting,
     row_of,
     settle,
+    suspect_all,
     update_rows,
     write_mail,
 )
@@ -91,6 +94,7 @@ class SqliteSpool:
         direct: bool = False,
     ) -> None:
         self._database = database
+        self._marks = Marks(database.path.with_suffix(".marks"))
         self._staging = staging
         self._clock = clock
         self._now = now
@@ -130,11 +134,21 @@ class SqliteSpool:
         :raises Refusal: the file cannot be opened or read.
         """
         await self._database.open()
+        await self._take_up_marks()
         self._next_number = 1 + await self._database.read_aside(last_number)
         await self._bring_back()
         self._serving = True
         if self._more_waits:
             self._look_later()
+
+    async def _take_up_marks(self) -> None:
+        try:
+            if not self._marks.open():
+                self.log.warn("after a power cut: mail to other hosts that may have been on its way counts as sent once")
+                await self._database.write(lambda connection: suspect_all(connection, self._now()))
+            self._marks.begin()
+        except OSError as error:
+            raise TryLater(f"{self._marks.path}: {error.strerror}") from error
 
     async def accept(self, envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
         """Take a message; see :meth:`launcelot.spool.interface.Spool.accept`."""
@@ -215,6 +229,13 @@ class SqliteSpool:
             await self._direct.close()
         await self._courier.close()
         await self._database.close()
+        self._let_go_of_marks()
+
+    def _let_go_of_marks(self) -> None:
+        try:
+            self._marks.close(clean=True)
+        except OSError as error:
+            self.log.error("cannot write {path}: {reason}", path=str(self._marks.path), reason=str(error))
 
     # -- what people ask -----------------------------------------------------------------------------------------
 
@@ -329,6 +350,8 @@ class SqliteSpool:
             some = numbers[start : start + LOAD_BATCH]
             for mail in await self._database.read_aside(lambda connection, some=some: read_mails(connection, some)):  # type: ignore[misc]
                 self._held[mail.number] = mail
+                for pending in mail.pending:
+                    pending.unsure += self._marks.count(key_of(pending))
                 self._courier.take(mail)
 
     # -- the courier's shelf -------------------------------------------------------------------------------------
@@ -360,6 +383,7 @@ class SqliteSpool:
                 del self._held[mail.number]
             raise
         gone = {pending for change in changes for pending in change.removed}
+        self._marks.clear(self._marks.of(key_of(pending) for pending in gone))
         for mail in {pending.mail for pending in gone}:
             if all(pending in gone for pending in mail.pending):
                 self._held.pop(mail.number, None)
@@ -368,4 +392,11 @@ class SqliteSpool:
     async def note(self, *pending: Pending) -> None:
         """Update recipients' rows."""
         rows = [row_of(one) for one in pending]
+        marks = self._marks.of(key_of(one) for one in pending)
         await self._database.write(lambda connection: update_rows(connection, rows))
+        self._marks.clear(marks)
+
+    async def mark(self, *pending: Pending) -> None:
+        """In the small file beside ours, or in the rows where it cannot be done there."""
+        if not self._marks.put([key_of(one) for one in pending]):
+            await self.note(*pending)

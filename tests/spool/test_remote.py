@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from launcelot.core.errors import InUse, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.message.address import Address
 from launcelot.spool.interface import ELSEWHERE, Accepted, Envelope, Fate, Last, SpoolId, SpoolRecipient, Verdict
+from launcelot.spool.marks import Marks
 from launcelot.spool.memory import MemorySpool
 from launcelot.spool.notices import Notices
 from launcelot.spool.schedule import Schedule
@@ -560,6 +561,36 @@ class SqliteRemoteTests(RemoteContract):
         self.clock.advance(1)
         self.assertEqual((self.waiting(spool), self.rows("recipients")), ([], 0))
 
+    def test_power_cut_leaves_no_more_than_one_doubt(self) -> None:
+        """Marks of another run of the kernel: what could have been in an attempt counts as sent once, what waited does not."""
+        self.carrier.plan["far.example"] = [Deferred(), Deferred()]
+        self.carrier.plan["near.example"] = [LATER]
+        spool = self.carrying()
+        self.send(spool, elsewhere("x@far.example"))
+        self.send(spool, elsewhere("y@near.example"), id="two")
+        self.crash()
+        marks = self.path.with_suffix(".marks")
+        marks.write_bytes(marks.read_bytes()[:16] + b"another".ljust(48, b"\0") + bytes(8 * 4_096))
+        self.carrying()
+        self.crash()
+        later = self.carrying()
+        self.assertEqual([one[0] for one in self.carrier.calls], ["far.example", "near.example", "far.example"])
+        self.assertEqual((len(self.told()), self.waiting(later)), (1, [("y@near.example", 1, False)]))
+        self.clock.advance(400)
+        self.assertEqual((len(self.told()), len(self.carrier.calls), self.waiting(later)), (1, 4, []))
+
+    def test_more_marks_than_there_is_room_for(self) -> None:
+        """Then they stand in the rows, and do as much."""
+        self.patch(Marks, "put", lambda marks, keys: False)
+        for _ in range(2):
+            self.carrier.plan["far.example"] = [Deferred()]
+            spool = self.carrying()
+            if not self.carrier.calls:
+                self.send(spool, elsewhere("x@far.example"))
+            self.crash()
+        self.carrying()
+        self.assertEqual((len(self.carrier.calls), len(self.told())), (2, 1))
+
     def test_crashes_with_replies_between_them_count_for_nothing(self) -> None:
         """What was answered with 4xx did not arrive, however often we are killed while we wait for the next attempt."""
         self.carrier.plan["far.example"] = [LATER] * 20
@@ -578,18 +609,17 @@ class SqliteRemoteTests(RemoteContract):
     def test_mark_that_cannot_be_written(self) -> None:
         """The mail is not sent; it waits, and counts as never sent."""
         spool = self.carrying()
-        note = spool.note
+        mark = spool.mark
 
         async def refuse(*pending: Any) -> None:
             raise TryLater("the disk is full")
 
-        spool.note = refuse  # type: ignore[method-assign]
+        spool.mark = refuse  # type: ignore[method-assign]
         self.send(spool, elsewhere("x@far.example"))
         (waiting,) = self.wait(spool.waiting())
         self.assertEqual((waiting.recipient, waiting.attempts), ("x@far.example", 1))
         self.assertEqual(waiting.last_error, "spool: the disk is full")
-        self.flushLoggedErrors(TryLater)
-        spool.note = note  # type: ignore[method-assign]
+        spool.mark = mark  # type: ignore[method-assign]
         self.clock.advance(300)
         self.assertEqual(self.waiting(spool), [])
 
