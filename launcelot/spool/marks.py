@@ -2,9 +2,12 @@
 Marks of mail whose end is about to be sent, in a small file beside the spool's.
 
 A mark costs one short write and no sync: what the kernel has been given outlives this process, however it ends.  It does not
-outlive the kernel, so the file says in which run of it the marks were made; after another one (a power cut) every recipient that
-could have been in an attempt counts as marked once.  Invariant: a recipient may have been sent, without a reply, as often as its
-row says and as there are marks of it here.
+outlive the kernel: a power cut may lose any of them.  So the file says in which run of the kernel the marks were made; after
+another one every recipient that could have been in an attempt, because its time had come, counts as marked once, whether it was
+sent or not.  What that costs: a mail whose turn had not come yet is then sent once where it might have been twice.  What it does
+not see: an attempt that a person asked for before its time, in the moment before that is on disk.
+
+Invariant: a recipient may have been sent, without a reply, as often as its row says and as there are marks of it here.
 
 The file: 8 octets of magic, 1 of :data:`CLEAN` or :data:`IN_USE`, 7 empty, 48 of the kernel's boot id; then slots of 8 octets,
 each empty or a recipient's key.
@@ -13,7 +16,7 @@ each empty or a recipient's key.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from launcelot.workers.database import sync_directory
@@ -82,6 +85,20 @@ class Marks:
         os.pwrite(self._file, header + slots, 0)
         os.fsync(self._file)
         sync_directory(self.path.parent)
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """Recipients that have marks."""
+        return tuple(self._taken)
+
+    def keep(self, keys: Collection[int]) -> None:
+        """
+        Know only the marks of these recipients; to be called before :meth:`begin`.
+
+        A crash between the deletion of a row and that of its mark leaves a mark of nobody, whose number the next mail gets.
+        """
+        for key in [one for one in self._taken if one not in keys]:
+            self._free += self._taken.pop(key)
 
     def count(self, key: int) -> int:
         """How many marks of a recipient there are."""

@@ -191,6 +191,12 @@ def next_numbers(
     return found, False, False
 
 
+def existing(connection: sqlite3.Connection, keys: Sequence[int]) -> set[int]:
+    """Which of these keys recipients have."""
+    find = "SELECT 1 FROM recipients WHERE key = ?"
+    return {key for key in keys if connection.execute(find, (key,)).fetchone() is not None}
+
+
 def numbers_of(connection: sqlite3.Connection, id: str) -> list[int]:
     """The messages of an id; there is one at most."""
     return [row[0] for row in connection.execute("SELECT number FROM messages WHERE id = ?", (id,))]

@@ -32,6 +32,7 @@ from launcelot.spool.rows import (
     MIGRATIONS,
     SPAN,
     count_waiting,
+    existing,
     key_of,
     last_number,
     next_numbers,
@@ -146,6 +147,7 @@ class SqliteSpool:
             if not self._marks.open():
                 self.log.warn("after a power cut: mail to other hosts that may have been on its way counts as sent once")
                 await self._database.write(lambda connection: suspect_all(connection, self._now()))
+            self._marks.keep(await self._database.read_aside(lambda connection: existing(connection, self._marks.keys)))
             self._marks.begin()
         except OSError as error:
             raise TryLater(f"{self._marks.path}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.monkey import MonkeyPatcher
 
 from launcelot.core.errors import InUse, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.message.address import Address
@@ -578,6 +579,20 @@ class SqliteRemoteTests(RemoteContract):
         self.assertEqual((len(self.told()), self.waiting(later)), (1, [("y@near.example", 1, False)]))
         self.clock.advance(400)
         self.assertEqual((len(self.told()), len(self.carrier.calls), self.waiting(later)), (1, 4, []))
+
+    def test_marks_of_mail_that_is_gone(self) -> None:
+        """A kill between the row's end and the marks' leaves nothing to the next mail, which gets the same number."""
+        self.carrier.plan["far.example"] = [Deferred(), DONE, Deferred(), DONE]
+        self.send(self.carrying(), elsewhere("x@far.example"))
+        self.crash()
+        with MonkeyPatcher((Marks, "clear", lambda marks, gone: None)):
+            spool = self.carrying()
+            self.assertEqual(self.waiting(spool), [])
+        self.crash()
+        self.send(self.carrying(), elsewhere("x@far.example"), id="two")
+        self.crash()
+        self.assertEqual(self.waiting(self.carrying()), [])
+        self.assertEqual(([one[1] for one in self.carrier.calls], self.told()), (["one", "one", "two", "two"], []))
 
     def test_more_marks_than_there_is_room_for(self) -> None:
         """Then they stand in the rows, and do as much."""
