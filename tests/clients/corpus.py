@@ -59,7 +59,7 @@ def line(random: Random, words: int = 8) -> str:
 
 
 def worded(text: str) -> str:
-    """Text as a header may hold it: words with other letters are encoded (RFC 6855 section 4 has octets there refused)."""
+    """Text as a header may hold it: words with other letters are encoded (RFC 9755 section 4 has octets there refused)."""
     if text.isascii():
         return text
     return " ".join(

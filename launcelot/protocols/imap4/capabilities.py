@@ -122,7 +122,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"BINARY", "RFC 3516 section 4"),
     Capability(b"CATENATE", "RFC 4469 section 3"),
     Capability(b"PREVIEW", "RFC 8970 section 3"),
-    Capability(b"UTF8=ACCEPT", "RFC 6855 section 3"),
+    Capability(b"UTF8=ACCEPT", "RFC 9755 section 3"),
     Capability(b"MULTISEARCH", "RFC 7377 section 2"),
     Capability(b"UIDONLY", "RFC 9586 section 3"),
     Capability(b"INPROGRESS", "RFC 9585 section 4"),

@@ -93,7 +93,7 @@ class Conversation(Stream):
 
     @property
     def utf8(self) -> bool:
-        """Whether names of mailboxes are UTF-8 on this connection.  RFC 6855 section 3, RFC 9051 appendix A."""
+        """Whether names of mailboxes are UTF-8 on this connection.  RFC 9755 section 3, RFC 9051 appendix A."""
         return bool(self.enabled & {b"UTF8=ACCEPT", b"IMAP4REV2"})
 
     @property

@@ -362,7 +362,7 @@ class Session:
 
     @property
     def utf8(self) -> bool:
-        """Whether names and strings are UTF-8 both ways, without modified UTF-7.  RFC 6855 section 3, RFC 9051 section 5.1."""
+        """Whether names and strings are UTF-8 both ways, without modified UTF-7.  RFC 9755 section 3, RFC 9051 section 5.1."""
         return Extension.UTF8 in self.enabled or self.rev2
 
     @property
@@ -383,6 +383,15 @@ class Session:
     def tells_vanished(self) -> bool:
         """Whether VANISHED with UIDs is told in the place of EXPUNGE."""
         return Extension.QRESYNC in self.enabled
+
+    @property
+    def tells_uid(self) -> bool:
+        """
+        Whether what nobody asked for is told with its UID, as it also is after NOTIFY.
+
+        RFC 7162 section 3.2.4, RFC 9051 section 7.5.2, RFC 5465 section 5.1.
+        """
+        return self.tells_vanished or self.rev2
 
     def enable(self, extension: Extension) -> None:
         """Switch an extension on; the first to need MODSEQ learns where the selected mailbox stands."""
@@ -523,8 +532,7 @@ class Session:
 
     async def _tell_flags(self, view: View, states: list[MessageState]) -> None:
         await self.tell_keywords(view, frozenset().union(*[state.flags for state in states]))
-        # RFC 9051 section 7.5.2 and RFC 7162 section 3.2.4: what nobody asked for has a UID.
-        uid, modseq = self.tells_vanished or self.rev2, self.tells_modseq
+        uid, modseq = self.tells_uid or self.notices is not None, self.tells_modseq
         only = self.uid_only
         rows = [
             responses.state_row(number, state, view.flags_of(state.flags, state.uid), uid and not only, modseq, only)

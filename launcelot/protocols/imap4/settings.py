@@ -55,7 +55,7 @@ class Settings:
     )
     append_8bit_headers: str = setting(
         "enabled",
-        "Who may APPEND messages whose headers have octets above 127: clients that ENABLE UTF8=ACCEPT, as RFC 6855 section 4"
+        "Who may APPEND messages whose headers have octets above 127: clients that ENABLE UTF8=ACCEPT, as RFC 9755 section 4"
         " demands, or always everybody, as for moving old mail here with programs that cannot.",
         choices=("enabled", "always"),
     )

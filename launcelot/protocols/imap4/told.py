@@ -231,7 +231,7 @@ def read(response: Condition | Data, utf8: bool = False) -> Told:
     """
     A response as a value.
 
-    :param utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 6855 section 3.
+    :param utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 9755 section 3.
     """
     if isinstance(response, Condition):
         return response

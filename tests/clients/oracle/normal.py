@@ -41,7 +41,7 @@ KNOWN: Mapping[str, str] = {
     "\\NonExistent here is \\Noselect there": "RFC 5258 section 3.4: it implies the other",
     "REVERSE reverses one criterion here and what follows the first there": "RFC 5256 section 3",
     "equal subjects stay in the order of their numbers here, sometimes not there under REVERSE": "RFC 5256 section 3",
-    "octets above 127 in a header are refused here": "RFC 6855 section 4: a server MUST; plays have none",
+    "octets above 127 in a header are refused here": "RFC 9755 section 4: a server MUST; plays have none",
     "a mailbox above one that is made is made, too, here, and is a mere name there": "RFC 3501 section 6.3.3: SHOULD",
     "an INTERNALDATE to come is kept here and is now there": "RFC 3501 section 6.3.11",
     "messages that come after a thread was built are put at its end there, whatever their date":

@@ -153,13 +153,29 @@ class NotifyTests(ImapCase):
         self.assertEqual(link.take(), b"* 2 EXPUNGE\r\n* 2 RECENT\r\n")
         self.ask(link, b"NOTIFY SET (selected (%b))" % ALL)
         self.flag("INBOX", "\\Flagged")
-        self.assertEqual(link.take(), b"* 1 FETCH (FLAGS (\\Flagged \\Seen \\Recent))\r\n")
+        self.assertEqual(link.take(), b"* 1 FETCH (UID 1 FLAGS (\\Flagged \\Seen \\Recent))\r\n")
         self.ask(link, b"ENABLE QRESYNC")
         self.world.result(self.mailbox().remove([1]))
         self.assertEqual(link.take(), b"* VANISHED 1\r\n* 1 RECENT\r\n")
         self.flag("INBOX", "\\Flagged", 3)
         self.assertRegex(link.take(), rb"\A\* 1 FETCH \(UID 3 FLAGS \(\\Flagged \\Recent\) MODSEQ \(\d+\)\)\r\n\Z")
         self.assertEqual(self.ask(link, b"UID STORE 3 -FLAGS.SILENT (\\Flagged)")[0][:20], b"* 1 FETCH (UID 3 MOD")
+
+    def test_new_messages_with_what_else_is_told(self) -> None:
+        """Who knows UIDs or MODSEQ of all that comes unasked is told those of new messages, asked for or not."""
+        for said, told in (
+            (b"CONDSTORE", rb"FLAGS \(\\Recent\) MODSEQ \(\d+\)"),
+            (b"QRESYNC", rb"UID 2 FLAGS \(\\Recent\) MODSEQ \(\d+\)"),
+            (b"IMAP4rev2", rb"UID 3 FLAGS \(\)"),
+            (b"IMAP4rev2 UIDONLY", rb"FLAGS \(\)"),
+        ):
+            link = self.log_in()
+            self.ask(link, b"ENABLE " + said)
+            self.ask(link, b"SELECT INBOX")
+            self.ask(link, b"NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge))")
+            self.fill(1)
+            self.assertRegex(link.take(), rb"\r\n\* \d (?:UID)?FETCH \(%b\)\r\n\Z" % told, said)
+            link.close()
 
     def test_selected_delayed(self) -> None:
         """Removals wait for a command that allows them; IDLE is one; the rest comes at once."""

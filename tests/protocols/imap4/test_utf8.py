@@ -1,4 +1,4 @@
-"""UTF8=ACCEPT.  RFC 6855."""
+"""UTF8=ACCEPT.  RFC 9755, and RFC 6855 which it replaces."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Utf8Tests(ImapCase):
             self.ask(link, b"SELECT INBOX")
 
     def test_charset_in_search(self) -> None:
-        """BAD once UTF-8 is enabled; keys are UTF-8 then.  SORT and THREAD cannot do without one."""
+        """BAD once UTF-8 is enabled; keys are UTF-8 then.  SORT and THREAD, which cannot do without one, must name that."""
         self.fill(1, EIGHT_BIT)
         link = self.log_in("INBOX")
         self.ask(link, b"SEARCH CHARSET UTF-8 ALL")
@@ -100,6 +100,9 @@ class Utf8Tests(ImapCase):
         self.assertEqual(self.ask(link, 'SEARCH SUBJECT "GRÜSSE"'.encode())[0][:8], b"* SEARCH")
         self.assertEqual(self.ask(link, 'SEARCH SUBJECT "grüße"'.encode())[0], b"* SEARCH 1")
         self.assertEqual(self.ask(link, 'SORT (DATE) UTF-8 SUBJECT "grüße"'.encode())[0], b"* SORT 1")
+        for said in (b"SORT (DATE) US-ASCII ALL", b"UID THREAD REFERENCES us-ascii ALL", b"SORT (DATE) KOI8-R ALL"):
+            self.ask(link, said, b"BAD")
+        self.ask(self.log_in("INBOX"), b"SORT (DATE) US-ASCII ALL")
 
     def test_append_for_everybody(self) -> None:
         """Where the operator says so, anybody may bring such headers; the octets stay as they are."""

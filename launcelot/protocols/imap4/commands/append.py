@@ -42,7 +42,7 @@ class Stages:
         """
         Messages as they are to be added; those with NULs become ones that every protocol can carry.
 
-        :raises Rejected: that is impossible (RFC 3516 section 4.4), or a header is not for this client (RFC 6855 section 4).
+        :raises Rejected: that is impossible (RFC 3516 section 4.4), or a header is not for this client (RFC 9755 section 4).
         """
         whole = self.first.view()
         if not self._session.utf8 and self._session.settings.append_8bit_headers != "always":

@@ -20,6 +20,7 @@ from launcelot.protocols.imap4.commands.fetch import Rows
 from launcelot.protocols.imap4.commands.following import FIRST, Followed
 from launcelot.protocols.imap4.commands.listing import Listing
 from launcelot.protocols.imap4.commands.places import described_by
+from launcelot.protocols.imap4.grammar.fetch import Attribute
 from launcelot.protocols.imap4.grammar.filters import Scope
 from launcelot.protocols.imap4.grammar.listing import ListExtended, Return
 from launcelot.protocols.imap4.grammar.notify import ABOUT_MESSAGES, SELECTED, Event, Notify
@@ -119,11 +120,21 @@ class Notices:
         self._own_names.update(name for name in map(known, names) if name is not None)
 
     async def tell_new(self, uids: Sequence[int]) -> None:
-        """What is asked about new messages in the selected mailbox; not about the session's own."""
+        """
+        What is asked about new messages in the selected mailbox; not about the session's own.
+
+        It comes unasked, so who knows UIDs and MODSEQ of all that does is told them here, too.
+        """
         others = [uid for uid in uids if uid not in self._own_uids]
         self._own_uids.clear()
-        if self._items and others:
-            await Rows(self._session, self._items).send(others)
+        session, items = self._session, self._items
+        if not items or not others:
+            return
+        if session.tells_uid and not session.uid_only and Attribute.UID not in items:
+            items = (Attribute.UID, *items)
+        if session.tells_modseq and Attribute.MODSEQ not in items:
+            items = (*items, Attribute.MODSEQ)
+        await Rows(session, items).send(others)
 
     # -- listening -------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 """
-Mailbox names in modified UTF-7, strictly, and in UTF-8.  RFC 3501 section 5.1.3, RFC 6855 section 3.
+Mailbox names in modified UTF-7, strictly, and in UTF-8.  RFC 3501 section 5.1.3, RFC 9755 section 3.
 
 Decoding accepts only what encoding would have written, so one name has one spelling: shifted ASCII (``&AGE-``, ``&AC8-``),
 open shifts, padding bits and lone surrogates are refused.  A name with octets above 127 can only be UTF-8 and is taken for it;

@@ -102,7 +102,7 @@ class Reader:
     Walks over one command.
 
     :param text: the first line without its CRLF.
-    :ivar utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 6855 section 3.
+    :ivar utf8: whether names of mailboxes are UTF-8 and never modified UTF-7.  RFC 9755 section 3.
     :ivar names_charset: whether a SEARCH may name a charset.
     :ivar uid_only: whether no message may be named by its sequence number.  RFC 9586.
     """
@@ -111,7 +111,7 @@ class Reader:
     refuses_nul: ClassVar[bool] = True
     """Whether a literal with a NUL is an error, as RFC 3501 section 9 ``CHAR8`` says."""
     checks_utf8: ClassVar[bool] = True
-    """Whether octets above 127 in a quoted string must be UTF-8.  RFC 6855 section 3."""
+    """Whether octets above 127 in a quoted string must be UTF-8.  RFC 9755 section 3."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text

@@ -51,7 +51,7 @@ def mailbox(name: str, utf8: bool = False) -> bytes:
     """
     ``mailbox``, quoted: in modified UTF-7, which every client reads, or in UTF-8.
 
-    :param utf8: whether the client has said that it reads that.  RFC 6855 section 3.
+    :param utf8: whether the client has said that it reads that.  RFC 9755 section 3.
     """
     if not utf8:
         return string(mailboxnames.encode(name))

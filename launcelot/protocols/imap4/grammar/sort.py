@@ -77,12 +77,14 @@ def _read_criterion(reader: Reader) -> Criterion:
 
 
 def _read_keys(reader: Reader, uid: bool, options: tuple[bytes, ...]) -> Search:
-    """``search-criteria``: the charset must be named."""
+    """``search-criteria``: the charset must be named, and be UTF-8 for who speaks that.  RFC 9755 section 3."""
     if not uid:
         reader.refuse_numbers()
     reader.space()
     charset = reader.astring().upper()
     reader.space()
+    if not reader.names_charset and charset != b"UTF-8":
+        raise Malformed("only UTF-8 can be named after ENABLE UTF8=ACCEPT")
     if charset not in CHARSETS:
         reader.skip_all()
         return Search(uid, None, options)
