@@ -4,8 +4,8 @@ Asking the DNS where mail goes.
 A :class:`Resolver` is handed in: :class:`NamesResolver` asks real servers through ``twisted.names``, with its own time limits;
 tests have one with scripted records.  CNAMEs are followed here, because a server may answer with one alone.
 
-Left out: DNSSEC, and so DANE: ``twisted.names`` does not validate, and an answer that somebody else validated is worth what
-the way to him is.
+DNSSEC is left to the servers: they are asked for signed data (RFC 3225), and what they say of it (the AD bit, RFC 6840 section
+5.8) is handed on as :attr:`Answer.secure`, for callers whose configuration trusts the servers and the way to them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.names import client, dns
+from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError
 from twisted.python.failure import Failure
 
 from launcelot.checks.names import Exchange as Exchange
 from launcelot.checks.names import NoAnswer as NoAnswer
 from launcelot.checks.names import NoSuchName as NoSuchName
+from launcelot.relay.nameservers import NameServers
 
 TIMEOUTS = (2, 4, 8)
 """Seconds for one answer, before it is asked for again; then it is given up."""
@@ -42,6 +43,28 @@ LONGEST = 300.0
 
 MOST_ALIASES = 8
 """CNAMEs followed from one name."""
+
+
+TLSA = 52
+"""The type of TLSA records.  RFC 6698 section 7.1."""
+
+KINDS = {"A": dns.A, "AAAA": dns.AAAA, "MX": dns.MX, "TXT": dns.TXT, "PTR": dns.PTR, "SRV": dns.SRV, "TLSA": TLSA}
+"""What can be asked for by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the DNS says.
+
+    :ivar records: the payloads of what was asked for.
+    :ivar secure: all of it was signed, aliases included, and the server has validated it.
+    :ivar name: where the records stand, behind aliases.
+    """
+
+    records: Sequence[Any]
+    secure: bool
+    name: str
 
 
 class Resolver(Protocol):
@@ -100,77 +123,112 @@ class ScriptedResolver:
         return [found] if isinstance(found, str) else list(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """
+    An answer that is kept.
+
+    :ivar until: by the monotonic clock.
+    :ivar missing: the name does not exist.
+    """
+
+    until: float
+    records: Sequence[Any] = ()
+    secure: bool = False
+    missing: bool = False
+
+
 class NamesResolver:
     """
     Asks DNS servers.
 
     :param servers: address and port of each; none for those of ``/etc/resolv.conf``, which is read again when it changes.
+    :param dnssec: the servers validate, and are believed when they say so.
     """
 
-    def __init__(self, reactor: Any, servers: Sequence[tuple[str, int]] = ()) -> None:
+    def __init__(self, reactor: Any, servers: Sequence[tuple[str, int]] = (), dnssec: bool = False) -> None:
         self._reactor = reactor
-        self._resolver: Any = client.Resolver(
-            resolv=None if servers else "/etc/resolv.conf", servers=list(servers), timeout=TIMEOUTS, reactor=reactor
-        )
-        self._known: dict[tuple[str, int], tuple[float, Sequence[Any]]] = {}
+        self._servers = NameServers(reactor, servers, dnssec, TIMEOUTS)
+        self._dnssec = dnssec
+        self._known: dict[tuple[str, int], Known] = {}
 
     async def exchanges(self, domain: str) -> Sequence[Exchange]:
         """The mail exchangers of a domain."""
-        records = await self._ask(domain, dns.MX)
-        return [Exchange(one.preference, text_of(one.name)) for one in records]
+        return exchanges_of(await self.answer(domain, "MX"))
 
     async def addresses(self, host: str) -> Sequence[str]:
         """The addresses of a host; one kind that cannot be had now does not hide the other."""
+        found, _ = await self.addresses_and_proof(host)
+        return found
+
+    async def addresses_and_proof(self, host: str) -> tuple[Sequence[str], Answer | None]:
+        """The same, and one answer that they came from: an unsafe one, if any was."""
         found: list[str] = []
         failed: NoAnswer | None = None
-        for kind in (dns.AAAA, dns.A):
+        proof: Answer | None = None
+        for kind in ("AAAA", "A"):
             try:
-                found += [str(ipaddress.ip_address(one.address)) for one in await self._ask(host, kind)]
+                answer = await self.answer(host, kind)
             except NoAnswer as error:
                 failed = error
+                continue
+            found += [str(ipaddress.ip_address(one.address)) for one in answer.records]
+            if answer.records and (proof is None or not answer.secure):
+                proof = answer
         if not found and failed is not None:
             raise failed
-        return found
+        return found, proof
 
     async def texts(self, name: str) -> Sequence[bytes]:
         """The TXT records of a name, the strings of each joined."""
-        return [b"".join(one.data) for one in await self._ask(name, dns.TXT)]
+        return [b"".join(one.data) for one in (await self.answer(name, "TXT")).records]
 
     async def pointers(self, name: str) -> Sequence[str]:
         """The PTR records of a name."""
-        return [text_of(one.name) for one in await self._ask(name, dns.PTR)]
+        return [text_of(one.name) for one in (await self.answer(name, "PTR")).records]
 
-    async def _ask(self, name: str, kind: int) -> Sequence[Any]:
-        seen = {name}
+    async def answer(self, name: str, kind: str) -> Answer:
+        """
+        The records of a name behind its aliases; none where it has none of this kind.
+
+        :param kind: one of :data:`KINDS`.
+        :raises NoSuchName: the name does not exist, or its alias does not.
+        :raises NoAnswer: not now.
+        """
+        wanted, seen, secure = KINDS[kind], {name}, True
         for _ in range(MOST_ALIASES):
-            answers = await self._query(name, kind)
-            wanted = [one.payload for one in answers if one.type == kind]
-            if wanted:
-                return wanted
-            aliases = {text_of(one.name): text_of(one.payload.name) for one in answers if one.type == dns.CNAME}
+            known = await self._query(name, wanted)
+            secure = secure and known.secure
+            aliases = {text_of(one.name): text_of(one.payload.name) for one in known.records if one.type == dns.CNAME}
             while name in aliases and aliases[name] not in seen:
                 name = aliases[name]
                 seen.add(name)
-            if not aliases or name in aliases:
-                return []
+            found = [one.payload for one in known.records if one.type == wanted]
+            if found or not aliases or name in aliases:
+                return Answer(found, secure, name)
         raise NoAnswer(f"{name}: too many aliases")
 
-    async def _query(self, name: str, kind: int) -> Sequence[Any]:
+    async def _query(self, name: str, kind: int) -> Known:
         known = self._known.get((name, kind))
-        if known is not None and known[0] > self._reactor.seconds():
-            return known[1]
-        asked: Deferred[Any] = self._resolver.query(dns.Query(name.encode("ascii"), kind, dns.IN))
-        asked.addTimeout(LIMIT, self._reactor)
-        answers: Sequence[Any] = await asked.addCallbacks(lambda found: found[0], self._wrong, errbackArgs=(name,))
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        lasts = min([LONGEST, *(one.ttl for one in answers)]) if answers else SHORTEST
-        self._known[name, kind] = (self._reactor.seconds() + max(SHORTEST, lasts), answers)
-        return answers
+        if known is None or known.until <= self._reactor.seconds():
+            asked: Deferred[Any] = self._servers.ask(name, kind)
+            asked.addTimeout(LIMIT, self._reactor)
+            known = await asked.addCallbacks(self._right, self._wrong, errbackArgs=(name,))
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[name, kind] = known
+        if known.missing:
+            raise NoSuchName(name)
+        return known
 
-    def _wrong(self, failure: Failure, name: str) -> Sequence[Any]:
+    def _right(self, message: Any) -> Known:
+        secure = self._dnssec and bool(message.authenticData)
+        return Known(self._reactor.seconds() + lasts(message), tuple(message.answers), secure)
+
+    def _wrong(self, failure: Failure, name: str) -> Known:
         if failure.check(DNSNameError):
-            raise NoSuchName(name) from failure.value
+            message = getattr(failure.value, "message", None)
+            return Known(self._reactor.seconds() + (SHORTEST if message is None else lasts(message)), missing=True)
         if failure.check(DNSQueryTimeoutError, DeferredTimeout):
             raise NoAnswer(f"{name}: no answer from the DNS in time") from failure.value
         if failure.check(DomainError):
@@ -179,9 +237,20 @@ class NamesResolver:
 
     def close(self) -> None:
         """Let go of timers."""
-        call = getattr(self._resolver, "_parseCall", None)
-        if call is not None and call.active():
-            call.cancel()
+        self._servers.close()
+
+
+def exchanges_of(answer: Answer) -> Sequence[Exchange]:
+    """MX records as exchangers."""
+    return [Exchange(one.preference, text_of(one.name)) for one in answer.records]
+
+
+def lasts(message: Any) -> float:
+    """Seconds for which an answer is kept; of what is not there as the zone says (RFC 2308 section 5)."""
+    lives = [one.ttl for one in message.answers]
+    if not lives:
+        lives = [min(one.ttl, one.payload.minimum) for one in message.authority if one.type == dns.SOA]
+    return max(SHORTEST, min([LONGEST, *lives])) if lives else SHORTEST
 
 
 def text_of(name: Any) -> str:

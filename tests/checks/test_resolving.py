@@ -24,6 +24,7 @@ from launcelot.relay.resolver import NamesResolver
 from launcelot.relay.settings import RelaySettings
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
+from tests.relay.zones import free_pair
 
 reactor: Any = the_reactor
 LONG = base64.b64encode(bytes(range(256)) * 4)
@@ -56,8 +57,8 @@ class ResolvingTests(TestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]
         factory = server.DNSServerFactory(clients=[Zone()])
-        self.datagrams = reactor.listenUDP(0, dns.DNSDatagramProtocol(factory), "127.0.0.1")
-        self.port = self.datagrams.getHost().port
+        self.port = free_pair()
+        self.datagrams = reactor.listenUDP(self.port, dns.DNSDatagramProtocol(factory), "127.0.0.1")
         self.addCleanup(self.datagrams.stopListening)
         stream = reactor.listenTCP(self.port, factory, interface="127.0.0.1")
         self.addCleanup(stream.stopListening)

@@ -1,0 +1,145 @@
+"""A real validating DNS server on this machine (Debian's unbound) with zones signed here (ldnsutils)."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.clients.peers import program
+
+LIMIT = 60.0
+
+CONFIGURATION = """server:
+    verbosity: 0
+    interface: 127.0.0.1
+    port: {port}
+    do-daemonize: no
+    chroot: ""
+    username: ""
+    directory: "{folder}"
+    pidfile: ""
+    use-syslog: no
+    logfile: "{folder}/log"
+    num-threads: 1
+    module-config: "validator iterator"
+    do-not-query-localhost: no
+    root-hints: ""
+    trust-anchor-signaling: no
+    local-zone: "example." nodefault
+    access-control: 127.0.0.0/8 allow
+{anchors}
+remote-control:
+    control-enable: no
+{zones}
+"""
+
+ZONE = """auth-zone:
+    name: "{name}"
+    zonefile: "{file}"
+    for-downstream: no
+    for-upstream: yes
+    fallback-enabled: no
+"""
+
+HEAD = """$ORIGIN {name}.
+$TTL 60
+@ IN SOA ns hostmaster 1 3600 600 86400 30
+@ IN NS ns
+ns IN A 127.0.0.1
+"""
+
+
+class SignedZones:
+    """
+    Serves zones until :meth:`stop`.
+
+    :param signed: by name, records in the words of a zone file; the server validates what is below these names.
+    :param plain: the same without signatures.
+    :param forged: signed, and then somebody has changed every address 127.0.0.1 in them.
+    :ivar port: on 127.0.0.1, UDP and TCP.
+    """
+
+    def __init__(
+        self, signed: Mapping[str, str], plain: Mapping[str, str] | None = None, forged: Mapping[str, str] | None = None
+    ) -> None:
+        unbound = program("unbound")
+        program("ldns-signzone")
+        self._folder = tempfile.TemporaryDirectory(prefix="launcelot-zones-")
+        folder = Path(self._folder.name)
+        self._anchors: list[str] = []
+        self._zones: list[str] = []
+        for name, records in (plain or {}).items():
+            self._write(folder, name, records)
+        for name, records in {**signed, **(forged or {})}.items():
+            file = self._sign(folder, name, records)
+            if name in (forged or {}):
+                file.write_text(re.sub(r"\b127\.0\.0\.1\b", "127.0.0.2", file.read_text()))
+        self.port = free_pair()
+        configuration = folder / "unbound.conf"
+        configuration.write_text(
+            CONFIGURATION.format(port=self.port, folder=folder, anchors="\n".join(self._anchors), zones="".join(self._zones))
+        )
+        self._process = subprocess.Popen([unbound, "-d", "-c", str(configuration)], stderr=subprocess.DEVNULL)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _write(self, folder: Path, name: str, records: str) -> Path:
+        file = folder / name
+        file.write_text(HEAD.format(name=name) + records.strip() + "\n")
+        self._zones.append(ZONE.format(name=name, file=file))
+        return file
+
+    def _sign(self, folder: Path, name: str, records: str) -> Path:
+        file = self._write(folder, name, records)
+        command = [program("ldns-keygen"), "-a", "ECDSAP256SHA256", "-k", name]
+        key = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=True).stdout.strip()
+        sign = [program("ldns-signzone"), "-f", str(file), str(file), str(folder / key)]
+        subprocess.run(sign, cwd=folder, capture_output=True, timeout=LIMIT, check=True)
+        self._anchors.append(f'    trust-anchor-file: "{folder / key}.key"')
+        return file
+
+    def _wait(self) -> None:
+        """Until it answers a question for the version of the server, as any server does."""
+        question = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\7version\4bind\0" + struct.pack("!HH", 16, 3)
+        until = time.monotonic() + LIMIT
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(0.1)
+            asking.connect(("127.0.0.1", self.port))
+            while time.monotonic() < until and self._process.poll() is None:
+                try:
+                    asking.send(question)
+                    if asking.recv(512)[:2] == question[:2]:
+                        return
+                except OSError:
+                    threading.Event().wait(0.02)
+        log = Path(self._folder.name) / "log"
+        raise AssertionError(f"unbound does not answer: {log.read_text() if log.exists() else 'no log'}")
+
+    def stop(self) -> None:
+        """End it, and remove what it had."""
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+
+def free_pair() -> int:
+    """A port that neither UDP nor TCP uses now."""
+    while True:
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
