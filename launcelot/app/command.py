@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 
 from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
-from launcelot.app.dnscommands import add_dkim
+from launcelot.app.dnscommands import add_dkim, add_dns
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
 from launcelot.app.queuecommands import add_queue, add_send, add_simulate
 from launcelot.app.settings import worker_count
@@ -55,6 +55,7 @@ def build_parser() -> Parser:
     add_simulate(commands, _common)
     add_sieve(commands, _common)
     add_dkim(commands, _common)
+    add_dns(commands, _common)
     _add_configuration(commands)
     _add_asking(commands)
     version = commands.add_parser("version", help="show the version")

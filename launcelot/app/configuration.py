@@ -391,6 +391,8 @@ def _relay_rules(relay: RelaySettings) -> Iterator[Problem]:
     yield from _each("relay", "routes", relay.routes, parse_route)
     yield from _each("relay", "dns_servers", relay.dns_servers, server_of)
     yield from _each("relay", "private_networks", relay.private_networks, lambda text: networks([text]))
+    if relay.dnssec and not relay.dns_servers:
+        yield Problem(("relay", "dnssec"), "needs dns_servers beside it: name the server that validates, such as '127.0.0.1'")
 
 
 def _check_rules(checks: CheckSettings) -> Iterator[Problem]:

@@ -28,3 +28,25 @@ def add_dkim(commands: Any, common: Common) -> None:
     common(remove, "launcelot.app.dkim:remove")
     remove.add_argument("domain", metavar="DOMAIN")
     remove.add_argument("selector", metavar="SELECTOR")
+
+
+def add_dns(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    dns = commands.add_parser("dns", help="what the DNS should say of this host and its domains: records, check")
+    verbs = dns.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    records = verbs.add_parser(
+        "records",
+        help="show what to publish, as lines of a zone file",
+        description="MX, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, DANE and SRV records of every domain, made of the configuration, the"
+        " keys and the certificate.",
+    )
+    common(records, "launcelot.app.dns:records")
+    records.add_argument(
+        "--address", metavar="ADDRESS", action="append", default=[], help="this host's, as others see it; may come again"
+    )
+    check = verbs.add_parser(
+        "check",
+        help="ask the DNS whether it is there and right, one line for each record, with the remedy",
+        description="Exit codes: 0 all that is needed is right, 1 something is wrong, 75 the DNS does not answer.",
+    )
+    common(check, "launcelot.app.dns:check")

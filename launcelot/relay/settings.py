@@ -25,6 +25,11 @@ class RelaySettings:
     dns_servers: tuple[str, ...] = setting(
         (), "DNS servers to ask, such as '192.0.2.53' or '[2001:db8::53]:5353'. Empty: those of /etc/resolv.conf."
     )
+    dnssec: bool = setting(
+        False,
+        "Whether dns_servers validate DNSSEC and are believed when they say that an answer is signed. Name a validating server on"
+        " this machine, such as unbound: whoever stands on the way to another one could say so, too.",
+    )
     private_networks: tuple[str, ...] = setting(
         (),
         "Networks, such as '10.0.0.0/8', that the DNS may send mail to although they are private, loopback or reserved;"

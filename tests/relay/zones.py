@@ -1,4 +1,4 @@
-"""A real validating DNS server on this machine (Debian's unbound) with zones signed here (ldnsutils)."""
+"""Real DNS servers on this machine: unbound, which validates, before nsd with zones that are signed here (ldnsutils)."""
 
 from __future__ import annotations
 
@@ -40,12 +40,30 @@ remote-control:
 {zones}
 """
 
-ZONE = """auth-zone:
+STUB = """stub-zone:
     name: "{name}"
-    zonefile: "{file}"
-    for-downstream: no
-    for-upstream: yes
-    fallback-enabled: no
+    stub-addr: 127.0.0.1@{port}
+    stub-no-cache: yes
+"""
+
+AUTHORITY = """server:
+    ip-address: 127.0.0.1@{port}
+    zonesdir: "{folder}"
+    database: ""
+    pidfile: ""
+    xfrdfile: "{folder}/xfrd.state"
+    zonelistfile: "{folder}/zone.list"
+    logfile: "{folder}/nsd.log"
+    username: ""
+    server-count: 1
+remote-control:
+    control-enable: no
+{zones}
+"""
+
+AUTHORITY_ZONE = """zone:
+    name: "{name}"
+    zonefile: "{name}"
 """
 
 HEAD = """$ORIGIN {name}.
@@ -69,26 +87,37 @@ class SignedZones:
     def __init__(
         self, signed: Mapping[str, str], plain: Mapping[str, str] | None = None, forged: Mapping[str, str] | None = None
     ) -> None:
-        unbound = program("unbound")
+        programs = [program("unbound"), program("nsd")]
         program("ldns-signzone")
         self._folder = tempfile.TemporaryDirectory(prefix="launcelot-zones-")
         folder = Path(self._folder.name)
         self._anchors: list[str] = []
-        self._zones: list[str] = []
         for name, records in (plain or {}).items():
             self._write(folder, name, records)
         for name, records in {**signed, **(forged or {})}.items():
             file = self._sign(folder, name, records)
             if name in (forged or {}):
                 file.write_text(re.sub(r"\b127\.0\.0\.1\b", "127.0.0.2", file.read_text()))
-        self.port = free_pair()
-        configuration = folder / "unbound.conf"
-        configuration.write_text(
-            CONFIGURATION.format(port=self.port, folder=folder, anchors="\n".join(self._anchors), zones="".join(self._zones))
-        )
-        self._process = subprocess.Popen([unbound, "-d", "-c", str(configuration)], stderr=subprocess.DEVNULL)
+        names = [*(plain or {}), *signed, *(forged or {})]
+        self.port, authority = free_pair(), free_pair()
+        texts = [
+            CONFIGURATION.format(
+                port=self.port,
+                folder=folder,
+                anchors="\n".join(self._anchors),
+                zones="".join(STUB.format(name=name, port=authority) for name in names),
+            ),
+            AUTHORITY.format(
+                port=authority, folder=folder, zones="".join(AUTHORITY_ZONE.format(name=name) for name in names)
+            ),
+        ]
+        self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self._wait()
+            for path, text, port in zip(programs, texts, (self.port, authority), strict=True):
+                file = folder / f"{Path(path).name}.conf"
+                file.write_text(text)
+                self._processes.append(subprocess.Popen([path, "-d", "-c", str(file)], stderr=subprocess.DEVNULL))
+                self._wait(port)
         except BaseException:
             self.stop()
             raise
@@ -96,7 +125,6 @@ class SignedZones:
     def _write(self, folder: Path, name: str, records: str) -> Path:
         file = folder / name
         file.write_text(HEAD.format(name=name) + records.strip() + "\n")
-        self._zones.append(ZONE.format(name=name, file=file))
         return file
 
     def _sign(self, folder: Path, name: str, records: str) -> Path:
@@ -108,27 +136,32 @@ class SignedZones:
         self._anchors.append(f'    trust-anchor-file: "{folder / key}.key"')
         return file
 
-    def _wait(self) -> None:
+    def _wait(self, port: int) -> None:
         """Until it answers a question for the version of the server, as any server does."""
         question = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\7version\4bind\0" + struct.pack("!HH", 16, 3)
         until = time.monotonic() + LIMIT
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(0.1)
-            asking.connect(("127.0.0.1", self.port))
-            while time.monotonic() < until and self._process.poll() is None:
+            asking.connect(("127.0.0.1", port))
+            while time.monotonic() < until and self._processes[-1].poll() is None:
                 try:
                     asking.send(question)
                     if asking.recv(512)[:2] == question[:2]:
                         return
                 except OSError:
                     threading.Event().wait(0.02)
-        log = Path(self._folder.name) / "log"
-        raise AssertionError(f"unbound does not answer: {log.read_text() if log.exists() else 'no log'}")
+        logs = [one.read_text() for one in Path(self._folder.name).glob("*log")]
+        raise AssertionError(f"no answer from {self._processes[-1].args!r}: {logs}")
 
     def stop(self) -> None:
-        """End it, and remove what it had."""
-        self._process.kill()
-        self._process.wait()
+        """End them, and remove what they had."""
+        for process in self._processes:
+            process.terminate()
+            try:
+                process.wait(LIMIT)
+            finally:
+                process.kill()
+                process.wait()
         self._folder.cleanup()
 
 
