@@ -4,12 +4,13 @@ The account base: who an address is, who may log in, what they are allowed.
 Everything is asynchronous because a directory may be a network away; a local one may answer without ever waiting.
 Names are compared in one canonical form, :func:`launcelot.accounts.names.canonical`; passwords are never stored, only
 argon2id hashes, and hashing runs in a bounded place off the reactor thread.  Unknown and known names cost the same time.
+An account may have a secret for APOP besides, which is never its password and is stored as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from launcelot.core.ids import AccountId
@@ -28,6 +29,7 @@ class Account:
     :ivar enabled: whether logging in and receiving are possible.
     :ivar messages: how many messages its mail may hold; 0 for no limit.
     :ivar administrator: whether it may set others' quotas, and who may do what with the mail of groups.
+    :ivar apop: whether it has a secret for APOP.
     """
 
     id: AccountId
@@ -37,6 +39,7 @@ class Account:
     enabled: bool = True
     messages: int = 0
     administrator: bool = False
+    apop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ class Verifier:
 
     account: Account | None
     keys: Keys
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """
+    What checks a digest of APOP for one name.
+
+    :ivar account: who has logged in when the digest is right; None for names without a secret, and where the account is disabled.
+    :ivar secret: octets; some that nobody knows where there is no account.
+    """
+
+    account: Account | None
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,31 @@ class Directory(Protocol):
 
         :param name: log-in name or primary address; any text, however long.
         :raises TryLater: the directory is out of reach.
+        """
+
+    async def has_shared_secrets(self) -> bool:
+        """
+        Whether any account has a secret for APOP.
+
+        :raises TryLater: the directory is out of reach.
+        """
+
+    async def shared_secret(self, name: str) -> SharedSecret:
+        """
+        What checks a digest of APOP; a name without a secret gets one that no digest fits.
+
+        :param name: log-in name or primary address; any text, however long.
+        :raises TryLater: the directory is out of reach.
+        """
+
+    async def set_shared_secret(self, name: str, secret: str | None) -> Account:
+        """
+        Give an account a secret for APOP, which can be read back from where it is stored, or take it away with None.
+
+        It is good for APOP alone, and is not to be the password.  Durable when it returns.
+
+        :raises NotFound: there is no such account.
+        :raises Invalid: it is too short or too long, or is the account's password.
         """
 
     async def may_send_as(self, account: Account, address: Address) -> bool:

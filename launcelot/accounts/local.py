@@ -14,20 +14,24 @@ from typing import Any, TypeVar
 from twisted.logger import Logger
 
 from launcelot.accounts.groups import LocalGroups, check_name, prune
-from launcelot.accounts.interface import Account, Alias, Recipient, Verifier
+from launcelot.accounts.interface import Account, Alias, Recipient, SharedSecret, Verifier
 from launcelot.accounts.names import canonical
-from launcelot.accounts.passwords import Hasher, Secrets
+from launcelot.accounts.passwords import MAX_PASSWORD, Hasher, Secrets, prepared
 from launcelot.accounts.resolution import CATCH_ALL, holds_address, is_circular, look, resolve
 from launcelot.accounts.tables import Record, Tables, View
 from launcelot.core import scram
 from launcelot.core.errors import BadCredentials, Exists, Invalid, NotFound, TryLater
 from launcelot.core.ids import AccountId
+from launcelot.core.saslprep import NotPrepared, saslprep
 from launcelot.message.address import Address, domain_key, parse_domain, parse_mailbox
 
 T = TypeVar("T")
 
 MAX_CHECKS = 3
 """How often one log-in is checked while its account's hash is being replaced by others."""
+
+LEAST_SECRET = 16
+"""Octets of a secret for APOP."""
 
 MAX_DRAWS = 100
 """How often an id is drawn that has been used before; with 52 random bits in each millisecond, twice is a wonder."""
@@ -128,7 +132,10 @@ class LocalDirectory(LocalGroups):
         new = await self._hasher.secrets(password, salt)
 
         def work(tables: Tables) -> None:
-            tables.put_account(replace(required(tables, name), hash=new.hash, scram=new.scram))
+            record = required(tables, name)
+            if record.apop and record.apop in (password, prepared(password).decode()):
+                raise Invalid("the account's secret for APOP is stored as it is: the password must be another")
+            tables.put_account(replace(record, hash=new.hash, scram=new.scram))
 
         await self._change(work)
 
@@ -158,6 +165,32 @@ class LocalDirectory(LocalGroups):
             return canonical(address.local) if self.is_local(address.domain) else address.key
         except Invalid:
             return name
+
+    # -- secrets of APOP -----------------------------------------------------------------------------------------
+
+    async def has_shared_secrets(self) -> bool:
+        """See :meth:`launcelot.accounts.interface.Directory.has_shared_secrets`."""
+        return self._look(lambda view: view.any_apop())
+
+    async def shared_secret(self, name: str) -> SharedSecret:
+        """See :meth:`launcelot.accounts.interface.Directory.shared_secret`."""
+        return self._look(lambda view: shared_secret_of(view, name))
+
+    async def set_shared_secret(self, name: str, secret: str | None) -> Account:
+        """See :meth:`launcelot.accounts.interface.Directory.set_shared_secret`."""
+        form = "" if secret is None else check_secret(secret)
+        if secret is not None:
+            record = self._look(lambda view: required(view, name))
+            if await self._hasher.check(record.account.id, record.hash, secret):
+                raise Invalid("the secret is stored as it is: it must not be the password")
+
+        def work(tables: Tables) -> Account:
+            record = required(tables, name)
+            account = replace(record.account, apop=bool(form))
+            tables.put_account(replace(record, account=account, apop=form))
+            return account
+
+        return await self._change(work)
 
     # -- changing accounts ---------------------------------------------------------------------------------------
 
@@ -313,6 +346,31 @@ def check_quota(quota: int) -> None:
     """Raise Invalid for a quota that is none."""
     if not 0 <= quota < 1 << 63:
         raise Invalid("the quota cannot be negative")
+
+
+def check_secret(secret: str) -> str:
+    """
+    A secret for APOP in its one form.  RFC 6856 section 2.2.
+
+    :raises Invalid: it is none.
+    """
+    try:
+        form = saslprep(secret, stored=True)
+    except NotPrepared:
+        raise Invalid("the secret has a character that is not allowed") from None
+    if len(form.encode()) < LEAST_SECRET:
+        raise Invalid(f"the secret must have at least {LEAST_SECRET} octets, as who hears one log-in can guess at it for ever")
+    if len(form.encode()) > MAX_PASSWORD:
+        raise Invalid("the secret is too long")
+    return form
+
+
+def shared_secret_of(view: View, name: str) -> SharedSecret:
+    """What an account's digests are checked with."""
+    record = find(view, name)
+    if record is None or not record.apop:
+        return SharedSecret(None, view.secret())
+    return SharedSecret(record.account if record.account.enabled else None, record.apop.encode())
 
 
 def salt_of(view: View, account: Account) -> bytes:

@@ -50,6 +50,10 @@ class MemoryTables:
         """See :class:`launcelot.accounts.tables.View`."""
         return self.by_key.get(key)
 
+    def any_apop(self) -> bool:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return any(record.apop for record in self.by_id.values())
+
     def alias_at(self, key: str) -> Alias | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return self.aliases.get(key)

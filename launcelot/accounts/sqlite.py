@@ -109,11 +109,23 @@ ALTER TABLE groups ADD COLUMN domain TEXT;
 CREATE UNIQUE INDEX groups_by_key ON groups (key);
 """
 
-MIGRATIONS: Sequence[Migration] = (script(SCHEMA), add_scram, script(LIMITS), script(GROUPS), script(GROUP_ADDRESSES))
+APOP = """
+ALTER TABLE accounts ADD COLUMN apop TEXT NOT NULL DEFAULT '';
+CREATE INDEX accounts_with_apop ON accounts (apop) WHERE apop <> '';
+"""
+
+MIGRATIONS: Sequence[Migration] = (
+    script(SCHEMA),
+    add_scram,
+    script(LIMITS),
+    script(GROUPS),
+    script(GROUP_ADDRESSES),
+    script(APOP),
+)
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
 GROUP = "SELECT id, name, quota, messages, local, domain FROM groups"
-ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator FROM accounts"
+ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator, apop FROM accounts"
 
 
 class SqliteTables:
@@ -144,6 +156,10 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.View`."""
         return self._one(f"{ACCOUNT} WHERE key = ?", key)
 
+    def any_apop(self) -> bool:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._connection.execute("SELECT 1 FROM accounts WHERE apop <> '' LIMIT 1").fetchone() is not None
+
     def alias_at(self, key: str) -> Alias | None:
         """See :class:`launcelot.accounts.tables.View`."""
         own = self._connection.execute("SELECT local, domain FROM aliases WHERE key = ?", (key,)).fetchone()
@@ -167,12 +183,13 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.Tables`."""
         account = record.account
         self._connection.execute(
-            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created, scram, messages, administrator)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+            "INSERT INTO accounts (id, name, key, local, domain, quota, enabled, hash, created, scram, messages, administrator,"
+            " apop)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
             " key = excluded.key, local = excluded.local, domain = excluded.domain, quota = excluded.quota,"
             " enabled = excluded.enabled,"
             " hash = excluded.hash, scram = excluded.scram, messages = excluded.messages,"
-            " administrator = excluded.administrator",
+            " administrator = excluded.administrator, apop = excluded.apop",
             (
                 account.id,
                 account.name,
@@ -186,6 +203,7 @@ class SqliteTables:
                 record.scram,
                 account.messages,
                 int(account.administrator),
+                record.apop,
             ),
         )
 
@@ -317,6 +335,7 @@ class CachedView:
         self._memberships: dict[str, frozenset[AccountId]] = {}
         self._offers: dict[str, tuple[Offer, ...]] = {}
         self._secret = b""
+        self._apop: bool | None = None
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Answer from one consistent state, which is the last committed one."""
@@ -328,6 +347,7 @@ class CachedView:
                     cache.clear()
                 for others in (self._groups_named, self._groups_at, self._groups_with, self._memberships, self._offers):
                     others.clear()
+                self._apop = None
                 self._version = version
             return question(self)
         finally:
@@ -346,6 +366,12 @@ class CachedView:
     def account_at(self, key: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
         return cached(self._accounts, key, self._tables.account_at)
+
+    def any_apop(self) -> bool:
+        """See :class:`launcelot.accounts.tables.View`."""
+        if self._apop is None:
+            self._apop = self._tables.any_apop()
+        return self._apop
 
     def alias_at(self, key: str) -> Alias | None:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -471,8 +497,9 @@ def cached(cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
         return value
 
 
-def record_of(row: tuple[str, str, str, str, int, int, str, str, int, int]) -> Record:
+def record_of(row: tuple[str, str, str, str, int, int, str, str, int, int, str]) -> Record:
     """An account from its row of :data:`ACCOUNT`."""
-    id, name, local, domain, quota, enabled, encoded, scram, messages, administrator = row
-    account = Account(AccountId(id), name, Address(local, domain), quota, bool(enabled), messages, bool(administrator))
-    return Record(account, encoded, scram)
+    id, name, local, domain, quota, enabled, encoded, scram, messages, administrator, apop = row
+    address = Address(local, domain)
+    account = Account(AccountId(id), name, address, quota, bool(enabled), messages, bool(administrator), bool(apop))
+    return Record(account, encoded, scram, apop)

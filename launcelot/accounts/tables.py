@@ -23,11 +23,13 @@ class Record:
 
     :ivar hash: of the password, encoded.
     :ivar scram: what :func:`launcelot.core.scram.read_keys` reads; empty where there are no keys yet, or cannot be any.
+    :ivar apop: the secret for APOP as it is; empty where there is none, as the account itself says.
     """
 
     account: Account
     hash: str = field(repr=False)
     scram: str = field(default="", repr=False)
+    apop: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class View(Protocol):
 
     def account_at(self, key: str) -> Record | None:
         """The account whose primary address this is."""
+
+    def any_apop(self) -> bool:
+        """Whether any account has a secret for APOP."""
 
     def alias_at(self, key: str) -> Alias | None:
         """The alias for exactly this address."""

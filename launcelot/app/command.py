@@ -157,6 +157,17 @@ def _add_people(commands: Commands[Parser]) -> None:
     _common(passwd, "launcelot.app.people:change_password")
     passwd.add_argument("name", metavar="NAME")
     passwd.add_argument("--generate", action="store_true", help="make a password and show it")
+    apop = verbs.add_parser(
+        "apop",
+        help="give an account a secret to log in to POP3 with APOP; it is read from standard input",
+        description="APOP needs a secret that the server can read back, so it is stored as it is, in the data folder and its"
+        " backups. It is good for APOP alone and must not be the password. No account has one unless it is given one here.",
+    )
+    _common(apop, "launcelot.app.people:change_apop")
+    apop.add_argument("name", metavar="NAME")
+    choice = apop.add_mutually_exclusive_group()
+    choice.add_argument("--generate", action="store_true", help="make a secret and show it")
+    choice.add_argument("--off", action="store_true", help="take the secret away")
     remove = verbs.add_parser("remove", help="remove an account with its mail and files")
     _common(remove, "launcelot.app.people:remove_account")
     remove.add_argument("name", metavar="NAME")

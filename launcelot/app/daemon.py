@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -200,10 +200,21 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._care()).addErrback(lambda failure: log.failure("looking after things", failure))
 
     async def _care(self) -> None:
-        """Renew the certificate when it is due, and drop uploads that nobody has continued."""
+        """Renew the certificate when it is due, drop uploads that nobody has continued, do what services want done."""
         if self.tls is not None:
             self.tls.look_after()
         await self.stores.files.reap(time.time() - self.configuration.files.keep_abandoned)
+        for name, listeners in list(self.services.items()):
+            for chore in listeners.chores:
+                if self._stopping:
+                    return
+                await self._do(name, chore)
+
+    async def _do(self, name: str, chore: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        try:
+            await chore()
+        except Refusal as refusal:
+            log.error("what {service} has to have done waits an hour: {reason}", service=name, reason=refusal.text)
 
     def _not_started(self, failure: Failure) -> None:
         error = failure.value

@@ -164,6 +164,8 @@ def line_of(account: Account) -> str:
         words.append(f"{account.messages} messages")
     if account.administrator:
         words.append("administrator")
+    if account.apop:
+        words.append("apop")
     return "  ".join(words if account.enabled else [*words, "disabled"])
 
 
@@ -178,6 +180,26 @@ def change_password(given: Namespace, streams: Streams) -> int:
     if given.generate:
         answer["password"] = password
     tell(given, streams, answer, f"changed the password of {account.name}{said(answer)}")
+    return OK
+
+
+def change_apop(given: Namespace, streams: Streams) -> int:
+    """Give an account a secret for APOP, or take it away."""
+    with opened(given, make=False) as base:
+        account = run_now(named(base.directory, given.name))
+        secret = None
+        if not given.off:
+            secret = generated_password() if given.generate else streams.read_password()
+        changed = run_now(base.directory.set_shared_secret(account.name, secret))
+        end_sessions(base.configuration, changed.name)
+    answer = described(changed)
+    if given.generate:
+        answer["secret"] = secret
+    if secret is None:
+        tell(given, streams, answer, f"{changed.name} cannot log in with APOP")
+    else:
+        shown = f"; its secret is {secret}" if given.generate else ""
+        tell(given, streams, answer, f"{changed.name} can log in to POP3 with APOP{shown}; the secret is stored as it is")
     return OK
 
 
@@ -243,6 +265,7 @@ def described(account: Account) -> dict[str, Any]:
         "enabled": account.enabled,
         "messages": account.messages,
         "administrator": account.administrator,
+        "apop": account.apop,
     }
 
 

@@ -10,7 +10,7 @@ Twisted's.  With ``proxied:`` before it a listener of connections expects the he
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +97,13 @@ class Listeners(Service):
     :ivar gate: keeps connections from taking every descriptor; set before listening.
     :ivar sockets: those that ``systemd:`` endpoints name; set before listening.
     :ivar trusted: the load balancers of ``proxied:`` endpoints; set before listening.
+    :ivar chores: what the service has to have done every hour, by one process only; each may raise a Refusal.
     """
 
     gate: Gate | None = None
     sockets: Sequence[Inherited] = ()
     trusted: Sequence[Network] = ()
+    chores: Sequence[Callable[[], Coroutine[Any, Any, object]]] = ()
 
     def __init__(
         self, reactor: Any, listeners: Sequence[Listener], datagrams: Sequence[DatagramListener] = ()

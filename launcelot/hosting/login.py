@@ -10,14 +10,17 @@ connections at once get no more guesses than one, and a client that opens a hund
 refused.
 
 Unknown names are counted, looked up and hashed like known ones.  What cannot be a name or a password at all is refused
-in the same words without any of that, as it tells nothing about who is here.  Proofs of SCRAM count with the passwords.
+in the same words without any of that, as it tells nothing about who is here.  Proofs of SCRAM and digests of APOP count with
+the passwords.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -31,6 +34,8 @@ from launcelot.core.limits import FailureWindow, source_of
 from launcelot.core.scram import WrongProof
 from launcelot.hosting.cred import account_of, ask, check_checkers
 from launcelot.message.address import parse_mailbox
+
+T = TypeVar("T")
 
 log = Logger(namespace="launcelot.login")
 
@@ -144,6 +149,41 @@ class Logins:
         :raises SaslError: there was no proof in what the peer said, which counts for nothing.
         :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
         """
+
+        async def proved() -> tuple[Account, bytes]:
+            signature = check()
+            account = verifier.account
+            if account is None or await self._directory.verifier(name) != verifier:
+                raise BadCredentials
+            return account, signature
+
+        return await self._counted(proved, name, source, service)
+
+    async def has_digests(self) -> bool:
+        """Whether :meth:`by_digest` can know anybody: some account has a secret of APOP, and no checkers are asked."""
+        return not self._checkers and await self._directory.has_shared_secrets()
+
+    async def by_digest(self, name: str, timestamp: bytes, digest: str, source: str, service: str) -> Account:
+        """
+        The account whose name and digest of APOP these are; a wrong digest counts like a wrong password.  RFC 1939 section 7.
+
+        :param timestamp: of the greeting, with its angle brackets.
+        :param digest: hexadecimal digits in lower case.
+        :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
+        """
+
+        async def proved() -> Account:
+            shared = await self._directory.shared_secret(name)
+            right = hashlib.md5(timestamp + shared.secret, usedforsecurity=False).hexdigest()
+            fits = hmac.compare_digest(right.encode(), digest.encode("ascii", "replace"))
+            if shared.account is None or self._checkers or not fits:
+                raise BadCredentials
+            return shared.account
+
+        return await self._counted(proved, name, source, service)
+
+    async def _counted(self, proved: Callable[[], Awaitable[T]], name: str, source: str, service: str) -> T:
+        """What ``proved`` gives; when it raises WrongProof or BadCredentials, that is one failure of the name's account."""
         try:
             identity = await self._identity(form_of(name))
         except Invalid:
@@ -155,10 +195,7 @@ class Logins:
             self._refused("blocked", name, source, service)
             raise
         try:
-            signature = check()
-            account = verifier.account
-            if account is None or await self._directory.verifier(name) != verifier:
-                raise BadCredentials
+            result = await proved()
         except (WrongProof, BadCredentials):
             if identity:
                 self._failures.fail(key, self._now())
@@ -167,7 +204,7 @@ class Logins:
         else:
             self._failures.forget(key)
             self._counters.add(f"logins.{service}.succeeded")
-            return account, signature
+            return result
         finally:
             self._end(key)
 

@@ -38,7 +38,8 @@ class ScramFileTests(SqliteMixin):
         self.ann = self.now(directory.add("ann", contract.at("ann"), "pw"))
         self.now(directory.close())
         with sqlite3.connect(self.path) as connection:
-            for column in ("scram", "messages", "administrator"):
+            connection.execute("DROP INDEX accounts_with_apop")
+            for column in ("scram", "messages", "administrator", "apop"):
                 connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
             for table in ("secret", "members", "groups", "offers"):
                 connection.execute(f"DROP TABLE {table}")

@@ -203,6 +203,7 @@ class AccountTests(CommandCase):
             "enabled": True,
             "messages": 0,
             "administrator": False,
+            "apop": False,
         }
         self.assertEqual(brandon, self.answer())
         self.assertTrue(self.passes("brandon", "secret"))
@@ -243,6 +244,23 @@ class AccountTests(CommandCase):
         self.assertNotEqual(first, self.answer()["password"])
         self.assertTrue(self.passes("ann", self.answer()["password"]))
         self.assertFalse(self.passes("ann", first))
+
+    def test_secret_for_apop(self) -> None:
+        """Off unless it is set here; read, made or taken away; never the password, and never short."""
+        self.assertEqual(0, self.on_data("account", "add", "ann", said="the password of ann\n"))
+        self.assertEqual(0, self.on_data("account", "apop", "ann", said="sixteen octets..\n"))
+        self.assertEqual("ann can log in to POP3 with APOP; the secret is stored as it is\n", self.output)
+        self.assertEqual(0, self.on_data("account", "list"))
+        self.assertEqual("ann  <ann@localhost>  apop\n", self.output)
+        self.assertEqual(0, self.on_data("account", "apop", "ann", "--generate", "--json"))
+        self.assertEqual((True, 16), (self.answer()["apop"], len(self.answer()["secret"])))
+        self.assertEqual(1, self.on_data("account", "apop", "ann", said="the password of ann\n"))
+        self.assertIn("must not be the password", self.errors)
+        self.assertEqual(1, self.on_data("account", "apop", "ann", said="short\n"))
+        self.assertEqual(64, self.on_data("account", "apop", "ann", "--off", "--generate"))
+        self.assertEqual(0, self.on_data("account", "apop", "ann", "--off", "--json"))
+        self.assertEqual((False, False), (self.answer()["apop"], "secret" in self.answer()))
+        self.assertEqual(1, self.on_data("account", "apop", "bob", "--off"))
 
     def test_password_at_a_terminal(self) -> None:
         """Asked for twice; two different ones change nothing."""

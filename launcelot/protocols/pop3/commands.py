@@ -17,7 +17,7 @@ from launcelot.core.errors import NotPermitted, Refusal, Unsupported
 from launcelot.core.sasl import MAX_RESPONSE, Challenge, SaslError, decode_initial, decode_response, decode_text
 from launcelot.hosting import sasl
 from launcelot.protocols.pop3 import grammar
-from launcelot.protocols.pop3.grammar import END, Auth, SyntaxWrong, Top, bad, good
+from launcelot.protocols.pop3.grammar import END, Apop, Auth, SyntaxWrong, Top, bad, good
 from launcelot.protocols.pop3.session import MAX_LOGINS, CutOff, Session, State
 
 NEED_TLS = "passwords are taken under TLS only; see STLS"
@@ -72,6 +72,32 @@ async def password(session: Session, secret: bytes) -> bytes:
 
     async def prove() -> sasl.Proved:
         return sasl.Proved(await session.site.logins.by_password(given, text, peer.source, peer.service), given)
+
+    return await _log_in(session, prove())
+
+
+async def digest(session: Session, request: Apop) -> bytes:
+    """
+    Log in with a secret that the server has as well; the greeting's timestamp is good for one try.  RFC 1939 section 7.
+
+    It follows the setting for passwords: who listens in the clear can guess at the secret, and reads the mail.
+    """
+    timestamp, session.timestamp = session.timestamp, b""
+    if not session.wire.takes_passwords:
+        session.timestamp = timestamp
+        return bad(NEED_TLS)
+    if not timestamp:
+        return bad("there is no timestamp, or it has been used; connect again")
+    try:
+        given = decode_text(request.name)
+    except SaslError as error:
+        session.failures += 1
+        return _limited(session, bad(str(error), "AUTH"))
+    peer = session.peer()
+
+    async def prove() -> sasl.Proved:
+        logins = session.site.logins
+        return sasl.Proved(await logins.by_digest(given, timestamp, request.digest, peer.source, peer.service), given)
 
     return await _log_in(session, prove())
 
@@ -151,7 +177,7 @@ async def capabilities(session: Session, _: None) -> bytes:
     if session.state is State.AUTHORIZATION and session.wire.offers_tls:
         lines.append(b"STLS")
     lines += [b"UTF8 USER", b"LANG"]
-    lines += [b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", b"EXPIRE NEVER", b"IMPLEMENTATION Launcelot"]
+    lines += [b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", *session.policy.capabilities, b"IMPLEMENTATION Launcelot"]
     return good("capabilities") + b"".join(line + b"\r\n" for line in lines) + END
 
 
@@ -219,9 +245,13 @@ async def _list(session: Session, batches: Iterator[bytes]) -> bytes:
 
 
 async def retrieve(session: Session, number: int) -> bytes:
-    """A whole message; its flags stay as they are.  RFC 1939 section 5."""
-    size = session.drop.size(number)
-    return await _send(session, good(f"{size} octets"), session.drop.whole(number))
+    """A whole message; its flags stay as they are.  RFC 1939 section 5.  Where none may be left here it goes at QUIT."""
+    drop = session.drop
+    size = drop.size(number)
+    end = await _send(session, good(f"{size} octets"), drop.whole(number))
+    if session.policy.keep_days == 0:
+        drop.retrieved(number)
+    return end
 
 
 async def top(session: Session, request: Top) -> bytes:
@@ -294,6 +324,7 @@ COMMANDS: Mapping[bytes, Command] = {
     for command in (
         Command(b"USER", _BEFORE, grammar.text, user, "USER name", "RFC 1939 section 7"),
         Command(b"PASS", _BEFORE, grammar.text, password, "PASS password", "RFC 1939 section 7"),
+        Command(b"APOP", _BEFORE, grammar.apop, digest, "APOP name digest", "RFC 1939 section 7"),
         Command(b"AUTH", _BEFORE, grammar.auth, authenticate, "AUTH mechanism [initial]", "RFC 5034 section 4"),
         Command(b"STLS", _BEFORE, grammar.no_argument, start_tls, "STLS", "RFC 2595 section 4"),
         Command(b"UTF8", _BEFORE, grammar.no_argument, use_utf8, "UTF8", "RFC 6856 section 2.1"),

@@ -25,6 +25,7 @@ END = b".\r\n"
 _NUMBER = re.compile(rb"[1-9][0-9]{0,9}\Z")
 _COUNT = re.compile(rb"(?:0|[1-9][0-9]{0,19})\Z")
 _RANGE = re.compile(rb"(?:\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,20})\Z")
+_DIGEST = re.compile(rb"[0-9a-f]{32}\Z")
 _VERB = re.compile(rb"[A-Za-z][A-Za-z0-9]{0,15}\Z")
 _CODE = re.compile(rb"\[([!-Z^-~]{1,64})\](?: |\Z)")
 _UNSAFE = re.compile(rb"[^ -~]")
@@ -73,6 +74,18 @@ class Auth:
 
     mechanism: bytes
     initial: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Apop:
+    """
+    ``APOP name digest``.  RFC 1939 section 7.
+
+    :ivar digest: 32 hexadecimal digits in lower case.
+    """
+
+    name: bytes
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,18 @@ def auth(argument: bytes) -> Auth:
     if not words[0] or len(words) > 2:
         raise SyntaxWrong("AUTH takes a mechanism and at most one initial response")
     return Auth(words[0].upper(), words[1] if len(words) == 2 else None)
+
+
+def apop(argument: bytes) -> Apop:
+    """
+    A name, which may have spaces in it, and a digest.
+
+    :raises SyntaxWrong: one of them is missing, or the digest is none.
+    """
+    name, _, digest = argument.rpartition(b" ")
+    if not name or not _DIGEST.match(digest.lower()):
+        raise SyntaxWrong("APOP takes a name and a digest of 32 hexadecimal digits")
+    return Apop(name, digest.lower().decode("ascii"))
 
 
 def language(argument: bytes) -> str:

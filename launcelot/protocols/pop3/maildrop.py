@@ -43,6 +43,7 @@ class Maildrop:
         self._stored: dict[int, int] = {}
         self._surrogates: set[int] = set()
         self._deleted: set[int] = set()
+        self._retrieved: set[int] = set()
         self.messages = 0
         self.octets = 0
 
@@ -180,9 +181,14 @@ class Maildrop:
         self.messages -= 1
         self.octets -= size
 
+    def retrieved(self, number: int) -> None:
+        """Have a message that was sent removed by :meth:`update`, too; listings keep it.  RFC 2449 section 6.7."""
+        self._retrieved.add(number)
+
     def reset(self) -> None:
         """Take all marks off."""
         self._deleted.clear()
+        self._retrieved.clear()
         self.messages = len(self._uids)
         self.octets = sum(self._sizes)
 
@@ -192,7 +198,7 @@ class Maildrop:
 
         :raises Refusal: nothing was removed.
         """
-        marked = [self._uids[number - 1] for number in sorted(self._deleted)]
+        marked = [self._uids[number - 1] for number in sorted(self._deleted | self._retrieved)]
         return len(await self._mailbox.remove(marked)) if marked else 0
 
 

@@ -8,10 +8,11 @@ nothing is said, as RFC 1939 section 3 wants it.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 from launcelot.accounts.interface import Account
-from launcelot.core.errors import Refusal
+from launcelot.core.errors import Refusal, TryLater
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
@@ -19,6 +20,7 @@ from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.transport import notice_dead_peer
 from launcelot.protocols.pop3.commands import obey
 from launcelot.protocols.pop3.grammar import MAX_COMMAND, SyntaxWrong, bad, good
+from launcelot.protocols.pop3.policy import Policy
 from launcelot.protocols.pop3.session import MAX_ERRORS, CutOff, Session, State, reply_for
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 DEAD_AFTER = 60
 """Seconds after which a peer that cannot be reached is given up, so that its lock is free."""
+
+TIMESTAMP_BITS = 144
+"""Random bits of a greeting's timestamp."""
 
 HTTP = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"CONNECT ")
 """A browser that was sent here by somebody's page; what it says must not be taken for commands."""
@@ -41,7 +46,7 @@ class Pop3Server(ServerStream):
 
     def __init__(self, factory: Pop3Factory) -> None:
         super().__init__(factory)
-        self.session = Session(self, factory.site, "pop3")
+        self.session = Session(self, factory.site, "pop3", factory.policy)
 
     # -- what the session asks of its connection -----------------------------------------------------------------
 
@@ -73,10 +78,11 @@ class Pop3Server(ServerStream):
     # -- the session ---------------------------------------------------------------------------------------------
 
     async def serve(self) -> None:
-        """Greet, then obey until the session is over; the greeting has no timestamp, so there is no APOP."""
+        """Greet, then obey until the session is over."""
         notice_dead_peer(self.wire_transport, DEAD_AFTER)
         self.limit_total(self.factory.settings.login_timeout)
-        self.write(good(f"{self.site.hostname} POP3 ready"))
+        self.session.timestamp = await self._timestamp()
+        self.write(good(f"{self.site.hostname} POP3 ready {self.session.timestamp.decode('ascii')}".rstrip()))
         try:
             while self.session.state is not State.OVER:
                 await self._one()
@@ -88,6 +94,18 @@ class Pop3Server(ServerStream):
             self.abort()
         finally:
             self.session.leave()
+
+    async def _timestamp(self) -> bytes:
+        """What a digest of APOP is made of: never the same, and nobody can tell it before.  RFC 1939 section 7."""
+        try:
+            if not await self.site.logins.has_digests():
+                return b""
+        except TryLater:
+            return b""
+        if not (self.takes_passwords or self.offers_tls):
+            return b""
+        drawn = base64.urlsafe_b64encode(self.site.random_bits(TIMESTAMP_BITS).to_bytes(TIMESTAMP_BITS // 8, "big"))
+        return b"<%b@%b>" % (drawn, self.site.hostname.encode("ascii", "replace"))
 
     async def _one(self) -> None:
         try:
@@ -132,10 +150,17 @@ class Pop3Factory(ServerFactory):
     refusal = bad("too many connections", "SYS/TEMP")
 
     def __init__(
-        self, site: Site, name: str, count: ConnectionCount, settings: Settings, implicit_tls: bool = False
+        self,
+        site: Site,
+        name: str,
+        count: ConnectionCount,
+        settings: Settings,
+        implicit_tls: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
+        self.policy = policy or Policy()
         self.offers_tls = site.has_tls  # type: ignore[misc]
 
     def make_stream(self) -> Pop3Server:

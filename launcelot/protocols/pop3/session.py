@@ -27,6 +27,7 @@ from launcelot.hosting.sasl import Peer, Proved
 from launcelot.mailstore.interface import INBOX
 from launcelot.protocols.pop3.grammar import bad
 from launcelot.protocols.pop3.maildrop import PIECE, Maildrop
+from launcelot.protocols.pop3.policy import Policy
 
 if TYPE_CHECKING:
     from launcelot.hosting.site import Site
@@ -94,12 +95,15 @@ class Session:
     :ivar name: what USER gave.
     :ivar utf8: whether the client takes UTF-8 in headers.  RFC 6856 section 2.1.
     :ivar failures: failed log-ins.
+    :ivar timestamp: of the greeting, for one digest of APOP; empty where nobody could use it, or somebody has.
     """
 
-    def __init__(self, wire: Connection, site: Site, service: str) -> None:
+    def __init__(self, wire: Connection, site: Site, service: str, policy: Policy) -> None:
         self.wire = wire
         self.site = site
         self.service = service
+        self.policy = policy
+        self.timestamp = b""
         self.state = State.AUTHORIZATION
         self.name: bytes | None = None
         self.utf8 = False
@@ -149,15 +153,21 @@ class Session:
 
         :raises NotPermitted: it wants to act as somebody else.
         :raises InUse: another session has the maildrop.
+        :raises TooSoon: the account has logged in a moment ago.
         :raises Refusal: as the store raises it.
         """
         if not proved.may_act:
             raise NotPermitted("nobody may act as somebody else here")
         account = proved.account
+        delay = self.policy.delay
         mail = await self.site.mail.mail(account.id, account.quota)
         self._unlock = mail.lock()
         try:
+            if delay is not None:
+                delay.expect(account.id)
             self._drop = await Maildrop.open(await mail.mailbox(INBOX), self.utf8)
+            if delay is not None:
+                await delay.begun(account.id)
         except Refusal:
             self.leave()
             raise

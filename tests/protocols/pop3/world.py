@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from launcelot.core.ids import AccountId
 from launcelot.core.limits import ConnectionCount
 from launcelot.mailstore.interface import INBOX, Mailbox
 from launcelot.protocols.pop3.server import Pop3Factory
-from launcelot.protocols.pop3.service import Settings
+from launcelot.protocols.pop3.service import Settings, policy_of
 from launcelot.testing.dialogue import play
 from launcelot.testing.link import Link
 from launcelot.testing.site import World, memory_site
@@ -18,14 +19,22 @@ SECOND = b"Subject: two\r\nX: y\r\n\r\n.\r\n..\r\nline 3\r\nline 4\r\n"
 
 
 class Post:
-    """One account ``ann`` with a password ``pw``, and the service."""
+    """
+    One account ``ann`` with a password ``pw``, and the service.
 
-    def __init__(self, messages: Sequence[bytes] = (FIRST, SECOND), tls: bool = False, **settings: Any) -> None:
-        self.world: World = memory_site(tls=tls)
+    :param data: a folder for the service's own file, where a setting needs one.
+    """
+
+    def __init__(
+        self, messages: Sequence[bytes] = (FIRST, SECOND), tls: bool = False, data: Path | None = None, **settings: Any
+    ) -> None:
+        self.world: World = memory_site(tls=tls, data=data)
         self.account = self.world.add_user("ann", "pw")
         self.settings = replace(Settings(), **settings)
         self.count = ConnectionCount(100, 100)
-        self.factory = Pop3Factory(self.world.site, "pop3", self.count, self.settings)
+        policy = policy_of(self.world.site, self.settings)
+        self.factory = Pop3Factory(self.world.site, "pop3", self.count, self.settings, policy=policy)
+        self.world.open()
         for message in messages:
             self.deliver(message)
 
