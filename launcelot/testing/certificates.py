@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -12,6 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import ssl
 
+from launcelot.testing.faults import Act
+
+ELSEWHERE = "elsewhere.invalid"
+"""Whom a certificate with the wrong name is for."""
+
 
 class Certificates:
     """
@@ -21,30 +28,60 @@ class Certificates:
     """
 
     def __init__(self, *names: str, expired: bool = False) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        ends = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(ends - timedelta(days=2))
-            .not_valid_after(ends)
-            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        self.certificate = certificate.public_bytes(serialization.Encoding.PEM)
-        self.key = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        self._names = names
+        self._signer = Signer(ec.generate_private_key(ec.SECP256R1()), _subject(names[0]))
+        self.certificate, self.key = _certificate(names, self._signer.key, self._signer, expired, True)
         self.server: Any = ssl.PrivateCertificate.loadPEM(self.certificate + self.key).options()
+
+    def faulty(self, act: Act) -> Any:
+        """
+        What a server's TLS layer takes whose certificate has a fault.
+
+        :param act: ``EXPIRED`` and ``WRONG_NAME``: signed with the certificate that clients trust; ``UNTRUSTED``: with its own.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = Signer(key, _subject(self._names[0])) if act is Act.UNTRUSTED else self._signer
+        names = (ELSEWHERE,) if act is Act.WRONG_NAME else self._names
+        return ssl.PrivateCertificate.loadPEM(b"".join(_certificate(names, key, signer, act is Act.EXPIRED))).options()
 
     def client(self, hostname: str) -> Any:
         """What a client's TLS layer takes that trusts this certificate and wants it to be for ``hostname``."""
         return ssl.optionsForClientTLS(hostname, trustRoot=ssl.Certificate.loadPEM(self.certificate))
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who signs a certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    name: x509.Name
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _certificate(
+    names: Sequence[str], key: ec.EllipticCurvePrivateKey, signer: Signer, expired: bool, authority: bool = False
+) -> tuple[bytes, bytes]:
+    """A certificate and its key, as PEM."""
+    # One that is signed by another has another name than that, or it would be taken for signed by itself.
+    ends = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(_subject(names[0] if authority else f"a faulty {names[0]}"))
+        .issuer_name(signer.name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(ends - timedelta(days=2))
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .sign(signer.key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(encoding), private
 
 
 def _general(name: str) -> x509.GeneralName:

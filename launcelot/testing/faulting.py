@@ -8,35 +8,25 @@ while there are no faults for their service are not followed at all.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from launcelot.core.errors import TryLater
 from launcelot.hosting.prompt import PromptServer
-from launcelot.hosting.site import Site
-from launcelot.hosting.transport import lowest
 from launcelot.protocols.ftp.data import ActiveFactory, PassiveFactory
-from launcelot.spool.interface import Accepted, Envelope
+from launcelot.testing.datatap import DataTap
 from launcelot.testing.faults import BREAKS, Act, Fault, Stage
 from launcelot.testing.following import FOLLOWERS, Follower, FtpFollower, LiteralFollower, SmtpFollower, Unit
+from launcelot.testing.outlet import Outlet, Region
 from launcelot.testing.post import Post
-from launcelot.testing.tapping import Facade, Tap, Taps
+from launcelot.testing.tapping import Tap, Taps
 from launcelot.testing.transcript import CLIENT, EVENT, Transcript
-from launcelot.workers.staging import Staged
 
 POISON = b'"\r\n'
 """
 The end of a command of IMAP or ManageSieve that cannot be right: the server reads it, does nothing, and complains, which nobody
 hears.
 """
-
-TURNS = 100
-"""Turns that what was said before a reset has to leave."""
-
-TICK = 0.02
-"""Seconds between two pieces of what drips faster than that octet by octet."""
 
 
 @dataclass(eq=False)
@@ -55,10 +45,14 @@ class Armed:
     def strikes(self) -> bool:
         """Whether it happens at this use of its point."""
         self.seen += 1
-        if self.seen < self.fault.point.use or (self.fault.limit and self.struck >= self.fault.limit):
+        if self.seen < self.fault.point.use or not self.may_strike():
             return False
         self.struck += 1
         return True
+
+    def may_strike(self) -> bool:
+        """Whether it has not happened often enough."""
+        return not self.fault.limit or self.struck < self.fault.limit
 
 
 class FaultyTaps(Taps):
@@ -66,6 +60,8 @@ class FaultyTaps(Taps):
     The taps of a Site where things may go wrong.
 
     :param later: calls something after so many seconds.
+    :ivar restart: restarts the server, which is away for so many seconds.
+    :ivar certificate: a context for TLS whose certificate has one of the faults.
     """
 
     def __init__(self, seconds: Callable[[], float], post: Post, later: Callable[..., Any]) -> None:
@@ -73,6 +69,8 @@ class FaultyTaps(Taps):
         self.later = later
         self.armed: list[Armed] = []
         self.refusing = False
+        self.restart: Callable[[float], object] = nobody
+        self.certificate: Callable[[Act], Any] = nobody
         self._counts: dict[str, int] = {}
 
     def arm(self, fault: Fault) -> Armed:
@@ -81,17 +79,45 @@ class FaultyTaps(Taps):
         self.armed.append(armed)
         return armed
 
+    def restarting(self, down: float) -> None:
+        """The server is to be restarted, once what it says now is said."""
+
+        def go() -> None:
+            self.restart(down)
+
+        self.post.soon(go)
+
     def make(self, protocol: Any, transcript: Transcript, source: Any) -> Tap:
         """The tap of one connection: one that follows it where a fault is about its service."""
         if isinstance(source, (PassiveFactory, ActiveFactory)):
             control = self._control(source)
             return DataTap(self, protocol, transcript, control) if control is not None else Tap(self, protocol, transcript)
         family = family_of(transcript.service)
-        concerned = [one for one in self.armed if one.fault.point.protocol in (family, transcript.service)]
+        concerned = self.concerning(transcript.service)
         number = self._counts[family] = self._counts.get(family, 0) + 1
-        if not concerned or family not in FOLLOWERS:
+        if not concerned:
             return Tap(self, protocol, transcript)
-        return FaultyTap(self, protocol, transcript, concerned, FOLLOWERS[family](), number)
+        follower = FOLLOWERS.get(transcript.service) or FOLLOWERS.get(family, Follower)
+        return FaultyTap(self, protocol, transcript, concerned, follower(), number)
+
+    def concerning(self, service: str) -> Sequence[Armed]:
+        """The faults that are about a listener."""
+        return [one for one in self.armed if one.fault.point.protocol in (family_of(service), service, "tls")]
+
+    def in_storage(self, store: str) -> Fault | None:
+        """The fault that happens when something is about to be made durable in a store; may be asked in any thread."""
+        for one in self.armed:
+            if one.fault.point.protocol == "storage" and one.fault.point.verb in ("", store) and one.strikes():
+                return one.fault
+        return None
+
+    def in_names(self, kind: str, name: str) -> Fault | None:
+        """The fault that happens to a question of DNS, such as ``("MX", "example.org")``."""
+        for one in self.armed:
+            point = one.fault.point
+            if point.protocol == "dns" and point.verb in ("", kind, f"{kind} {name}".upper()) and one.strikes():
+                return one.fault
+        return None
 
     def _control(self, source: PassiveFactory | ActiveFactory) -> FaultyTap | None:
         side = source._side if isinstance(source, PassiveFactory) else getattr(source._failed, "__self__", None)
@@ -101,95 +127,19 @@ class FaultyTaps(Taps):
         return None
 
 
+def nobody(*arguments: Any) -> Any:
+    """
+    There is nothing that could restart, or show a certificate.
+
+    :raises LookupError: always.
+    """
+    raise LookupError("this Site can do no such thing")
+
+
 def family_of(service: str) -> str:
     """The service that a listener is of, as faults name it."""
     family = {"submission": "smtp", "submissions": "smtp", "lmtp": "smtp"}.get(service)
     return family or {"imaps": "imap", "pop3s": "pop3", "ftps": "ftp", "questions-tls": "questions"}.get(service, service)
-
-
-class Outlet(Tap):
-    """A tap that can let octets out late, slowly, in part, or not at all, and can break the connection."""
-
-    taps: FaultyTaps
-
-    def __init__(self, taps: FaultyTaps, protocol: Any, transcript: Transcript) -> None:
-        super().__init__(taps, protocol, transcript)
-        self.stuck = False
-        self._queue: deque[tuple[float, bytes]] = deque()
-        self._timer: Any = None
-        self._close: Callable[[], None] | None = None
-
-    def out(self, data: bytes, pause: float = 0.0) -> None:
-        """
-        Let octets out behind those that wait.
-
-        :param pause: seconds after them.
-        """
-        if self.stuck or not data:
-            return
-        self._queue.append((pause, data))
-        if self._timer is None:
-            self._advance()
-
-    def drip(self, data: bytes, rate: float) -> None:
-        """Let octets out at so many in a second."""
-        size = max(1, round(rate * TICK))
-        for start in range(0, len(data), size):
-            piece = data[start : start + size]
-            self.out(piece, len(piece) / rate)
-
-    def _advance(self) -> None:
-        self._timer = None
-        while self._queue and not self.stuck:
-            pause, data = self._queue.popleft()
-            if pause:
-                self._queue.appendleft((0.0, data))
-                self._timer = self.taps.later(pause, self._advance)
-                return
-            self.send(data)
-        close, self._close = self._close, None
-        if close is not None:
-            close()
-
-    def closing(self, close: Callable[[], None]) -> None:
-        """Behind what waits; never, where nothing moves any more."""
-        if self.stuck:
-            return
-        if self._queue:
-            self._close = close
-        else:
-            close()
-
-    def break_off(self, act: Act) -> None:
-        """Stall, close or reset."""
-        self.note(EVENT, f"fault: {act.value}".encode())
-        self.stuck = True
-        below = self.transport._below
-        if act is Act.RESETS:
-            self._reset(lowest(below), TURNS)
-        elif act is not Act.STALLS:
-            below.loseConnection()
-            while type(below) is not Facade and hasattr(below, "transport"):
-                # What is in TLS says goodbye and then closes whatever the peer answers.
-                below = below.transport
-                below.loseConnection()
-        self.paid()
-
-    def _reset(self, transport: Any, turns: int) -> None:
-        """Reset a connection when what was said before has left; where that takes long, all the same."""
-        left = getattr(transport, "arrived", None) or (turns < TURNS and getattr(transport, "all_sent", False))
-        if left or not turns:
-            transport.abortConnection()
-        else:
-            self.taps.post.soon(lambda: self._reset(transport, turns - 1))
-
-    def ended(self, reason: Any) -> None:
-        """The connection is gone, and what waited with it."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-        self._queue.clear()
-        super().ended(reason)
 
 
 class FaultyTap(Outlet):
@@ -220,22 +170,66 @@ class FaultyTap(Outlet):
         self._half = False
         self._region: Region | None = None
         self._hidden = False
+        self._heard = 0
+        self._shaken = 0
+        self._shaking: Fault | None = None
+        self._cut: Fault | None = None
 
     # -- which fault -----------------------------------------------------------------------------------------------
 
     def find(self, stage: Stage, verb: str, start: int = 0, size: int = 0) -> Fault | None:
         """The fault that happens at a point, if any; every point is asked about once."""
-        for one in self._armed:
+        for one in self._about(stage):
             point = one.fault.point
-            if point.stage is not stage or (point.verb and point.verb != verb and f"UID {point.verb}" != verb):
-                continue
-            if (point.behind and point.behind not in self.verbs) or point.connection not in (0, self._number):
+            if point.verb and point.verb != verb and f"UID {point.verb}" != verb:
                 continue
             if stage is Stage.BODY and not start <= point.octets < start + size:
                 continue
             if one.strikes():
                 return one.fault
         return None
+
+    def _about(self, stage: Stage) -> Iterator[Armed]:
+        """The faults that may happen at a stage of this connection now."""
+        for one in self._armed:
+            point = one.fault.point
+            if point.stage is not stage or point.connection not in (0, self._number):
+                continue
+            if not point.behind or point.behind in self.verbs:
+                yield one
+
+    def most(self) -> Armed | None:
+        """The fault that is about how much is said over the whole connection, if any."""
+        return next((one for one in self._about(Stage.SAYING) if one.may_strike()), None)
+
+    # -- TLS -------------------------------------------------------------------------------------------------------
+
+    def context(self, context: Any) -> Any:
+        """The context for TLS, which begins now; one with another certificate where a fault is about that."""
+        self._shaking = self.find(Stage.HANDSHAKE, "")
+        self._shaken = 0
+        fault = self.find(Stage.CERTIFICATE, "")
+        if fault is None:
+            return context
+        self.note(EVENT, f"fault: {fault.act.value}".encode())
+        return self.taps.certificate(fault.act)
+
+    def layer_says(self, data: bytes, below: Any) -> None:
+        """What TLS says; part of its handshake, where a fault is about that."""
+        fault = self._shaking
+        if fault is None:
+            super().layer_says(data, below)
+            return
+        if self.stuck:
+            return
+        room = fault.point.octets - self._shaken
+        self._shaken += len(data)
+        if room >= len(data):
+            super().layer_says(data, below)
+            return
+        super().layer_says(data[:room], below)
+        self._shaking = None
+        self.break_off(fault.act, fault.number)
 
     # -- from the peer ---------------------------------------------------------------------------------------------
 
@@ -249,13 +243,22 @@ class FaultyTap(Outlet):
         begin()
         if fault.act in BREAKS and not fault.point.octets and not self.stuck:
             self._strike(region)
+            return
 
     def heard(self, data: bytes) -> None:
         """Octets have come."""
         self.note(CLIENT, data)
-        if not self.stuck:
-            self._buffer += data
-            self._go_on()
+        if self.stuck or self._cut is not None:
+            return
+        for one in self._about(Stage.HEARING):
+            most = one.fault.point.octets
+            if self._heard <= most <= self._heard + len(data) and (most or self._heard == 0) and one.strikes():
+                data = data[: most - self._heard]
+                self._cut = one.fault
+                break
+        self._heard += len(data)
+        self._buffer += data
+        self._go_on()
 
     def half_closed(self) -> None:
         """Told behind what came before."""
@@ -287,6 +290,8 @@ class FaultyTap(Outlet):
             self._waiting = not self.stuck
         finally:
             self._handing = False
+        if self._cut is not None and not self.stuck and not self.over and self._is_idle():
+            self.break_off(self._cut.act, self._cut.number)
         if self._half and not self.stuck and not self.over and self._is_idle():
             self._half = False
             rest = bytes(self._buffer)
@@ -324,7 +329,7 @@ class FaultyTap(Outlet):
         elif fault.act in BREAKS:
             if unit.stage is Stage.BODY:
                 self.hand_on(unit.octets[: fault.point.octets - unit.start])
-            self.break_off(fault.act)
+            self.break_off(fault.act, fault.number)
         else:
             self._refuse(unit, fault)
 
@@ -338,7 +343,7 @@ class FaultyTap(Outlet):
             else:
                 self.taps.refusing = True
                 self.hand_on(unit.octets)
-            self.out(self._words(fault))
+            self.out(self._words(fault, unit.stage))
             return
         self.follower.refuse()
         self.out(self._words(fault))
@@ -349,8 +354,10 @@ class FaultyTap(Outlet):
         if fault.code in (421, "BYE"):
             self.break_off(Act.DISCONNECTS)
 
-    def _words(self, fault: Fault) -> bytes:
-        return fault.octets if fault.act is Act.SAYS else self.follower.reply(fault.code, fault.text)
+    def _words(self, fault: Fault, stage: Stage = Stage.COMMAND) -> bytes:
+        if fault.act is Act.SAYS:
+            return fault.octets
+        return self.follower.reply(fault.code, fault.text) * self.follower.replies_to(stage)
 
     # -- from the server -------------------------------------------------------------------------------------------
 
@@ -393,7 +400,7 @@ class FaultyTap(Outlet):
         region.done = True
         fault = region.fault
         self.note(EVENT, f"fault: {fault.act.value}".encode())
-        words = self._words(fault)
+        words = self._words(fault, fault.point.stage)
         self.out(words)
         if fault.point.stage is Stage.GREETING and self.follower.refuses(words):
             self.break_off(Act.DISCONNECTS)
@@ -402,107 +409,5 @@ class FaultyTap(Outlet):
         if region.done or self.stuck:
             return
         region.done = True
-        self.break_off(Act.DISCONNECTS if region.fault.act is Act.LOSES_REPLY else region.fault.act)
-
-
-@dataclass
-class Region:
-    """
-    A reply that a fault is about.
-
-    :ivar said: octets of it so far; ``literal`` where its first literal begins, or -1.
-    :ivar done: it has happened.
-    """
-
-    fault: Fault
-    said: int = 0
-    literal: int = -1
-    done: bool = False
-    _seen: bytes = field(default=b"", repr=False)
-
-    def passes(self, data: bytes) -> int:
-        """How many of the next octets go out before it happens."""
-        most = self.fault.point.octets
-        if self.fault.point.counts_literal:
-            self._seen += data
-            found = self._seen.find(b"}\r\n")
-            if found < 0:
-                return len(data)
-            most += found + 3
-        passes = min(len(data), max(0, most - self.said))
-        self.said += passes
-        return passes
-
-
-class DataTap(Outlet):
-    """
-    One data connection of FTP.
-
-    :param control: of its control connection, whose command it is about.
-    """
-
-    def __init__(self, taps: FaultyTaps, protocol: Any, transcript: Transcript, control: FaultyTap) -> None:
-        super().__init__(taps, protocol, transcript)
-        self._control = control
-        self._fault: Fault | None = None
-        self._asked = False
-        self._passed = 0
-
-    def _about(self) -> Fault | None:
-        """The fault, looked for when the first octet comes by."""
-        if not self._asked:
-            self._asked = True
-            self._fault = self._control.find(Stage.DATA, self._control.follower.verb)
-        return self._fault
-
-    def heard(self, data: bytes) -> None:
-        """Octets of an upload."""
-        self.note(CLIENT, data)
-        fault = self._about()
-        if fault is None or fault.act not in BREAKS:
-            self.hand_on(data)
-            return
-        passes = self._let(len(data), fault)
-        if passes and not self.stuck:
-            self.hand_on(data[:passes])
-        if passes < len(data) and not self.stuck:
-            self.break_off(fault.act)
-
-    def saying(self, data: bytes) -> None:
-        """Octets of a download or a listing."""
-        fault = self._about()
-        if fault is None:
-            self.out(data)
-        elif fault.act is Act.DRIPS:
-            self.drip(data, fault.number)
-        elif fault.act is Act.DELAYS:
-            self.out(data, 0.0 if self._passed else fault.number)
-            self._passed = 1
-        else:
-            passes = self._let(len(data), fault)
-            self.out(data[:passes])
-            if passes < len(data) and not self.stuck:
-                self.break_off(fault.act)
-
-    def _let(self, octets: int, fault: Fault) -> int:
-        passes = min(octets, max(0, fault.point.octets - self._passed))
-        self._passed += passes
-        return passes
-
-    def half_closed(self) -> None:
-        """Not told where nothing moves any more."""
-        if not self.stuck:
-            super().half_closed()
-
-
-def guard(site: Site, taps: FaultyTaps) -> None:
-    """Have a Site refuse the mail whose end is answered by a fault."""
-    accept = site.spool.accept
-
-    async def accepted(envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
-        if taps.refusing:
-            body.close()
-            raise TryLater
-        return await accept(envelope, body, once)
-
-    site.spool.accept = accepted  # type: ignore[method-assign]
+        act = Act.DISCONNECTS if region.fault.act is Act.LOSES_REPLY else region.fault.act
+        self.break_off(act, region.fault.number)

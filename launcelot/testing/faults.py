@@ -13,7 +13,14 @@ A sentence has a point and what happens there.  The point is a protocol, or one 
 - ``.end``: behind the last of them; for an upload or download of FTP, where its last reply is due;
 - ``.reply``: after the server has done what it was asked, in what it says then; ``.after(7)`` behind so many octets;
   ``.reply.literal`` counts from the first literal in it;
-- ``.data``: on FTP's data connection; ``.after(1_000)`` behind so many octets.
+- ``.data``: on FTP's data connection; ``.after(1_000)`` behind so many octets;
+- ``at.smtp.hearing.after(89)``: the server has heard so many octets of its client in all, decoded, and done what they say;
+  ``at.smtp.saying.after(165)``: so many of its own have left;
+- ``at.tls.certificate``, ``at.imap.tls.certificate``: which certificate is shown; ``at.tls.handshake.after(100)``: behind so many
+  octets of what the server says in the handshake;
+- ``at.dns("MX")``, ``at.dns("MX example.org")``: a question of DNS; any without a word;
+- ``at.storage("mail")``: something is about to be made durable in the store of ``mail`` or ``files``, or in the ``spool``;
+  anywhere without a word.
 
 ``.after("DATA")`` arms a point only where that command was used before on the connection, ``.on(2)`` only on the second
 connection, ``.nth(3)`` from the third use on, and ``.times(2)`` lets the thing happen twice and then no more.  Uses are counted
@@ -24,6 +31,7 @@ What does not make sense is refused when the sentence is made.  Nothing here imp
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -37,6 +45,10 @@ class Stage(Enum):
     END = "end"
     REPLY = "reply"
     DATA = "data"
+    HEARING = "hearing"
+    SAYING = "saying"
+    CERTIFICATE = "certificate"
+    HANDSHAKE = "handshake"
 
 
 class Act(Enum):
@@ -50,21 +62,50 @@ class Act(Enum):
     LOSES_REPLY = "loses_reply"
     DELAYS = "delays"
     DRIPS = "drips"
+    RESTARTS = "restarts"
+    DOUBLES = "doubles"
+    FAILS = "fails"
+    EXPIRED = "expired"
+    WRONG_NAME = "wrong_name"
+    UNTRUSTED = "untrusted"
 
 
-BREAKS = frozenset({Act.STALLS, Act.DISCONNECTS, Act.RESETS})
+BREAKS = frozenset({Act.STALLS, Act.DISCONNECTS, Act.RESETS, Act.RESTARTS})
+
+TALKS = BREAKS | {Act.REPLIES, Act.SAYS, Act.LOSES_REPLY, Act.DELAYS, Act.DRIPS}
 
 POSSIBLE: dict[Stage, frozenset[Act]] = {
-    Stage.GREETING: frozenset(Act) - {Act.LOSES_REPLY},
-    Stage.COMMAND: frozenset(Act),
+    Stage.GREETING: TALKS - {Act.LOSES_REPLY},
+    Stage.COMMAND: TALKS,
     Stage.BODY: BREAKS,
-    Stage.END: frozenset(Act),
-    Stage.REPLY: frozenset(Act) - {Act.LOSES_REPLY},
+    Stage.END: TALKS,
+    Stage.REPLY: TALKS - {Act.LOSES_REPLY},
     Stage.DATA: BREAKS | {Act.DRIPS, Act.DELAYS},
+    Stage.HEARING: BREAKS,
+    Stage.SAYING: BREAKS,
+    Stage.CERTIFICATE: frozenset({Act.EXPIRED, Act.WRONG_NAME, Act.UNTRUSTED}),
+    Stage.HANDSHAKE: BREAKS,
 }
 """What can happen where."""
 
-COUNTABLE = frozenset({Stage.BODY, Stage.REPLY, Stage.DATA, Stage.GREETING})
+ELSEWHERE: dict[str, frozenset[Act]] = {
+    "dns": frozenset({Act.REPLIES, Act.SAYS, Act.STALLS, Act.DELAYS, Act.DOUBLES}),
+    "storage": frozenset({Act.FAILS, Act.DELAYS}),
+}
+"""What can happen where nobody has a connection."""
+
+LONGEST = 86_400.0
+"""Seconds of a delay; more is no delay but a stall."""
+
+MOST_OCTETS = 1 << 40
+
+STORES = ("mail", "files", "spool")
+
+SECURE = frozenset({Stage.CERTIFICATE, Stage.HANDSHAKE})
+
+COUNTABLE = frozenset(
+    {Stage.BODY, Stage.REPLY, Stage.DATA, Stage.GREETING, Stage.HEARING, Stage.SAYING, Stage.HANDSHAKE}
+)
 """Stages with octets that can be counted."""
 
 WITH_BODIES = frozenset({"smtp", "imap", "managesieve", "submission", "submissions", "lmtp", "imaps"})
@@ -96,9 +137,7 @@ class Fault:
 
         :raises ValueError: less than once.
         """
-        if count < 1:
-            raise ValueError("a fault happens at least once; leave it out otherwise")
-        return replace(self, limit=count)
+        return replace(self, limit=_counted(count, "a fault happens at least once; leave it out otherwise"))
 
     def nth(self, use: int) -> Fault:
         """From that use of the point on."""
@@ -114,6 +153,8 @@ class Fault:
             Act.SAYS: repr(self.octets),
             Act.DELAYS: f"{self.number:g}",
             Act.DRIPS: f"{self.number:g}",
+            Act.FAILS: repr(self.code),
+            Act.RESTARTS: f"{self.number:g}" if self.number else "",
         }.get(self.act, "")
         times = f".times({self.limit})" if self.limit else ""
         return f"{self.point}.{self.act.value}({arguments}){times}"
@@ -197,8 +238,8 @@ class Point:
         """
         if isinstance(what, str) and octets is None:
             return replace(self, behind=what.upper())
-        count = octets if octets is not None else int(what)
-        if count < 0 or (self._place not in COUNTABLE):
+        count = octets if octets is not None else what
+        if not isinstance(count, int) or not 0 <= count < MOST_OCTETS or self._place not in COUNTABLE:
             raise ValueError(f"there are no octets to count at {self}")
         return replace(self, octets=count)
 
@@ -208,9 +249,7 @@ class Point:
 
         :raises ValueError: uses are counted from 1.
         """
-        if use < 1:
-            raise ValueError("uses are counted from 1")
-        return replace(self, use=use)
+        return replace(self, use=_counted(use, "uses are counted from 1"))
 
     def on(self, connection: int) -> Point:
         """
@@ -218,9 +257,7 @@ class Point:
 
         :raises ValueError: connections are counted from 1.
         """
-        if connection < 1:
-            raise ValueError("connections are counted from 1")
-        return replace(self, connection=connection)
+        return replace(self, connection=_counted(connection, "connections are counted from 1"))
 
     # -- what ------------------------------------------------------------------------------------------------------
 
@@ -230,12 +267,16 @@ class Point:
 
         :param code: such as ``451``, ``"NO"``, ``"-ERR"``, or all of an answer; IMAP's tag is put before it.
         """
+        if not isinstance(code, (int, str)) or not isinstance(text, str):
+            raise ValueError("a reply is a code and a text")
         if "\r" in f"{code}{text}" or "\n" in f"{code}{text}":
             raise ValueError("a reply is one line; says() takes anything")
         return self._fault(Act.REPLIES, code=code, text=text)
 
     def says(self, octets: bytes) -> Fault:
         """These octets are answered, line ends and all; otherwise as :meth:`replies`."""
+        if not isinstance(octets, bytes):
+            raise ValueError("says() takes octets, such as b'554 no\\r\\n'")
         return self._fault(Act.SAYS, octets=octets)
 
     def stalls(self) -> Fault:
@@ -256,27 +297,65 @@ class Point:
 
     def delays(self, seconds: float) -> Fault:
         """The reply comes later."""
-        return self._fault(Act.DELAYS, number=seconds)
+        return self._fault(Act.DELAYS, number=_seconds(seconds))
 
     def drips(self, octets_per_second: float) -> Fault:
         """The reply comes octet by octet."""
-        if octets_per_second <= 0:
-            raise ValueError("use stalls() for no octets at all")
+        if not 0 < octets_per_second < MOST_OCTETS:
+            raise ValueError("octets in a second are more than none; use stalls() for none at all")
         return self._fault(Act.DRIPS, number=octets_per_second)
+
+    def restarts(self, down: float = 0.0) -> Fault:
+        """
+        The server dies and comes back: every connection to it is lost, and what it had stored is there again.
+
+        :param down: seconds in which nobody listens.
+        """
+        return self._fault(Act.RESTARTS, number=_seconds(down))
+
+    def doubles(self) -> Fault:
+        """The answer of DNS comes twice."""
+        return self._fault(Act.DOUBLES)
+
+    def fails(self, error: str | int = "EIO") -> Fault:
+        """
+        The disk refuses, so that nothing is stored.
+
+        :param error: such as ``"ENOSPC"`` for a full one, or ``errno.ENOSPC``.
+        :raises ValueError: there is no such error.
+        """
+        name = errno.errorcode.get(error, "") if isinstance(error, int) else error
+        if not isinstance(getattr(errno, name, None), int):
+            raise ValueError(f"there is no error {error!r}; the module errno lists them")
+        return self._fault(Act.FAILS, code=name)
+
+    def expired(self) -> Fault:
+        """The certificate is a trusted one for the right names whose time has passed."""
+        return self._fault(Act.EXPIRED)
+
+    def wrong_name(self) -> Fault:
+        """The certificate is a trusted one of another host."""
+        return self._fault(Act.WRONG_NAME)
+
+    def untrusted(self) -> Fault:
+        """The certificate is for the right names, from an authority that nobody knows."""
+        return self._fault(Act.UNTRUSTED)
 
     @property
     def _place(self) -> Stage:
         return Stage.REPLY if self.replying else self.stage
 
     def _fault(self, act: Act, code: int | str = "", text: str = "", octets: bytes = b"", number: float = 0.0) -> Fault:
-        if act not in POSSIBLE[self._place]:
+        if act not in ELSEWHERE.get(self.protocol, POSSIBLE[self._place]):
             raise ValueError(f"{act.value} is not possible at {self}")
         return Fault(self, act, code, text, octets, number)
 
     def __str__(self) -> str:
-        head = f"at.{self.protocol}"
-        if self.stage is Stage.GREETING:
-            head += ".greeting"
+        head = f"at.{self.protocol}" if hasattr(at, self.protocol) else f"at.service({self.protocol!r})"
+        if self.stage in SECURE:
+            head += f".{self.stage.value}" if self.protocol == "tls" else f".tls.{self.stage.value}"
+        elif self.stage in (Stage.GREETING, Stage.HEARING, Stage.SAYING):
+            head += f".{self.stage.value}"
         else:
             head += f"({self.verb!r})" if self.verb else "()"
             head += f".{self.stage.value}" if self.stage.value else ""
@@ -288,6 +367,18 @@ class Point:
         return head + (f".on({self.connection})" if self.connection else "")
 
 
+def _counted(number: int, otherwise: str) -> int:
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(otherwise)
+    return number
+
+
+def _seconds(number: float) -> float:
+    if not isinstance(number, (int, float)) or not 0 <= number < LONGEST:
+        raise ValueError(f"seconds are 0 to {LONGEST:g}")
+    return float(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Talk:
     """One protocol: ``at.smtp``."""
@@ -295,13 +386,36 @@ class Talk:
     protocol: str
 
     def __call__(self, verb: str = "") -> Point:
-        """A command of it; any without a word."""
+        """
+        A command of it; any without a word.
+
+        :raises ValueError: there is no such store.
+        """
+        if self.protocol == "storage":
+            if verb not in ("", *STORES):
+                raise ValueError(f"there is no store {verb!r}; there are {', '.join(STORES)}")
+            return Point(self.protocol, verb)
         return Point(self.protocol, verb if "?" in verb else verb.upper())
 
     @property
     def greeting(self) -> Point:
         """Before the server says anything."""
         return Point(self.protocol, stage=Stage.GREETING)
+
+    @property
+    def hearing(self) -> Point:
+        """In what the server hears, over a whole connection; ``.after(89)``."""
+        return Point(self.protocol, stage=Stage.HEARING)
+
+    @property
+    def saying(self) -> Point:
+        """In what the server says, over a whole connection; ``.after(165)``."""
+        return Point(self.protocol, stage=Stage.SAYING)
+
+    @property
+    def tls(self) -> Secure:
+        """In its TLS."""
+        return Secure(self.protocol)
 
     @property
     def literal(self) -> Point:
@@ -311,6 +425,23 @@ class Talk:
     def data(self, verb: str = "") -> Point:
         """On the data connection of a command."""
         return self(verb).data
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """TLS, everywhere or of one service."""
+
+    protocol: str = "tls"
+
+    @property
+    def certificate(self) -> Point:
+        """Which certificate is shown."""
+        return Point(self.protocol, stage=Stage.CERTIFICATE)
+
+    @property
+    def handshake(self) -> Point:
+        """In the handshake; ``.after(100)`` octets of the server's."""
+        return Point(self.protocol, stage=Stage.HANDSHAKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +462,13 @@ class At:
     ftps: Talk = Talk("ftps")
     managesieve: Talk = Talk("managesieve")
     questions: Talk = Talk("questions")
+    dns: Talk = Talk("dns")
+    storage: Talk = Talk("storage")
+    tls: Secure = Secure()
+
+    def service(self, name: str) -> Talk:
+        """A service or listener by its name, such as ``"book-upper"``."""
+        return Talk(name)
 
 
 at = At()

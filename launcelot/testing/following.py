@@ -91,6 +91,10 @@ class Follower:
     def refuse(self) -> None:
         """The server does not see the last command: what belongs to it and comes all the same is dropped."""
 
+    def replies_to(self, stage: Stage) -> int:
+        """How many replies are due."""
+        return 1
+
     def reply(self, code: int | str, text: str) -> bytes:
         """A reply to the last command."""
         return f"{code} {text or UNSAID}".encode() + b"\r\n"
@@ -265,6 +269,34 @@ class SmtpFollower(Bodied):
         return unit
 
 
+class LmtpFollower(SmtpFollower):
+    """LMTP: behind the message there is a reply for each recipient that was accepted.  RFC 2033 section 4.2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recipients = 0
+        self._asked = False
+
+    def next_line(self, buffer: bytearray) -> Unit | None:
+        """A command; the reply to the last one is complete by now."""
+        self._count()
+        unit = super().next_line(buffer)
+        if unit is not None:
+            self._asked = unit.verb == "RCPT"
+            if unit.verb in ("MAIL", "RSET", "LHLO"):
+                self._recipients = 0
+        return unit
+
+    def _count(self) -> None:
+        if self._asked and self.first.startswith(b"2"):
+            self._recipients += 1
+        self._asked = False
+
+    def replies_to(self, stage: Stage) -> int:
+        """One for each recipient, behind the message."""
+        return max(1, self._recipients) if stage is Stage.END else 1
+
+
 def _started(seen: bytes) -> int:
     """How many octets at the end may belong to the dot that ends the text; the CRLF before it is text."""
     return 1 if seen.endswith(b"\r\n.") else 2 if seen.endswith(b"\r\n.\r") else 0
@@ -366,6 +398,7 @@ def taken_line(buffer: bytearray) -> bytes | None:
 
 FOLLOWERS: dict[str, type[Follower]] = {
     "smtp": SmtpFollower,
+    "lmtp": LmtpFollower,
     "imap": ImapFollower,
     "pop3": Pop3Follower,
     "ftp": FtpFollower,

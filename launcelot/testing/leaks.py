@@ -50,11 +50,18 @@ class WatchedClock(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.makers: dict[Any, str] = {}
+        self._ours: set[Any] = set()
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> Any:
         """As Twisted's."""
         call = super().callLater(delay, callable, *args, **kw)
         self.makers[call] = maker(sys._getframe(1))
+        return call
+
+    def of_the_world(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
+        """Call something later that is none of the test's business, such as a fault."""
+        call = super().callLater(delay, callable, *args)
+        self._ours.add(call)
         return call
 
     def left(self) -> list[str]:
@@ -64,6 +71,7 @@ class WatchedClock(Clock):
             f"a call is still to come in {call.getTime() - self.seconds():g} s: {_named(call.func)},"
             f" made at {self.makers.get(call) or 'a place unknown'}"
             for call in calls
+            if call not in self._ours
         ]
 
 

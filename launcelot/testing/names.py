@@ -58,6 +58,10 @@ class Names(dict[str, Any]):
         found = self.get(host, ())
         return (found,) if isinstance(found, str) else tuple(found)
 
+    def known(self, host: str) -> Sequence[str]:
+        """The addresses of a host that has been given some."""
+        return () if is_numeric(host) else self.addresses(host)
+
     def look_up(self, host: str, found: Callable[[Sequence[str]], None]) -> None:
         """Tell somebody the addresses of a host, later; none for one that does not exist."""
         doom = self.doom(host)

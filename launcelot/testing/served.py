@@ -18,28 +18,27 @@ from typing import Any
 
 from launcelot.accounts.interface import Account
 from launcelot.core.errors import Exists
-from launcelot.hosting.gather import gather
-from launcelot.hosting.listening import Listeners
 from launcelot.hosting.site import Site
 from launcelot.message.address import Address
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.complaints import Complaints
-from launcelot.testing.faulting import Armed, FaultyTaps, guard
+from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
+from launcelot.testing.machine import Machine, Running
 from launcelot.testing.mail import Mail
 from launcelot.testing.messages import Message
+from launcelot.testing.nameserver import NameServer
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
-from launcelot.testing.services import HOST, build, entries, wants_tls
+from launcelot.testing.services import DNS, HOST, entries, wants_tls
 from launcelot.testing.site import furnish
+from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
+from launcelot.testing.zone import Zone
 
 PIECE = 1 << 20
 """Octets read of a file or a message at a time."""
-
-DRAIN = 0.0
-"""Seconds that connections have to end by themselves when their Site stops."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ class Served:
     One Site; see :func:`serve`.
 
     :ivar mail: what has arrived.
+    :ivar zone: what the name server answers, where ``dns`` was started: ``lc.zone.add("MX", "news.example", "10 mx.example")``.
     """
 
     mail: Mail
@@ -81,18 +81,20 @@ class Served:
         self.certificates = Certificates(hostname, "localhost", HOST) if tls else None
         self._thread = ReactorThread()
         self._complaints = Complaints()
-        self._services: list[Listeners] = []
+        self.zone = Zone()
+        self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}
         self._running = False
         self._site: Site
         self._post: Post
         self._taps: FaultyTaps
+        self._machine: Machine
 
     # -- starting and stopping -----------------------------------------------------------------------------------
 
     def start(self, names: Sequence[str], settings: Mapping[str, Mapping[str, Any]], faults: Sequence[Fault]) -> None:
         """Listen; called once, by :func:`serve`."""
-        wanted = entries(names)
+        wanted = entries([name for name in names if name != DNS])
         self._complaints.begin()
         self._thread.start()
         self._running = True
@@ -101,6 +103,8 @@ class Served:
             for fault in faults:
                 self._taps.arm(fault)
             self._thread.run(self._listen(wanted, settings))
+            if DNS in names:
+                self._thread.call(self._serve_names)
         except BaseException:
             self.stop()
             raise
@@ -120,15 +124,23 @@ class Served:
         )
         self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
         guard(self._site, self._taps)
+        self._machine = Machine(self._taps, reactor.callLater, holds_ports=True)
+        self._taps.restart = self._machine.restart
+        if self.certificates is not None:
+            self._taps.certificate = self.certificates.faulty
         self.mail = Mail(self._thread, self._post, self._taps, self._site.spool)
 
     async def _listen(self, wanted: Mapping[str, Sequence[str]], settings: Mapping[str, Mapping[str, Any]]) -> None:
         for service, names in wanted.items():
-            built = build(self._site, service, names, settings.get(service, {}))
-            self._services.append(built)
-            await built.listen()
-            for listening in built.listening:
+            running = Running(self._site, service, names, settings.get(service, {}))
+            self._machine.running.append(running)
+            await running.listen()
+            for listening in running.built.listening:
                 self._places[listening.name] = Place(listening.name, listening.host, listening.port, self)
+
+    def _serve_names(self) -> None:
+        self._name_server = NameServer(self._thread.reactor, self.zone, self._taps)
+        self._places[DNS] = Place(DNS, HOST, self._name_server.listen(HOST), self)
 
     def stop(self) -> Sequence[str]:
         """
@@ -146,14 +158,12 @@ class Served:
         return [*left, *self._complaints.end()]
 
     async def _close(self) -> None:
-        for service in self._services:
-            await service.unlisten()
-        factories = {id(one.factory): one.factory for service in self._services for one in service.listeners}
-        await gather([factory.drain(DRAIN) for factory in factories.values()])
-        if self._services:
-            await self._site.spool.close()
-            await self._site.mail.close()
-            await self._site.files.close()
+        await self._machine.close()
+        if self._name_server is not None:
+            await self._name_server.close()
+        await self._site.spool.close()
+        await self._site.mail.close()
+        await self._site.files.close()
 
     def _left(self) -> Sequence[str]:
         reactor: Any = self._thread.reactor
@@ -211,6 +221,17 @@ class Served:
         :returns: ``struck`` of it says how often it has happened.
         """
         return self._thread.call(self._taps.arm, fault)
+
+    def restart(self, down: float = 0.0) -> None:
+        """
+        Have the server die and come back at the same ports: connections are lost, what has been stored is there again.
+
+        :param down: seconds in which nobody listens; this does not wait for them.
+        """
+        self._thread.run(self._restart(down))
+
+    async def _restart(self, down: float) -> None:
+        await self._machine.restart(down)
 
     @property
     def unstruck(self) -> Sequence[Fault]:

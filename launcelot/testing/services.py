@@ -12,6 +12,9 @@ from launcelot.hosting.site import Site
 
 HOST = "127.0.0.1"
 
+DNS = "dns"
+"""A name server, which is the kit's own; see :mod:`launcelot.testing.nameserver`."""
+
 QUICK: Mapping[str, Mapping[str, Any]] = {"smtp": {"error_delay": 0.0}}
 """Settings of services that differ from the daemon's: nobody is made to wait here."""
 
@@ -26,7 +29,7 @@ def entries(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         if name not in known:
-            raise LookupError(f"there is no service {name!r}; there are {', '.join(known)}")
+            raise LookupError(f"there is no service {name!r}; there are {', '.join([*known, DNS])}")
         found.setdefault(known[name], []).append(name)
     return found
 
@@ -36,11 +39,13 @@ def wants_tls(names: Sequence[str]) -> bool:
     return any(name.endswith(("-tls", "imaps", "pop3s", "ftps", "submissions")) for name in names)
 
 
-def build(site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], port: int = 0) -> Listeners:
+def build(
+    site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], ports: Mapping[str, int] | None = None
+) -> Listeners:
     """
     One service that listens under some of its names only.
 
-    :param port: 0 lets the system choose.
+    :param ports: by listener; the system chooses those that are not given.
     :raises LookupError: there is no such setting; the text says which there are.
     """
     entry: ServiceEntry = SERVICES[service]
@@ -48,7 +53,7 @@ def build(site: Site, service: str, names: Sequence[str], settings: Mapping[str,
     values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
     for name in names:
         place = entry.places[name]
-        values[place.setting] = (f"{place.kind}:{port}:interface={HOST}",)
+        values[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={HOST}",)
     chosen = {**QUICK.get(service, {}), **settings}
     known = {field.name for field in fields(group)}
     for name in chosen:

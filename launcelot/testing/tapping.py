@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from launcelot.hosting.prompt import PromptServer
 from launcelot.hosting.server import source_host
 from launcelot.hosting.stream import Stream
-from launcelot.hosting.transport import listen_tcp
+from launcelot.hosting.transport import listen_tcp, lowest
 from launcelot.protocols.ftp.data import ActiveFactory
 from launcelot.testing.post import Post
 from launcelot.testing.transcript import CLIENT, EVENT, SERVER, Said, Transcript
@@ -71,7 +71,7 @@ class Facade:
         if self._tap.transport is self:
             self._tap.saying(data)
         else:
-            self._below.write(data)
+            self._tap.layer_says(data, self._below)
 
     def writeSequence(self, iovec: Any) -> None:
         """As one write."""
@@ -145,9 +145,25 @@ class Tap:
         self.transport._below.write(data)
         self.paid()
 
+    def layer_says(self, data: bytes, below: Any) -> None:
+        """A layer of TLS or compression says something."""
+        below.write(data)
+
+    def context(self, context: Any) -> Any:
+        """The protocol begins TLS with this context."""
+        return context
+
     def closing(self, close: Callable[[], None]) -> None:
         """The protocol closes."""
         close()
+
+    def sever(self) -> None:
+        """The connection is lost, as when the machine is."""
+        below = self.transport
+        if below is not None:
+            transport = lowest(below)
+            if hasattr(transport, "abortConnection"):
+                transport.abortConnection()
 
     # -- mail ----------------------------------------------------------------------------------------------------
 
@@ -225,6 +241,10 @@ class TappedStream(Protocol):
 
     _tap: Tap
     _tap_reader: Any = None
+
+    def start_tls(self, context: Any, client: bool = False) -> None:
+        """With the context that the tap wants."""
+        super().start_tls(self._tap.context(context), client)  # type: ignore[misc]
 
     @property
     def _reader(self) -> Any:

@@ -8,65 +8,28 @@ the test, which is told of those that it leaves.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTCP, IReactorTime
+from twisted.internet.defer import Deferred
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
 
-from launcelot.hosting.gather import gather
-from launcelot.hosting.listening import Listeners
 from launcelot.testing.certificates import Certificates
-from launcelot.testing.faulting import Armed, FaultyTaps, guard
+from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
-from launcelot.testing.leaks import WatchedClock, maker
+from launcelot.testing.leaks import WatchedClock
 from launcelot.testing.link import Link, Pair, connect, connect_pair
-from launcelot.testing.network import MemoryConnector, MemoryNetwork, MemoryPort, MemoryReactor
-from launcelot.testing.services import HOST, build, entries, wants_tls
+from launcelot.testing.machine import Machine, Running
+from launcelot.testing.nameserver import NameServer, doom_of
+from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.testing.services import DNS, HOST, entries, wants_tls
 from launcelot.testing.site import STARTS_AT, World, furnish
+from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
-
-
-@implementer(IReactorTCP, IReactorTime)
-class WatchedReactor(MemoryReactor):
-    """What code under test is handed; it knows who connected and who listens."""
-
-    def __init__(self, clock: WatchedClock, network: MemoryNetwork) -> None:
-        super().__init__(clock, network)
-        self.connectors: list[tuple[MemoryConnector, str]] = []
-        self.ports: list[tuple[MemoryPort, str]] = []
-
-    def connectTCP(self, *arguments: Any, **named: Any) -> MemoryConnector:
-        """As Twisted's."""
-        connector = super().connectTCP(*arguments, **named)
-        self.connectors.append((connector, maker(sys._getframe(1))))
-        return connector
-
-    def listenTCP(self, *arguments: Any, **named: Any) -> MemoryPort:
-        """As Twisted's."""
-        port = super().listenTCP(*arguments, **named)
-        self.ports.append((port, maker(sys._getframe(1))))
-        return port
-
-    def left(self) -> list[str]:
-        """Connections and ports that are open, one line each."""
-        lines = [
-            f"a connection to {to.host}:{to.port} is open: made at {who}"
-            for connector, who in self.connectors
-            if connector.connected
-            for to in [connector.getDestination()]
-        ]
-        lines += [
-            f"a port is open: {at.host}:{at.port}, made at {who}"
-            for port, who in self.ports
-            if port.listening
-            for at in [port.getHost()]
-        ]
-        return lines
+from launcelot.testing.watched import WatchedReactor
+from launcelot.testing.zone import Zone
 
 
 @dataclass(frozen=True)
@@ -80,8 +43,19 @@ class Service:
     name: str
     host: str
     port: int
-    factory: Any
     world: TrialWorld
+    running: Running | None = None
+
+    @property
+    def factory(self) -> Any:
+        """
+        What makes its sessions.
+
+        :raises LookupError: it has none, as a name server.
+        """
+        for _, port in self.running.built.ports if self.running else ():
+            return port.factory
+        raise LookupError(f"{self.name} has no connections, or does not listen now")
 
     @property
     def endpoint(self) -> str:
@@ -103,6 +77,7 @@ class TrialWorld(World):
     See the module's text.
 
     :ivar reactor: for the code under test.
+    :ivar zone: what ``world.serve("dns")`` answers, besides the hosts that services were given.
     """
 
     clock: WatchedClock
@@ -119,9 +94,15 @@ class TrialWorld(World):
         site, post = furnish(within, clock, wall_clock, network.soon, certificates, domain, hostname, seed, catches=True)
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
-        self.taps = within.taps = FaultyTaps(clock.seconds, post, clock.callLater)
+        self.taps = within.taps = FaultyTaps(clock.seconds, post, clock.of_the_world)
+        self._machine = Machine(self.taps, clock.of_the_world)
+        self.taps.restart = self._machine.restart
+        if certificates is not None:
+            self.taps.certificate = certificates.faulty
+        network.names.doom = doom_of(self.taps)
         guard(site, self.taps)
-        self._listeners: list[Listeners] = []
+        self.zone = Zone(network.names.known)
+        self._name_servers: list[NameServer] = []
         self._links: list[Link] = []
         self._pairs: list[Pair[Any, Any]] = []
 
@@ -134,17 +115,25 @@ class TrialWorld(World):
         :param settings: of the service, such as ``max_message_size=100_000``.
         :raises LookupError: there is no such service or setting, or it needs a certificate and the world has none.
         """
+        if name == DNS:
+            return self._serve_names(host, port)
         if wants_tls([name]) and self.tls is None:
             raise LookupError(f"{name} needs a certificate; self.world(tls=True)")
         ((service, names),) = entries([name]).items()
-        built = build(self.site, service, names, settings, port)
-        self._listeners.append(built)
-        self.result(built.listen())
-        (listening,) = built.listening
+        running = Running(self.site, service, names, settings, port)
+        self._machine.running.append(running)
+        self.result(running.listen())
+        (listening,) = running.built.listening
         if host != HOST:
             self.network.names[host] = listening.host
-        port_there: Any = built.ports[0][1]
-        return Service(name, host, listening.port, port_there.factory, self)
+        return Service(name, host, listening.port, self, running)
+
+    def _serve_names(self, host: str, port: int) -> Service:
+        server = NameServer(MemoryReactor(self.clock, self.network), self.zone, self.taps)
+        self._name_servers.append(server)
+        if host != HOST:
+            self.network.names[host] = HOST
+        return Service(DNS, host, server.listen(HOST, port), self)
 
     def fault(self, fault: Fault) -> Armed:
         """Have something go wrong on connections made from now on; ``struck`` of what it returns says how often it did."""
@@ -179,11 +168,20 @@ class TrialWorld(World):
         """Let everything happen that can before time passes."""
         self.network.settle()
 
+    def restart(self, down: float = 0.0) -> None:
+        """
+        Have the server die and come back: connections to it are lost, what it has stored is there again.
+
+        :param down: seconds of the clock in which nobody listens.
+        """
+        self._machine.restart(down)
+        self.network.pump()
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def leave(self) -> list[str]:
         """Close everything; what the test has left behind, one line each."""
-        left = self.reactor.left()
+        left = list(self.reactor.left())
         for link in self._links:
             if link.peer.transport is not None and link.peer.lost is None:
                 link.abort()
@@ -196,14 +194,19 @@ class TrialWorld(World):
         for end in self.network.open_ends:
             end.abortConnection()
         self.flush()
+        self.network.drop_travelling()
         return left + self.clock.left()
 
     def _close(self) -> None:
-        for one in self._listeners:
-            self.result(one.unlisten())
-        factories = {id(one.factory): one.factory for built in self._listeners for one in built.listeners}
-        drained = [factory.drain(0.0) for factory in factories.values()]
+        closing = Deferred.fromCoroutine(self._machine.close())
         self.clock.advance(0)
         self.network.pump()
-        self.result(gather(drained))
+        self.result(closed(closing))
+        for server in self._name_servers:
+            self.result(server.close())
         self.result(self.site.spool.close())
+
+
+async def closed(closing: Deferred[None]) -> None:
+    """Something is closed."""
+    await closing
