@@ -25,6 +25,7 @@ from launcelot.mailstore.findings import Finding
 from launcelot.mailstore.rowchecks import ROW_CHECKS
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.statechecks import states
 from launcelot.message.analysis import analyse
 
 RECOVERED = mending.RECOVERED
@@ -127,6 +128,7 @@ def repair(connection: sqlite3.Connection, now: Callable[[], datetime], ids: Cal
     with mending.transaction(connection):
         # First the tables, because of which everything else can be asked.
         report.findings += mending.schema(connection, True)
+        report.findings += states(connection, Writing(connection, None, now, ids))
     for some in _batches(damages(connection, report, progress)):
         with mending.transaction(connection):
             writing = Writing(connection, None, now, ids)

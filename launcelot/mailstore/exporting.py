@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import sqlrows
+from launcelot.mailstore import sqlrows, sqlstates
 from launcelot.mailstore.checking import Progress
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.names import known
@@ -88,9 +88,11 @@ def _export(
     progress: Callable[[int], None],
 ) -> None:
     flags = sqlrows.keywords_of(connection, mailbox).flags
-    for uid, system, keywords, content, size, internal, zone in connection.execute(_MESSAGES, (mailbox,)):
+    states = sqlstates.whole(sqlstates.blocks_between(connection, mailbox))
+    masks = dict(zip(states.uids, states.masks, strict=True))
+    for uid, content, size, internal, zone in connection.execute(_MESSAGES, (mailbox,)):
         body = sqlrows.content_octets(connection, content, 0, size)
-        given = sorted(flags(sqlrows.mask_of(system, keywords)))
+        given = sorted(flags(masks.get(uid, 0)))
         done.left_out += bool(writer.write(uid_validity, uid, given, moment_of(internal, zone), body))
         done.messages += 1
         done.octets += size
@@ -98,5 +100,5 @@ def _export(
 
 
 _MESSAGES = """
-    SELECT uid, flags, keywords, content, size, internal, internal_zone FROM messages WHERE mailbox = ? ORDER BY uid
+    SELECT uid, content, size, internal, internal_zone FROM messages WHERE mailbox = ? ORDER BY uid
 """

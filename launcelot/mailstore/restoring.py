@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import checking, mending, sqlrows, textindex
+from launcelot.mailstore import checking, mending, sqlrows, sqlstates, textindex
 from launcelot.mailstore.backup import ACCOUNT, BackupRefused, copy_octets, kind_of
 from launcelot.mailstore.checking import Progress
 from launcelot.mailstore.dates import moment_of
@@ -165,7 +165,7 @@ _CARRY_ON = (
         WHERE EXISTS (SELECT 1 FROM kept.messages AS n WHERE n.mailbox = expunged.mailbox AND n.uid = expunged.uid)
     """,
     f"""
-    UPDATE kept.messages SET modseq = (SELECT k.modseq FROM kept.mailboxes AS k WHERE k.number = messages.mailbox)
+    UPDATE kept.states SET modseq = (SELECT k.modseq FROM kept.mailboxes AS k WHERE k.number = states.mailbox), modseqs = x''
         WHERE mailbox IN (SELECT k.number FROM kept.mailboxes AS k WHERE {_PAIRED})
     """,
     "UPDATE kept.account SET uid_validity = max(uid_validity, (SELECT uid_validity FROM main.account))",
@@ -218,24 +218,26 @@ def _merge(writing: Writing, mailbox: int, target: int, progress: Progress) -> i
     # The names of keywords in the backup; the view of them that others use is of the live file.
     named = dict(live.execute("SELECT number, name FROM kept.keywords WHERE mailbox = ?", (mailbox,)))
     rows = live.execute(_MERGED, (mailbox,)).fetchall()
+    states = sqlstates.whole(sqlstates.blocks_between(live, mailbox, schema="kept"))
+    masks = dict(zip(states.uids, states.masks, strict=True))
     known_here = {tuple(key): number for number, *key in live.execute(_KNOWN)}
     here: dict[int, int] = {}
     new: list[tuple[int, int]] = []
-    for content, flags, keywords, internal, zone, *key in rows:
+    for uid, content, internal, zone, *key in rows:
         if content not in here:
             number = known_here.get(tuple(key))
             if number is None:
                 number = live.execute(_ADOPT, (content,)).lastrowid or 0
                 new.append((content, number))
             here[content] = number
-        given = mending.flags_of(named, sqlrows.mask_of(flags, keywords))
+        given = mending.flags_of(named, masks.get(uid, 0))
         writing.put(target, here[content], given, moment_of(internal, zone))
     copy_octets(live, "kept", new, progress)
     return len(rows)
 
 
 _MERGED = """
-    SELECT k.content, k.flags, k.keywords, k.internal, k.internal_zone, c.email_id, c.checksum, c.size
+    SELECT k.uid, k.content, k.internal, k.internal_zone, c.email_id, c.checksum, c.size
     FROM kept.messages AS k JOIN kept.contents AS c ON c.number = k.content
     WHERE k.mailbox = ? ORDER BY k.uid
 """

@@ -10,14 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from launcelot.mailstore import mending, sqlrows, textindex
+from launcelot.mailstore import mending, sqlrows, sqlstates, textindex
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.findings import Finding
 from launcelot.mailstore.flags import NO_FLAGS, SYSTEM_COUNT
 from launcelot.mailstore.interface import INBOX
 from launcelot.mailstore.schema import CHUNK_BITS
-from launcelot.mailstore.sqlrows import mask_of
 from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.statechecks import states
 
 RowCheck = Callable[[sqlite3.Connection, Writing | None], Iterator[Finding]]
 
@@ -33,16 +33,16 @@ def inbox(connection: sqlite3.Connection, writing: Writing | None) -> Iterator[F
 def strays(connection: sqlite3.Connection, writing: Writing | None) -> Iterator[Finding]:
     """What belongs to a mailbox belongs to one that is there; a message without one is kept."""
     lost = connection.execute(
-        "SELECT mailbox, uid, flags FROM messages WHERE mailbox NOT IN (SELECT number FROM mailboxes) ORDER BY 1, 2"
+        "SELECT mailbox, uid FROM messages WHERE mailbox NOT IN (SELECT number FROM mailboxes) ORDER BY 1, 2"
     ).fetchall()
-    for mailbox, uid, _ in lost:
+    for mailbox, uid in lost:
         text = f"message {uid} of mailbox number {mailbox}, which is not there"
         if writing is not None:
             row = connection.execute(_CONTENT_OF, (mailbox, uid)).fetchone()
             connection.execute("DELETE FROM messages WHERE mailbox = ? AND uid = ?", (mailbox, uid))
             text += f"; {_rescue(writing, row[0], row[1], row[2])}"
         yield Finding("stray", text, writing is not None)
-    for table in ("keywords", "expunged", "annotations", "grants"):
+    for table in ("states", "keywords", "expunged", "annotations", "grants"):
         where = "mailbox <> 0 AND mailbox NOT IN (SELECT number FROM mailboxes)"
         count = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
         if count:
@@ -120,9 +120,7 @@ def columns(connection: sqlite3.Connection, writing: Writing | None) -> Iterator
 
 def _keywords(connection: sqlite3.Connection, writing: Writing | None, mailbox: int, name: str) -> Iterator[Finding]:
     named = sqlrows.keywords_of(connection, mailbox).numbered()
-    used = 0
-    for pair in connection.execute("SELECT DISTINCT 0, keywords FROM messages WHERE mailbox = ?", (mailbox,)):
-        used |= mask_of(*pair) >> SYSTEM_COUNT
+    used = sqlstates.masks_of(connection, mailbox) >> SYSTEM_COUNT
     for bit in [bit for bit in range(used.bit_length()) if used >> bit & 1 and bit not in named]:
         if writing is not None:
             connection.execute("INSERT INTO keywords VALUES (?, ?, ?)", (mailbox, bit, f"$Unnamed{bit}"))
@@ -201,7 +199,7 @@ _HIGHEST_UID = """max(
     coalesce((SELECT max(uid) FROM expunged WHERE mailbox = mailboxes.number), 0)
 )"""
 _HIGHEST_MODSEQ = """max(
-    coalesce((SELECT max(modseq) FROM messages WHERE mailbox = mailboxes.number), 0),
+    coalesce((SELECT max(modseq) FROM states WHERE mailbox = mailboxes.number), 0),
     coalesce((SELECT max(modseq) FROM expunged WHERE mailbox = mailboxes.number), 0),
     forgotten_to
 )"""
@@ -222,12 +220,12 @@ _USES = """
 _OF_MAILBOX = "FROM messages AS m WHERE m.mailbox = mailboxes.number"
 _COUNTERS = (
     ("messages", _MAILBOX, f"(SELECT count(*) {_OF_MAILBOX})"),
-    ("unseen", _MAILBOX, f"(SELECT count(*) {_OF_MAILBOX} AND m.flags & 8 = 0)"),
-    ("deleted", _MAILBOX, f"(SELECT count(*) {_OF_MAILBOX} AND m.flags & 4 <> 0)"),
+    ("unseen", _MAILBOX, "(SELECT coalesce(sum(s.unseen), 0) FROM states AS s WHERE s.mailbox = mailboxes.number)"),
+    ("deleted", _MAILBOX, "(SELECT coalesce(sum(s.deleted), 0) FROM states AS s WHERE s.mailbox = mailboxes.number)"),
     ("size", _MAILBOX, f"(SELECT coalesce(sum(m.size), 0) {_OF_MAILBOX})"),
     ("messages", _ACCOUNT, "(SELECT count(*) FROM messages)"),
     ("octets", _ACCOUNT, "(SELECT coalesce(sum(size), 0) FROM messages)"),
 )
 
-ROW_CHECKS: tuple[RowCheck, ...] = (inbox, strays, bodiless, orphans, columns, numbers, counters, index)
+ROW_CHECKS: tuple[RowCheck, ...] = (inbox, states, strays, bodiless, orphans, columns, numbers, counters, index)
 """In the order in which one may rely on those before."""

@@ -21,10 +21,13 @@ from pathlib import Path
 from launcelot.mailstore.mending import pattern
 from launcelot.mailstore.pages import Found, Pages, Value
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS, MIGRATIONS
+from launcelot.mailstore.sqlstates import make_states
 from launcelot.workers.database import connect, migrate, sync_directory
 
 READY = ".salvaged"
 """Ends the name of a whole new file that is to take its place."""
+EARLY = ("mailbox", "uid", "modseq", "flags", "keywords")
+"""Columns of a message's row in which files before ``states`` have what changes of it."""
 PROBES = 200_000
 """Rows of a table that are asked for one by one where reading in order fails."""
 _LOGS = ("-wal", "-shm")
@@ -82,14 +85,18 @@ def _fill(made: Path, aside: Path) -> dict[str, int]:
     with closing(connect(made)) as target, closing(pattern()) as right, closing(_Source(aside)) as source:
         migrate(target, MIGRATIONS)
         target.execute("BEGIN")
+        target.execute(f"CREATE TEMP TABLE early ({', '.join(EARLY)}, UNIQUE (mailbox, uid))")
         for table in tables_of():
             columns = [row[1] for row in right.execute(f"PRAGMA table_info({table})")]
             if table in ("account", "upkeep"):
                 target.execute(f"DELETE FROM {table}")
-            counts[table] = _copy(target, table, columns, source.rows(table, columns))
+            if table == "messages":
+                columns += [name for name in EARLY if name not in columns]
+            counts[table] = _copy(target, table, source.rows(table, columns))
         for table, row in lost(aside):
             if table != "chunks" or _belongs(target, row):
                 counts[table] += _insert(target, table, row)
+        make_states(target, "early")
         _singles(target, right)
         target.execute("COMMIT")
     return counts
@@ -102,11 +109,14 @@ def tables_of() -> list[str]:
         return [name for (name,) in rows if name != "unindexed"]
 
 
-def _copy(target: sqlite3.Connection, table: str, columns: list[str], rows: Iterable[dict[str, Value]]) -> int:
-    return sum(_insert(target, table, {name: row[name] for name in columns if name in row}) for row in rows)
+def _copy(target: sqlite3.Connection, table: str, rows: Iterable[dict[str, Value]]) -> int:
+    return sum(_insert(target, table, row) for row in rows)
 
 
 def _insert(target: sqlite3.Connection, table: str, row: dict[str, Value]) -> int:
+    if table == "messages" and "flags" in row:
+        _insert(target, "early", {name: row[name] for name in EARLY})
+        row = {name: value for name, value in row.items() if name not in EARLY or name in ("mailbox", "uid")}
     names = ", ".join(row)
     marks = ", ".join("?" * len(row))
     try:
@@ -198,7 +208,8 @@ def lost(path: Path) -> Iterator[tuple[str, dict[str, Value]]]:
             for found in pages.rows():
                 for table in tables:
                     if _SIGNS[table](found):
-                        yield table, _named(found, columns[table])
+                        early = table == "messages" and len(found.values) == len(_EARLY_MESSAGES)
+                        yield table, _named(found, list(_EARLY_MESSAGES) if early else columns[table])
 
 
 def _belongs(target: sqlite3.Connection, row: dict[str, Value]) -> bool:
@@ -244,19 +255,28 @@ def _is_content(found: Found) -> bool:
 
 
 def _is_message(found: Found) -> bool:
-    return found.rowid is None and len(found.values) == 11 and _types(found, *[int] * 11)
+    """Which has lost its flags to ``states``, or still has them."""
+    return found.rowid is None and len(found.values) in (8, len(_EARLY_MESSAGES)) and _types(found, *[int] * 11)
+
+
+def _is_block(found: Found) -> bool:
+    return found.rowid is None and len(found.values) == 9 and _types(found, *[int] * 6, *[bytes] * 3)
 
 
 def _is_keyword(found: Found) -> bool:
     return found.rowid is None and len(found.values) == 3 and _types(found, int, int, str)
 
 
+_EARLY_MESSAGES = (
+    "mailbox", "uid", "modseq", "flags", "keywords", "content", "size", "internal", "internal_zone", "internal_day", "saved",
+)  # fmt: skip
 _KEYS = {
     "mailboxes": ("number",),
     "contents": ("number",),
     "chunks": ("number",),
     "messages": ("mailbox", "uid"),
     "keywords": ("mailbox", "number"),
+    "states": ("mailbox", "block"),
     "expunged": ("mailbox", "modseq", "uid"),
 }
 _SIGNS: dict[str, Callable[[Found], bool]] = {
@@ -265,4 +285,5 @@ _SIGNS: dict[str, Callable[[Found], bool]] = {
     "chunks": _is_chunk,
     "messages": _is_message,
     "keywords": _is_keyword,
+    "states": _is_block,
 }

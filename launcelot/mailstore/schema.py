@@ -5,9 +5,9 @@ Each step of :data:`MIGRATIONS` is final once it has been released: a change is 
 :mod:`launcelot.mailstore.flags`, system flags and keywords in two columns because SQLite's integers have 64 bits; days are
 proleptic Gregorian ordinals (:meth:`datetime.date.toordinal`), moments seconds since 1970 with a zone in minutes.
 
-``messages`` rows are short and lie together by mailbox and UID, so that listing states reads few pages; everything that
-never changes of a message is in ``contents``, shared by its copies (``uses`` counts them), and its octets in ``chunks``,
-numbered by content and position (:data:`CHUNK_BITS`).
+``messages`` rows are short, lie together by mailbox and UID, and never change; what changes of messages is in ``states``, many
+in one row.  What is the same for all copies of a message is in ``contents`` (``uses`` counts them), and its octets in
+``chunks``, numbered by content and position (:data:`CHUNK_BITS`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sqlite3
 
 from launcelot.mailstore.linesizes import note_line_sizes
 from launcelot.mailstore.refolding import refold
+from launcelot.mailstore.sqlstates import make_states
 
 CHUNK = 262_144
 """Octets in one row of ``chunks``, the last of a message excepted."""
@@ -226,4 +227,49 @@ def line_sizes(connection: sqlite3.Connection) -> None:
     note_line_sizes(connection, CHUNK_BITS)
 
 
-MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes)
+def states(connection: sqlite3.Connection) -> None:
+    """
+    Flags and MODSEQs go from rows of ``messages`` into blocks; see :mod:`launcelot.mailstore.stateblocks`.
+
+    ``unseen`` and ``deleted`` count messages of a block.
+    """
+    connection.execute("ALTER TABLE messages RENAME TO messages_with_flags")
+    for statement in _STATES:
+        connection.execute(statement)
+    make_states(connection, "messages_with_flags")
+    connection.execute("DROP TABLE messages_with_flags")
+
+
+_KEPT_COLUMNS = "mailbox, uid, content, size, internal, internal_zone, internal_day, saved"
+_STATES = (
+    """
+    CREATE TABLE messages (
+        mailbox INTEGER NOT NULL,
+        uid INTEGER NOT NULL,
+        content INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        internal INTEGER NOT NULL,
+        internal_zone INTEGER NOT NULL,
+        internal_day INTEGER NOT NULL,
+        saved INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, uid)
+    ) WITHOUT ROWID
+    """,
+    f"INSERT INTO messages ({_KEPT_COLUMNS}) SELECT {_KEPT_COLUMNS} FROM messages_with_flags ORDER BY mailbox, uid",
+    """
+    CREATE TABLE states (
+        mailbox INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        unseen INTEGER NOT NULL,
+        deleted INTEGER NOT NULL,
+        modseq INTEGER NOT NULL,
+        base INTEGER NOT NULL,
+        flags BLOB NOT NULL,
+        keywords BLOB NOT NULL,
+        modseqs BLOB NOT NULL,
+        PRIMARY KEY (mailbox, block)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes, states)

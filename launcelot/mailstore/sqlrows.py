@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from launcelot.core.errors import Gone, NotFound
+from launcelot.mailstore import sqlstates
 from launcelot.mailstore.dates import moment_of
-from launcelot.mailstore.flags import SYSTEM_COUNT, SYSTEM_MASK, Keywords
-from launcelot.mailstore.interface import Changes, Glance, MailboxInfo, MailboxStatus, Message, MessageState, Usage
+from launcelot.mailstore.flags import Keywords
+from launcelot.mailstore.interface import Changes, Glance, MailboxInfo, MailboxStatus, Message, Usage
 from launcelot.mailstore.names import known
 from launcelot.mailstore.ordering import Facts
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
+from launcelot.mailstore.statecolumns import StateColumns
 from launcelot.mailstore.tree import Kept
 
 LARGEST = (1 << 63) - 1
-_KEYWORD_BITS = (1 << 64) - 1
+BLOCK_COST = 16
+"""Rows of messages that are read in the time of one block of states."""
 
 
 def fits(number: int) -> int:
@@ -37,17 +40,6 @@ def text(value: str) -> str:
 def listed(numbers: Iterable[int]) -> str:
     """Numbers for ``json_each``, so that one statement takes any number of them."""
     return json.dumps([fits(number) for number in numbers])
-
-
-def mask_of(flags: int, keywords: int) -> int:
-    """The mask two columns hold."""
-    return flags | (keywords & _KEYWORD_BITS) << SYSTEM_COUNT
-
-
-def columns_of(mask: int) -> tuple[int, int]:
-    """What two columns hold of a mask; the highest keyword is SQLite's sign."""
-    keywords = mask >> SYSTEM_COUNT
-    return mask & SYSTEM_MASK, keywords - (1 << 64) if keywords > LARGEST else keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +137,21 @@ def status_of(connection: sqlite3.Connection, mailbox: int) -> MailboxStatus:
     row = connection.execute(_STATUS, (mailbox,)).fetchone()
     if row is None:
         raise Gone("the mailbox has been deleted")
-    return MailboxStatus(*(*row, keywords_of(connection, mailbox).names))
+    *numbers, unseen, deleted, recent_from, size = row
+    first_unseen = sqlstates.first_unseen(connection, mailbox) if unseen else 0
+    names = keywords_of(connection, mailbox).names
+    return MailboxStatus(*(*numbers, unseen, deleted, recent_from, first_unseen, size, names))
 
 
-def states_of(connection: sqlite3.Connection, mailbox: int, above: int = 0) -> list[MessageState]:
+def states_of(connection: sqlite3.Connection, mailbox: int, above: int = 0) -> StateColumns:
     """States of all messages, or of those whose MODSEQ is above a number; ascending by UID."""
-    flags = keywords_of(connection, mailbox).flags
-    statement, values = (_CHANGED, (mailbox, fits(above))) if above else (_STATES, (mailbox,))
-    return [
-        MessageState(uid, modseq, flags(mask_of(system, words)))
-        for uid, modseq, system, words in connection.execute(statement, values)
-    ]
+    return sqlstates.states_above(connection, mailbox, fits(above)).states(keywords_of(connection, mailbox))
 
 
-def states_among(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int]) -> list[MessageState]:
+def states_among(connection: sqlite3.Connection, mailbox: int, uids: Sequence[int]) -> StateColumns:
     """States of those messages among ``uids`` that are there; ascending by UID."""
-    flags = keywords_of(connection, mailbox).flags
-    return [
-        MessageState(uid, modseq, flags(mask_of(system, words)))
-        for uid, modseq, system, words in connection.execute(_STATES_AMONG, (mailbox, listed(uids)))
-    ]
+    found = sqlstates.states_of_uids(connection, mailbox, sorted(set(uids)))
+    return found.states(keywords_of(connection, mailbox))
 
 
 def uids_of(connection: sqlite3.Connection, mailbox: int) -> list[int]:
@@ -222,7 +209,8 @@ def messages_in(connection: sqlite3.Connection, mailbox: int) -> int:
 def deleted_size_of(connection: sqlite3.Connection, mailbox: int) -> int:
     """Octets of all messages flagged ``\\Deleted``."""
     numbers_of(connection, mailbox)
-    octets: int = connection.execute(_DELETED_SIZE, (mailbox,)).fetchone()[0]
+    uids = sqlstates.deleted_uids(connection, mailbox)
+    octets: int = connection.execute(_SIZE, (mailbox, listed(uids))).fetchone()[0]
     return octets
 
 
@@ -233,19 +221,20 @@ def rows_since(connection: sqlite3.Connection, mailbox: int, since: int, limit: 
     if _forgotten_to(connection, mailbox) > since:
         return limit
     values = (mailbox, fits(since), limit)
-    rows: int = connection.execute(_CHANGED_ROWS, values).fetchone()[0]
+    rows: int = BLOCK_COST * connection.execute(_CHANGED_ROWS, values).fetchone()[0]
     rows += connection.execute(_VANISHED_ROWS, values).fetchone()[0]
     return rows
 
 
 def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int]) -> list[Message]:
     """Those messages among ``uids`` that are there, ascending."""
-    flags = keywords_of(connection, mailbox).flags
+    wanted = sorted(set(uids))
+    states = {state.uid: state for state in states_among(connection, mailbox, wanted)}
     return [
         Message(
             uid=uid,
-            modseq=modseq,
-            flags=flags(mask_of(system, words)),
+            modseq=states[uid].modseq,
+            flags=states[uid].flags,
             internal_date=moment_of(internal, zone),
             saved=moment_of(saved),
             size=size,
@@ -256,8 +245,9 @@ def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int
             body_structure=structure,
             parts=parts,
         )
-        for uid, modseq, system, words, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts
-        in connection.execute(_MESSAGES, (mailbox, listed(uids)))
+        for uid, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts
+        in connection.execute(_MESSAGES, (mailbox, listed(wanted)))
+        if uid in states
     ]  # fmt: skip
 
 
@@ -321,28 +311,13 @@ _NAMED = """
 """
 _GLANCES = "SELECT number, id, name, uid_validity, uid_next, modseq, messages, unseen FROM mailboxes"
 _STATUS = """
-    SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from,
-        CASE unseen WHEN 0 THEN 0
-        ELSE (SELECT uid FROM messages INDEXED BY messages_unseen
-              WHERE mailbox = mailboxes.number AND flags & 8 = 0 ORDER BY uid LIMIT 1) END,
-        size
-    FROM mailboxes WHERE number = ?
-"""
-_STATES = "SELECT uid, modseq, flags, keywords FROM messages WHERE mailbox = ? ORDER BY uid"
-_STATES_AMONG = """
-    SELECT uid, modseq, flags, keywords FROM messages
-    WHERE mailbox = ? AND uid IN (SELECT value FROM json_each(?)) ORDER BY uid
-"""
-# Left alone, SQLite reads all messages in the order of their UIDs to spare the sorting of a few.
-_CHANGED = """
-    SELECT uid, modseq, flags, keywords FROM messages INDEXED BY messages_by_modseq
-    WHERE mailbox = ? AND modseq > ? ORDER BY uid
+    SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from, size FROM mailboxes WHERE number = ?
 """
 _VANISHED = "SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ? ORDER BY uid"
-_DELETED_SIZE = """
-    SELECT coalesce(sum(size), 0) FROM messages INDEXED BY messages_deleted WHERE mailbox = ? AND flags & 4 <> 0
+_SIZE = """
+    SELECT coalesce(sum(size), 0) FROM messages WHERE mailbox = ? AND uid IN (SELECT value FROM json_each(?))
 """
-_CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM messages WHERE mailbox = ? AND modseq > ? LIMIT ?)"
+_CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM states WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _FACTS = """
     SELECT m.uid, m.internal, c.sent, m.size, c.subject, c.base_subject, c.sort_from, c.sort_to, c.sort_cc, c.message_id,
@@ -352,7 +327,7 @@ _FACTS = """
     ORDER BY m.uid
 """
 _MESSAGES = """
-    SELECT m.uid, m.modseq, m.flags, m.keywords, m.internal, m.internal_zone, m.saved,
+    SELECT m.uid, m.internal, m.internal_zone, m.saved,
         m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))

@@ -8,7 +8,7 @@ into SQL, which bounds the depth of its expressions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from launcelot.mailstore import search
 from launcelot.mailstore.dates import moment_of, seconds_of
-from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
+from launcelot.mailstore.flags import Keywords
 from launcelot.mailstore.query import (
     All,
     And,
@@ -39,7 +39,8 @@ from launcelot.mailstore.query import (
     Size,
     Uids,
 )
-from launcelot.mailstore.sqlrows import columns_of, content_octets, fits, keywords_of, listed, mask_of, numbers_of, text
+from launcelot.mailstore.sqlrows import content_octets, fits, keywords_of, listed, numbers_of, text
+from launcelot.mailstore.sqlstates import is_of_states, matching, states_of_uids
 from launcelot.mailstore.textindex import exists, narrowed, proof_of
 from launcelot.message.casemap import fold
 
@@ -51,6 +52,9 @@ MAX_TERMS = 200
 """Terms of one SQL condition."""
 MAX_LEVELS = 10
 """Terms inside each other in one SQL condition; SQLite's parser has room for about a hundred parentheses."""
+
+FEW = 500
+"""UIDs that are said in SQL; more are looked for in what SQL gives."""
 
 Condition = tuple[str, list[Any]]
 
@@ -86,33 +90,59 @@ def begin(connection: Connection, mailbox: int, query: Query) -> Plan:
 
 
 def _begin(connection: Connection, mailbox: int, query: Query, indexed: bool) -> Plan:
-    keywords = keywords_of(connection, mailbox)
+    marks = Marks(connection, mailbox, keywords_of(connection, mailbox))
     parts = query.queries if isinstance(query, And) else (query,)
     said: list[Condition] = []
     rest: list[Query] = []
     proofs: list[Condition | None] = []
+    marked: list[Query] = []
     terms = 0
-    sayer = (lambda inner: condition_of(inner, keywords)) if indexed else None
+    sayer = (lambda inner: condition_of(inner, marks)) if indexed else None
     for part in parts:
         terms += _terms(part)
         sayable = terms <= MAX_TERMS and _levels(part) <= MAX_LEVELS
-        condition = condition_of(part, keywords) if sayable else None
+        if sayable and is_of_states(part) and not isinstance(part, All):
+            marked.append(part)
+            continue
+        condition = condition_of(part, marks) if sayable else None
         if condition is None:
             rest.append(part)
             condition = narrowed(part, sayer) if sayable and sayer else None
             proofs.append(None if condition is None else proof_of(part))
         if condition is not None:
             said.append(condition)
+    chosen = marks.uids(And(tuple(marked))) if marked else None
+    if chosen is not None and not said and not rest:
+        return Plan(None, chosen, [])
+    if chosen is not None and len(chosen) <= FEW:
+        said.append((_IN, [listed(chosen)]))
     proof, proving = _proof(proofs)
     where = " AND ".join(["m.mailbox = ?", *(statement for statement, _ in said)])
     values = [mailbox, *(value for _, some in said for value in some)]
     join = " JOIN contents AS c ON c.number = m.content" if "c." in where else ""
     statement = f"SELECT m.uid, {proof} FROM messages AS m{join} WHERE {where} ORDER BY m.uid"
+    rows: Iterable[tuple[int, int]] = connection.execute(statement, [*proving, *values])
+    if chosen is not None and len(chosen) > FEW:
+        wanted = set(chosen)
+        rows = [row for row in rows if row[0] in wanted]
     known: list[int] = []
     open_: list[int] = []
-    for uid, proved in connection.execute(statement, [*proving, *values]):
+    for uid, proved in rows:
         (known if proved else open_).append(uid)
     return Plan(And(tuple(rest)) if rest else None, known, open_)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Flags and MODSEQs of a mailbox, to be asked."""
+
+    connection: Connection
+    mailbox: int
+    keywords: Keywords
+
+    def uids(self, query: Query) -> Sequence[int]:
+        """UIDs of the messages that fulfil a query that asks for nothing else, ascending."""
+        return matching(self.connection, self.mailbox, query, self.keywords)
 
 
 def _proof(proofs: Sequence[Condition | None]) -> Condition:
@@ -127,18 +157,25 @@ def among(connection: Connection, mailbox: int, query: Query, uids: Sequence[int
     """Those of some messages that match; one that has gone does not."""
     keywords = keywords_of(connection, mailbox)
     rows = connection.execute(_SUBJECTS, (mailbox, listed(uids))).fetchall()
-    return [row[0] for row in rows if search.matches(query, SqliteSubject(connection, keywords, row))]
+    states = states_of_uids(connection, mailbox, sorted(uids))
+    known = dict(zip(states.uids, zip(states.modseqs, states.masks, strict=True), strict=True))
+    return [
+        row[0]
+        for row in rows
+        if row[0] in known and search.matches(query, SqliteSubject(connection, keywords, row, *known[row[0]]))
+    ]
 
 
 class SqliteSubject:
     """A message that is looked at; see :class:`launcelot.mailstore.search.Subject`."""
 
-    def __init__(self, connection: Connection, keywords: Keywords, row: Sequence[Any]) -> None:
+    def __init__(self, connection: Connection, keywords: Keywords, row: Sequence[Any], modseq: int, mask: int) -> None:
         self._connection = connection
         self._keywords = keywords
-        self.uid, self.modseq, flags, words, self.size, internal_day, sent_day, self._content, *others = row
+        self.uid, self.size, internal_day, sent_day, self._content, *others = row
         self._internal, self._saved, self.email_id, *self._places = others
-        self._mask = mask_of(flags, words)
+        self.modseq = modseq
+        self._mask = mask
         self.internal_day = date.fromordinal(internal_day)
         self.sent_day = None if sent_day is None else date.fromordinal(sent_day)
 
@@ -168,10 +205,10 @@ class SqliteSubject:
         return search.place(field, *self._places)
 
 
-def condition_of(query: Query, keywords: Keywords) -> Condition | None:
+def condition_of(query: Query, marks: Marks) -> Condition | None:
     """The query in SQL over ``messages AS m`` and ``contents AS c``; None if it needs text."""
     say = _SAYERS.get(type(query))
-    return None if say is None else say(query, keywords)
+    return None if say is None else say(query, marks)
 
 
 def _terms(query: Query) -> int:
@@ -184,19 +221,16 @@ def _levels(query: Query) -> int:
     return 1 + max((_levels(inner) for inner in search.children(query)), default=0)
 
 
-def _flagged(query: Flagged, keywords: Keywords) -> Condition:
-    bit = keywords.bit(query.flag)
-    if bit & SYSTEM_MASK:
-        return f"m.flags & {bit} <> 0", []
-    return "m.keywords & ? <> 0", [columns_of(bit)[1]]
+def _marked(query: Flagged | ModSeq, marks: Marks) -> Condition:
+    return _IN, [listed(marks.uids(query))]
 
 
-def _uids(query: Uids, keywords: Keywords) -> Condition:
+def _uids(query: Uids, marks: Marks) -> Condition:
     ranges = " OR ".join(["m.uid BETWEEN ? AND ?"] * len(query.ranges)) or "0"
     return f"({ranges})", [fits(end) for pair in query.ranges for end in pair]
 
 
-def _contains(query: Contains, keywords: Keywords) -> Condition | None:
+def _contains(query: Contains, marks: Marks) -> Condition | None:
     column = _COLUMNS.get(query.field)
     if column is None:
         return None
@@ -211,23 +245,23 @@ def plain(query: Query) -> tuple[str, bytes] | None:
     return None if column is None else (column, text(fold(query.text)).encode())
 
 
-def _saved(query: SavedDate, keywords: Keywords) -> Condition:
+def _saved(query: SavedDate, marks: Marks) -> Condition:
     start = (query.day.toordinal() - _EPOCH_DAY) * 86_400
     if query.compare is Compare.EQUAL:
         return "m.saved BETWEEN ? AND ?", [start, start + 86_399]
     return f"m.saved {_SIGNS[query.compare]} ?", [start + 86_399 if query.compare is Compare.ABOVE else start]
 
 
-def _not(query: Not, keywords: Keywords) -> Condition | None:
-    condition = condition_of(query.query, keywords)
+def _not(query: Not, marks: Marks) -> Condition | None:
+    condition = condition_of(query.query, marks)
     return None if condition is None else (f"NOT ({condition[0]})", condition[1])
 
 
-def _joined(queries: Sequence[Query], keywords: Keywords, word: str, empty: str) -> Condition | None:
+def _joined(queries: Sequence[Query], marks: Marks, word: str, empty: str) -> Condition | None:
     statements: list[str] = []
     values: list[Any] = []
     for query in queries:
-        condition = condition_of(query, keywords)
+        condition = condition_of(query, marks)
         if condition is None:
             return None
         statements.append(f"({condition[0]})")
@@ -235,6 +269,7 @@ def _joined(queries: Sequence[Query], keywords: Keywords, word: str, empty: str)
     return "(" + (word.join(statements) or empty) + ")", values
 
 
+_IN = "m.uid IN (SELECT value FROM json_each(?))"
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SIGNS = {Compare.BELOW: "<", Compare.EQUAL: "=", Compare.FROM: ">=", Compare.ABOVE: ">"}
 _COLUMNS = {
@@ -244,28 +279,28 @@ _COLUMNS = {
     Field.CC: "cc_key",
     Field.BCC: "bcc_key",
 }
-_SAYERS: dict[type, Callable[[Any, Keywords], Condition | None]] = {
-    All: lambda query, keywords: ("1", []),
-    Flagged: _flagged,
+_SAYERS: dict[type, Callable[[Any, Marks], Condition | None]] = {
+    All: lambda query, marks: ("1", []),
+    Flagged: _marked,
     Uids: _uids,
-    Size: lambda query, keywords: (f"m.size {_SIGNS[query.compare]} ?", [fits(query.octets)]),
-    InternalDate: lambda query, keywords: (f"m.internal_day {_SIGNS[query.compare]} ?", [query.day.toordinal()]),
-    Arrived: lambda query, keywords: (f"m.internal {_SIGNS[query.compare]} ?", [seconds_of(query.moment)]),
+    Size: lambda query, marks: (f"m.size {_SIGNS[query.compare]} ?", [fits(query.octets)]),
+    InternalDate: lambda query, marks: (f"m.internal_day {_SIGNS[query.compare]} ?", [query.day.toordinal()]),
+    Arrived: lambda query, marks: (f"m.internal {_SIGNS[query.compare]} ?", [seconds_of(query.moment)]),
     SavedDate: _saved,
-    EmailId: lambda query, keywords: ("c.email_id = ?", [query.id]),
-    SentDate: lambda query, keywords: (
+    EmailId: lambda query, marks: ("c.email_id = ?", [query.id]),
+    SentDate: lambda query, marks: (
         f"(c.sent_day IS NOT NULL AND c.sent_day {_SIGNS[query.compare]} ?)",
         [query.day.toordinal()],
     ),
     Contains: _contains,
-    ModSeq: lambda query, keywords: ("m.modseq >= ?", [fits(query.lowest)]),
+    ModSeq: _marked,
     Not: _not,
-    And: lambda query, keywords: _joined(query.queries, keywords, " AND ", "1"),
-    Or: lambda query, keywords: _joined(query.queries, keywords, " OR ", "0"),
+    And: lambda query, marks: _joined(query.queries, marks, " AND ", "1"),
+    Or: lambda query, marks: _joined(query.queries, marks, " OR ", "0"),
 }
 _SUBJECTS = """
-    SELECT m.uid, m.modseq, m.flags, m.keywords, m.size, m.internal_day, c.sent_day, m.content,
-        m.internal, m.saved, c.email_id, c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
+    SELECT m.uid, m.size, m.internal_day, c.sent_day, m.content, m.internal, m.saved, c.email_id,
+        c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
     ORDER BY m.uid

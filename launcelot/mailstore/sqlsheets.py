@@ -11,10 +11,11 @@ from typing import Any
 
 from launcelot.mailstore.schema import CHUNK_BITS
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
-from launcelot.mailstore.sqlrows import fits, keywords_of, listed, mask_of, numbers_of
+from launcelot.mailstore.sqlrows import fits, keywords_of, listed, numbers_of
+from launcelot.mailstore.sqlstates import Columns, states_of_uids
 
-RUN = 50
-"""Messages from which on flags are read as one text."""
+CHANGING = frozenset({Column.FLAGS, Column.MODSEQ})
+"""Columns of what changes of a message."""
 SPARE = 100
 """Rows between the first and the last message asked for that are read though nobody wants them."""
 
@@ -27,40 +28,36 @@ def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns:
     :raises Gone: the mailbox has been deleted.
     """
     numbers_of(connection, mailbox)
-    keywords = keywords_of(connection, mailbox)
-
-    def flags(key: int | str) -> frozenset[str]:
-        return keywords.flags(mask_of_key(key))
-
-    keys = flags_of_run(connection, mailbox, uids) if tuple(columns) == (Column.FLAGS,) else None
-    if keys is not None:
-        return Sheet(list(zip(uids, keys, strict=True)), flags)
+    flags = keywords_of(connection, mailbox).flags
+    changing = CHANGING.intersection(columns)
+    if len(changing) == len(columns):
+        return Sheet(_zipped(states_of_uids(connection, mailbox, uids), columns), flags)
     names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
     join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
     rows, _ = neighbours(connection, f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?", mailbox, uids)
+    if changing and rows:
+        rows = _with_states(rows, states_of_uids(connection, mailbox, [row[0] for row in rows]), columns)
     return Sheet(rows, flags)
 
 
-def mask_of_key(key: int | str) -> int:
-    """The mask behind a value of ``FLAGS``."""
-    system, _, words = str(key).partition(" ")
-    return mask_of(int(system), int(words or 0))
+def _zipped(states: Columns, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
+    """Rows of nothing but what changes."""
+    found = {Column.FLAGS: states.masks, Column.MODSEQ: states.modseqs}
+    return list(zip(states.uids, *[found[column] for column in columns], strict=True))
 
 
-def flags_of_run(connection: Connection, mailbox: int, uids: Sequence[int]) -> Sequence[str] | None:
-    """
-    Values of ``FLAGS`` for messages whose UIDs follow one another without a gap, as most do.
-
-    They come as one text: what is in a short row costs less than that Python is handed it.
-
-    :param uids: ascending, each once.
-    :returns: None if there is a gap, if one of the messages is not there, or if they are few.
-    """
-    if len(uids) < RUN or uids[-1] - uids[0] != len(uids) - 1:
-        return None
-    found: str | None = connection.execute(_RUN, (mailbox, fits(uids[0]), fits(uids[-1]))).fetchone()[0]
-    keys = found.split(",") if found else []
-    return keys if len(keys) == len(uids) else None
+def _with_states(rows: list[tuple[Any, ...]], states: Columns, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
+    """Rows with what changes in its place."""
+    if len(states.uids) != len(rows):
+        there = set(states.uids)
+        rows = [row for row in rows if row[0] in there]
+    found: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place, column in enumerate(columns, 1):
+        if column is Column.FLAGS:
+            found[place] = states.masks
+        elif column is Column.MODSEQ:
+            found[place] = states.modseqs
+    return list(zip(*found, strict=True))
 
 
 def neighbours(
@@ -98,9 +95,9 @@ def ascending(uids: Iterable[int]) -> Sequence[int]:
 
 
 _EXPRESSIONS: Mapping[Column, str] = {
-    Column.MODSEQ: "m.modseq",
-    # One value for both columns of flags; few messages have keywords.
-    Column.FLAGS: "CASE m.keywords WHEN 0 THEN m.flags ELSE m.flags || ' ' || m.keywords END",
+    # Their places are filled from ``states``.
+    Column.MODSEQ: "0",
+    Column.FLAGS: "0",
     Column.SIZE: "m.size",
     Column.ARRIVED: "m.internal",
     Column.ZONE: "m.internal_zone",
@@ -114,10 +111,3 @@ _EXPRESSIONS: Mapping[Column, str] = {
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
 }
-
-# The inner query's order is that of the primary key, in which its rows lie.
-_RUN = f"""
-    SELECT group_concat(key) FROM (
-        SELECT {_EXPRESSIONS[Column.FLAGS]} AS key FROM messages AS m
-        WHERE m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid)
-"""

@@ -8,21 +8,20 @@ and of the account in step in the same transaction, and remembers which mailboxe
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
-from operator import itemgetter
 
-from launcelot.mailstore import sqlrows, textindex, tree
+from launcelot.mailstore import sqlrows, sqlstates, textindex, tree
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
-from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, translate
-from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, MessageState, Stored, StoreMode
+from launcelot.mailstore.flags import Flags, Keywords, translate
+from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, Stored, StoreMode
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
-from launcelot.mailstore.sqlrows import Numbers, columns_of, listed, mask_of, text
-from launcelot.mailstore.sqlsheets import ascending, flags_of_run, mask_of_key, neighbours
+from launcelot.mailstore.sqlrows import Numbers, listed, text
+from launcelot.mailstore.sqlsheets import ascending
+from launcelot.mailstore.stateblocks import Block, first_of, number_of
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.message.casemap import fold
@@ -34,7 +33,6 @@ class Row:
     """A message as changes see it."""
 
     uid: int
-    modseq: int
     mask: int
     content: int
     size: int
@@ -77,14 +75,6 @@ def content_values(analysis: Analysis) -> tuple[object, ...]:
     )
 
 
-def _with(masks: Counter[int], flag: int) -> int:
-    return sum(count for mask, count in masks.items() if mask & flag)
-
-
-def _without(masks: Counter[int], flag: int) -> int:
-    return sum(count for mask, count in masks.items() if not mask & flag)
-
-
 class Writing:
     """
     One job's hands on the file.
@@ -104,28 +94,29 @@ class Writing:
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def rows(self, mailbox: int, uids: Iterable[int] | None = None, where: str = "") -> list[Row]:
+    def rows(self, mailbox: int, uids: Iterable[int] | None = None) -> list[Row]:
         """
-        Messages among ``uids`` (or all) that fulfil a constant condition, ascending.
+        Messages among ``uids``, or all, ascending.
 
         :raises Gone: the mailbox has been deleted.
         """
         sqlrows.numbers_of(self.connection, mailbox)
-        values: tuple[object, ...] = (mailbox,)
-        statement = _ROWS
-        if uids is not None:
-            statement += " AND uid IN (SELECT value FROM json_each(?))"
-            values = (mailbox, listed(uids))
-        return [
-            Row(uid, modseq, mask_of(flags, keywords), *others)
-            for uid, modseq, flags, keywords, *others in self.connection.execute(
-                statement + where + " ORDER BY uid", values
-            )
-        ]
+        if uids is None:
+            rows = self.connection.execute(f"{_ROWS} ORDER BY uid", (mailbox,)).fetchall()
+        else:
+            some = f"{_ROWS} AND uid IN (SELECT value FROM json_each(?)) ORDER BY uid"
+            rows = self.connection.execute(some, (mailbox, listed(uids))).fetchall()
+        states = sqlstates.states_of_uids(self.connection, mailbox, [row[0] for row in rows])
+        masks = dict(zip(states.uids, states.masks, strict=True))
+        return [Row(uid, masks.get(uid, 0), *others) for uid, *others in rows]
 
     def deleted(self, mailbox: int, uids: Iterable[int] | None) -> list[Row]:
         """Messages flagged ``\\\\Deleted`` among ``uids``, or all."""
-        return self.rows(mailbox, uids, f" AND flags & {DELETED} <> 0")
+        sqlrows.numbers_of(self.connection, mailbox)
+        found = sqlstates.deleted_uids(self.connection, mailbox)
+        if uids is not None:
+            found = sorted(set(found).intersection(uids))
+        return self.rows(mailbox, found)
 
     def add(
         self, mailbox: int, body: Buffer, analysis: Analysis | None, flags: Flags, internal_date: datetime | None
@@ -144,7 +135,7 @@ class Writing:
         email_id = "M" + self._ids()
         content = self._add_content(body, analysis, email_id)
         row = Row(
-            0, 0, mask, content, analysis.size, seconds_of(moment), zone_of(moment), moment.date().toordinal()
+            0, mask, content, analysis.size, seconds_of(moment), zone_of(moment), moment.date().toordinal()
         )
         (uid,) = self._add_rows(numbers, [row])
         self._count_usage([row], 1)
@@ -154,7 +145,7 @@ class Writing:
         """Put a content that is there already into a mailbox, whatever the limits say; its UID."""
         size: int = self.connection.execute("SELECT size FROM contents WHERE number = ?", (content,)).fetchone()[0]
         mask = self._admit(mailbox, flags)
-        row = Row(0, 0, mask, content, size, seconds_of(moment), zone_of(moment), moment.date().toordinal())
+        row = Row(0, mask, content, size, seconds_of(moment), zone_of(moment), moment.date().toordinal())
         (uid,) = self._add_rows(sqlrows.numbers_of(self.connection, mailbox), [row])
         self.connection.execute("UPDATE contents SET uses = uses + 1 WHERE number = ?", (content,))
         self._count_usage([row], 1)
@@ -192,61 +183,29 @@ class Writing:
         """Change flags; as :meth:`launcelot.mailstore.interface.Mailbox.store`."""
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
         wanted = ascending(uids)
-        keys = flags_of_run(self.connection, mailbox, wanted) if unchanged_since is None else None
-        done = self._flag_run(mailbox, modseq, wanted, keys, mode, given) if keys is not None else None
-        if done is not None:
-            return done
-        rows, unbroken = neighbours(self.connection, _STATES, mailbox, wanted)
-        alone: list[int] = []
-        if unchanged_since is not None:
-            alone = [uid for uid, last, _, _ in rows if last > unchanged_since]
-            if alone:
-                rows, unbroken = [row for row in rows if row[1] <= unchanged_since], False
-        if not rows:
+        blocks = sqlstates.blocks_with(self.connection, mailbox, wanted)
+        chosen, alone = sqlstates.choose(blocks, wanted, unchanged_since)
+        if not chosen:
             return Stored([], alone, 0)
         keywords = sqlrows.keywords_of(self.connection, mailbox)
         mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
-        # Many messages have few different sets of flags, and each is looked at once.
-        old = Counter(map(_COLUMNS_OF_FLAGS, rows))
-        new = {pair: combine(mask_of(*pair), mode, mask) for pair in old}
-        changed = [pair for pair in old if mask_of(*pair) != new[pair]]
-        if unbroken and changed:
-            ends = (mailbox, rows[0][0], rows[-1][0])
-            self.connection.execute(_FLAG_RANGE[mode], (modseq, *columns_of(mask), *ends))
-        elif changed:
-            moving = frozenset(changed)
-            self.connection.executemany(
-                _FLAG_ONE,
-                [
-                    (modseq, *columns_of(new[system, words]), mailbox, uid)
-                    for uid, _, system, words in rows
-                    if (system, words) in moving
-                ],
-            )
-        if changed:
-            self._count_flagged(mailbox, modseq, Counter({mask_of(*pair): old[pair] for pair in changed}), mode, mask)
-        flags = {pair: keywords.flags(found) for pair, found in new.items()}
-        same = frozenset(old).difference(changed)
-        modseqs = [row[1] if row[2:] in same else modseq for row in rows] if same else repeat(modseq)
-        states = zip(map(itemgetter(0), rows), modseqs, [flags[pair] for pair in map(_COLUMNS_OF_FLAGS, rows)], strict=False)
-        return Stored(list(map(MessageState._make, states)), alone, modseq if changed else 0)
+        now = [(block, block.stored(mode, mask, modseq, slots), slots) for block, slots in chosen]
+        moved = [(old, new) for old, new, _ in now if new is not old]
+        if moved:
+            self._keep(mailbox, modseq, moved)
+        states = sqlstates.columns_of((new, slots) for _, new, slots in now).states(keywords)
+        return Stored(states, alone, modseq if moved else 0)
 
-    def _flag_run(
-        self, mailbox: int, modseq: int, uids: Sequence[int], keys: Sequence[str], mode: StoreMode, given: Flags
-    ) -> Stored | None:
-        """Change the flags of a run; None if some stay as they are, because the MODSEQ of those is not known here."""
-        keywords = sqlrows.keywords_of(self.connection, mailbox)
-        mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
-        counts = Counter(keys)
-        old = {key: mask_of_key(key) for key in counts}
-        new = {key: combine(found, mode, mask) for key, found in old.items()}
-        if any(new[key] == found for key, found in old.items()):
-            return None
-        self.connection.execute(_FLAG_RANGE[mode], (modseq, *columns_of(mask), mailbox, uids[0], uids[-1]))
-        self._count_flagged(mailbox, modseq, Counter({old[key]: count for key, count in counts.items()}), mode, mask)
-        flags = {key: keywords.flags(found) for key, found in new.items()}
-        states = zip(uids, repeat(modseq), map(flags.__getitem__, keys), strict=False)
-        return Stored(list(map(MessageState._make, states)), (), modseq)
+    def _keep(self, mailbox: int, modseq: int, moved: Sequence[tuple[Block, Block]]) -> None:
+        """Write blocks as they are now, knowing them as they were, and bring MODSEQ and the counters of flags in step."""
+        sqlstates.keep(self.connection, mailbox, [new for _, new in moved])
+        unseen = sum(new.unseen - old.unseen for old, new in moved)
+        deleted = sum(new.deleted - old.deleted for old, new in moved)
+        self.connection.execute(
+            "UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE number = ?",
+            (modseq, unseen, deleted, mailbox),
+        )
+        self.touched.add(mailbox)
 
     def make_room(self, octets: int, messages: int) -> None:
         """
@@ -272,54 +231,46 @@ class Writing:
         """Rows with the masks of this mailbox, at its end; their UIDs."""
         if not rows:
             return []
-        modseq = numbers.modseq + 1
-        saved = seconds_of(self._now())
-        uids = list(range(numbers.uid_next, numbers.uid_next + len(rows)))
+        mailbox, first, saved = numbers.number, numbers.uid_next, seconds_of(self._now())
+        uids = list(range(first, first + len(rows)))
         self.connection.executemany(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (numbers.number, uid, modseq, *columns_of(row.mask), *row.lasting, saved)
-                for uid, row in zip(uids, rows, strict=True)
-            ],
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(mailbox, uid, *row.lasting, saved) for uid, row in zip(uids, rows, strict=True)],
         )
         self.connection.execute(
             "UPDATE mailboxes SET uid_next = uid_next + ?1, messages = messages + ?1, size = size + ?2 WHERE number = ?3",
-            (len(rows), sum(row.size for row in rows), numbers.number),
+            (len(rows), sum(row.size for row in rows), mailbox),
         )
-        self._count(numbers.number, modseq, Counter(), Counter([row.mask for row in rows]))
+        self._add_states(mailbox, numbers.modseq + 1, uids, [row.mask for row in rows])
         return uids
+
+    def _add_states(self, mailbox: int, modseq: int, uids: Sequence[int], masks: Sequence[int]) -> None:
+        """States of new messages, which ascend; the first may belong to a block that is there."""
+        moved: list[tuple[Block, Block]] = []
+        at = 0
+        while at < len(uids):
+            number = number_of(uids[at])
+            end = bisect_left(uids, first_of(number + 1), at)
+            old = sqlstates.block_at(self.connection, mailbox, number)
+            slots = [uid - old.first for uid in uids[at:end]]
+            moved.append((old, old.added(slots, masks[at:end], modseq)))
+            at = end
+        self._keep(mailbox, modseq, moved)
 
     def _take_rows(self, mailbox: int, rows: Sequence[Row]) -> None:
         if not rows:
             return
         modseq = sqlrows.numbers_of(self.connection, mailbox).modseq + 1
-        uids = [(mailbox, row.uid) for row in rows]
-        self.connection.executemany("DELETE FROM messages WHERE mailbox = ? AND uid = ?", uids)
-        self.connection.executemany(
-            "INSERT INTO expunged VALUES (?, ?, ?)", [(mailbox, modseq, row.uid) for row in rows]
-        )
+        uids = [row.uid for row in rows]
+        self.connection.executemany("DELETE FROM messages WHERE mailbox = ? AND uid = ?", [(mailbox, uid) for uid in uids])
+        self.connection.executemany("INSERT INTO expunged VALUES (?, ?, ?)", [(mailbox, modseq, uid) for uid in uids])
         self.connection.execute(
             "UPDATE mailboxes SET messages = messages - ?, size = size - ? WHERE number = ?",
             (len(rows), sum(row.size for row in rows), mailbox),
         )
-        self._count(mailbox, modseq, Counter([row.mask for row in rows]), Counter())
-
-    def _count(self, mailbox: int, modseq: int, old: Counter[int], new: Counter[int]) -> None:
-        """Bring MODSEQ and the counters of flags from old masks, and how many messages had each, to new ones."""
-        unseen = _without(new, SEEN) - _without(old, SEEN)
-        deleted = _with(new, DELETED) - _with(old, DELETED)
-        self.connection.execute(
-            "UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE number = ?",
-            (modseq, unseen, deleted, mailbox),
-        )
-        self.touched.add(mailbox)
-
-    def _count_flagged(self, mailbox: int, modseq: int, before: Counter[int], mode: StoreMode, mask: int) -> None:
-        """Likewise, after flags were applied to how many messages there were of each mask."""
-        after: Counter[int] = Counter()
-        for found, count in before.items():
-            after[combine(found, mode, mask)] += count
-        self._count(mailbox, modseq, before, after)
+        blocks = sqlstates.blocks_with(self.connection, mailbox, uids)
+        chosen, _ = sqlstates.choose(blocks, uids, None)
+        self._keep(mailbox, modseq, [(old, old.without(slots)) for old, slots in chosen])
 
     def _count_usage(self, rows: Sequence[Row], sign: int) -> None:
         self.connection.execute(
@@ -348,7 +299,7 @@ class Writing:
         before = target.numbered()
         masks = translate(source, target, {row.mask for row in rows}, lambda: self._masks(to.number))
         self._keep_keywords(to.number, before, target)
-        uids = self._add_rows(to, [Row(0, 0, masks[row.mask], *row.lasting) for row in rows])
+        uids = self._add_rows(to, [Row(0, masks[row.mask], *row.lasting) for row in rows])
         return Copied(to.uid_validity, tuple(row.uid for row in rows), tuple(uids))
 
     # -- keywords ------------------------------------------------------------------------------------------------
@@ -365,10 +316,7 @@ class Writing:
         return mask
 
     def _masks(self, mailbox: int) -> int:
-        mask = 0
-        for pair in self.connection.execute("SELECT DISTINCT 0, keywords FROM messages WHERE mailbox = ?", (mailbox,)):
-            mask |= mask_of(*pair)
-        return mask
+        return sqlstates.masks_of(self.connection, mailbox)
 
     def _keep_keywords(self, mailbox: int, before: dict[int, str], keywords: Keywords) -> None:
         now = keywords.numbered()
@@ -496,28 +444,7 @@ _INHERIT = """
     SELECT ?, identifier, rights FROM grants JOIN mailboxes ON mailboxes.number = grants.mailbox WHERE mailboxes.name = ?
 """
 
-_COLUMNS_OF_FLAGS = itemgetter(2, 3)
-"""Both columns of flags in a row of :data:`_STATES`."""
-_STATES = "SELECT m.uid, m.modseq, m.flags, m.keywords FROM messages AS m WHERE m.mailbox = ?"
-# As :func:`combine`, for all messages of a range at once; those that would not change are left alone.
-_FLAG_RANGE = {
-    StoreMode.ADD: """
-        UPDATE messages SET modseq = ?1, flags = flags | ?2, keywords = keywords | ?3
-        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags & ?2 <> ?2 OR keywords & ?3 <> ?3)
-    """,
-    StoreMode.REMOVE: """
-        UPDATE messages SET modseq = ?1, flags = flags & ~?2, keywords = keywords & ~?3
-        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags & ?2 <> 0 OR keywords & ?3 <> 0)
-    """,
-    StoreMode.REPLACE: """
-        UPDATE messages SET modseq = ?1, flags = ?2, keywords = ?3
-        WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND (flags <> ?2 OR keywords <> ?3)
-    """,
-}
-_FLAG_ONE = "UPDATE messages SET modseq = ?, flags = ?, keywords = ? WHERE mailbox = ? AND uid = ?"
-_ROWS = """
-    SELECT uid, modseq, flags, keywords, content, size, internal, internal_zone, internal_day
-    FROM messages WHERE mailbox = ?"""
+_ROWS = "SELECT uid, content, size, internal, internal_zone, internal_day FROM messages WHERE mailbox = ?"
 
 CONTENT_COLUMNS = (
     "size", "header_size", "sent", "sent_zone", "sent_day", "envelope", "body", "body_structure", "parts", "subject",

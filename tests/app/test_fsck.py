@@ -19,8 +19,10 @@ from launcelot.mailstore.schema import CHUNK
 from launcelot.workers.memory import InlineWorkers
 from tests.app.test_command import CommandCase
 from tests.mailstore.kit import all_messages, check_counters, message, uids_of
+from tests.mailstore.test_migrations import STATES, old_file
 
 DATE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PLACE = "(SELECT number FROM mailboxes WHERE name = 'Other/Place')"
 
 
 class CareCase(CommandCase):
@@ -194,7 +196,8 @@ class MendedTests(FsckCase):
     def test_missing_indexes_tables_and_columns(self) -> None:
         """They are made anew; what they held is, where it comes from elsewhere."""
         self.change(
-            "DROP INDEX messages_unseen", "DROP TABLE expunged", "DROP TABLE upkeep", "ALTER TABLE contents DROP COLUMN envelope",
+            "DROP INDEX annotations_by_change", "DROP TABLE expunged", "DROP TABLE upkeep",
+            "ALTER TABLE contents DROP COLUMN envelope",
             "ALTER TABLE contents DROP COLUMN checksum", "ALTER TABLE mailboxes DROP COLUMN unseen",
         )  # fmt: skip
         found = self.found(status=1)
@@ -206,21 +209,42 @@ class MendedTests(FsckCase):
 
     def test_an_index_that_lacks_rows(self) -> None:
         """It is made anew from its table."""
+        self.change("INSERT INTO annotations VALUES (1, '', '/shared/comment', 1, x'61')")
+        name = "annotations_by_change"
         connection = sqlite3.connect(self.path, isolation_level=None)
         connection.execute("PRAGMA writable_schema=ON")
-        connection.execute("UPDATE sqlite_master SET sql = sql || ' AND uid > 99' WHERE name = 'messages_unseen'")
+        connection.execute(f"UPDATE sqlite_master SET sql = sql || ' WHERE change > 99' WHERE name = '{name}'")
         connection.execute("PRAGMA writable_schema=RESET")
-        connection.execute("REINDEX messages_unseen")
+        connection.execute(f"REINDEX {name}")
         connection.execute("PRAGMA writable_schema=ON")
-        connection.execute("UPDATE sqlite_master SET sql = replace(sql, ' AND uid > 99', '') WHERE name = 'messages_unseen'")
+        connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, ' WHERE change > 99', '') WHERE name = '{name}'")
         connection.close()
-        self.assert_mended("structure: row 1 missing from index messages_unseen")
+        self.assert_mended(f"structure: row 1 missing from index {name}")
         self.assertEqual(self.state(), self.right)
+
+    def test_flags_that_are_counted_wrong(self) -> None:
+        """Of a block, and its highest MODSEQ, by which changes are found."""
+        self.change("UPDATE states SET unseen = 3, modseq = 1 WHERE mailbox = 1")
+        self.change(f"UPDATE states SET deleted = 9 WHERE mailbox = {PLACE}")
+        self.assert_mended("flags: 1 blocks of INBOX are counted wrong", "flags: 1 blocks of Other/Place are counted wrong")
+        self.assertEqual(self.state(), self.right)
+
+    def test_flags_of_what_is_not_there(self) -> None:
+        """Of a message, of a block, of a mailbox: they are removed."""
+        ((flags,),) = self.rows(f"SELECT flags FROM states WHERE mailbox = {PLACE}")
+        self.change(f"UPDATE states SET flags = ? WHERE mailbox = {PLACE}", values=(flags + b"\x88",))
+        self.change(f"UPDATE states SET keywords = x'', modseqs = x'' WHERE mailbox = {PLACE}")
+        self.change("INSERT INTO states VALUES (1, 7, 1, 0, 1, 1, x'80', x'', x''), (77, 0, 1, 0, 1, 1, x'80', x'', x'')")
+        self.assert_mended("blocks of INBOX have messages", "blocks of Other/Place have messages", "1 rows of states")
+        self.assertEqual(self.rows(f"SELECT mailbox - {PLACE}, block FROM states WHERE mailbox > 1 OR block > 0"), [(0, 0)])
+        self.assertEqual([one[0] for one in self.state()["Other/Place"]], [1, 2])
 
     def test_octets_that_are_marked_as_text(self) -> None:
         """A flipped bit in the row's head; the store would break on them."""
         self.change("UPDATE chunks SET octets = CAST(octets AS TEXT) WHERE number = 2 << 20")
         self.assert_mended("octets: 1 pieces of octets are marked as something else")
+        self.change("UPDATE states SET flags = CAST(flags AS TEXT) WHERE mailbox = 1")
+        self.assert_mended("flags: 1 blocks of INBOX are marked as something else")
         self.assertEqual(self.state(), self.right)
 
     def test_rows_of_no_mailbox_and_octets_of_no_message(self) -> None:
@@ -311,6 +335,23 @@ class LostTests(FsckCase):
         self.assert_mended("message: INBOX UID 3 has no content", "orphan: 2 pieces")
         self.assertEqual([one[0] for one in self.state()["INBOX"]], [1, 2])
 
+    def test_flags_that_are_lost(self) -> None:
+        """Messages are there without them, as new ones that everybody hears of."""
+        for damage, said in (
+            ("DELETE FROM states WHERE mailbox = 1", "are missing"),
+            ("UPDATE states SET modseqs = x'010203040506070809' WHERE mailbox = 1", "cannot be read"),
+            ("UPDATE states SET flags = x'84', modseqs = x'', keywords = x'' WHERE mailbox = 1", "lack messages"),
+            ("DROP TABLE states", "are missing"),
+        ):
+            ((modseq,),) = self.rows("SELECT modseq FROM mailboxes WHERE number = 1")
+            self.change(damage)
+            self.assert_mended(said) if "DROP" not in damage else self.found("--repair", status=0)
+            after = self.state()["INBOX"]
+            self.assertEqual([one[0] for one in after], [1, 2, 3])
+            self.assertEqual([one[3] for one in after], [one[3] for one in self.right["INBOX"]])
+            self.assertEqual(self.rows("SELECT modseq FROM states WHERE mailbox = 1"), [(modseq + 1,)])
+            self.assertEqual(self.found(status=0), [])
+
     def test_an_inbox_that_is_lost(self) -> None:
         """There is one again, and its messages are found."""
         self.change("DELETE FROM mailboxes WHERE name = 'INBOX'")
@@ -352,6 +393,15 @@ class SalvageTests(FsckCase):
         after = self.assert_salvaged()
         self.assertEqual(after["INBOX"], self.right["INBOX"])
         self.assertEqual(after["Other/Place"], self.right["Other/Place"])
+
+    def test_a_file_of_an_older_program_without_its_first_page(self) -> None:
+        """Flags and keywords lie in its rows of messages, and are kept."""
+        for end in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+        old_file(self.path)
+        self.damage(lambda octets: octets.__setitem__(slice(0, 4096), bytes(4096)))
+        after = self.assert_salvaged()
+        self.assertEqual([(one[0], set(one[1])) for one in after["INBOX"]], [(uid, flags) for uid, (_, flags) in STATES.items()])
 
     def test_a_page_of_a_tree_that_is_no_page(self) -> None:
         """What it held is lost, and all else is there."""

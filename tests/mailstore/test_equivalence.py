@@ -16,6 +16,7 @@ from launcelot.mailstore.interface import AccountMail, Appended, MailboxInfo, Ma
 from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.mailstore.rights import ALL, Change
 from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.mailstore.statecolumns import StateColumns
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.kit import ANN, BOB, Hands, all_messages, check_counters, message, result_now
 
@@ -32,7 +33,7 @@ def without_ids(answer: Any) -> Any:
         return replace(answer, id=bool(answer.id))  # type: ignore[arg-type]
     if isinstance(answer, Appended):
         return replace(answer, email_id="")
-    if isinstance(answer, list | tuple):
+    if isinstance(answer, list | tuple | StateColumns):
         return [without_ids(item) for item in answer]
     return answer
 

@@ -8,7 +8,6 @@ from launcelot.core.errors import LimitReached
 from launcelot.mailstore.flags import DELETED, SEEN, Flags, Keywords, combine, sort_out, translate
 from launcelot.mailstore.interface import MAX_KEYWORDS, SYSTEM_FLAGS, StoreMode
 from launcelot.mailstore.schema import _FIRST
-from launcelot.mailstore.sqlrows import columns_of, mask_of
 
 
 def nothing_in_use() -> int:
@@ -25,16 +24,14 @@ class FlagTests(SynchronousTestCase):
         self.assertEqual(sum("flags & 8 = 0" in text or "flags & 4 <> 0" in text for text in _FIRST), 2)
 
     def test_mask_and_names_are_the_same(self) -> None:
-        """For each flag alone and for all together, through the columns of a row and back."""
+        """For each flag alone and for all together, and back."""
         keywords = Keywords({})
         words = [f"word{number}" for number in range(MAX_KEYWORDS)]
         for flags in ([flag] for flag in (*SYSTEM_FLAGS, *words)):
             mask = keywords.admit(sort_out(flags), nothing_in_use)
             self.assertEqual(keywords.flags(mask), frozenset(flags))
-            self.assertEqual(mask_of(*columns_of(mask)), mask)
         mask = keywords.mask(sort_out([*SYSTEM_FLAGS, *words]))
         self.assertEqual(len(keywords.flags(mask)), len(SYSTEM_FLAGS) + MAX_KEYWORDS)
-        self.assertEqual(mask_of(*columns_of(mask)), mask)
 
     def test_combine(self) -> None:
         """Replace, add, remove."""

@@ -42,6 +42,9 @@ class LineSizesTests(SynchronousTestCase):
         connection.execute("DROP INDEX contents_in_lines")
         for column in ("line_size", "ascii_size"):
             connection.execute(f"ALTER TABLE contents DROP COLUMN {column}")
+        connection.execute("DROP TABLE states")
+        for column in ("modseq", "flags", "keywords"):
+            connection.execute(f"ALTER TABLE messages ADD COLUMN {column} INTEGER NOT NULL DEFAULT 1")
         connection.execute(f"PRAGMA user_version = {MIGRATIONS.index(line_sizes)}")
         connection.commit()
         connection.close()

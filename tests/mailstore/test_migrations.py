@@ -13,10 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore import checking
+from launcelot.mailstore.interface import Changes, MessageState
 from launcelot.mailstore.mending import pattern
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlite import SqliteMailStore
+from launcelot.mailstore.sqlrows import states_of
 from launcelot.mailstore.sqlwriting import CONTENT_COLUMNS, content_values
 from launcelot.message.analysis import analyse
 from launcelot.workers.database import NewerSchema, connect, migrate
@@ -24,26 +26,41 @@ from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.kit import ANN, Hands, all_messages, check_counters, message, result_now
 
 BODY = message("old", "Hello from the first version.\r\n")
+# The highest keyword is the sign of SQLite's integers.
+_ROWS = ((1, 2, 8, 0), (2, 9, 4, 1 - (1 << 63)), (300, 5, 1, 0))
+STATES = {1: (2, {"\\Seen"}), 2: (9, {"\\Deleted", "$low", "$high"}), 300: (5, {"\\Answered"})}
+"""MODSEQs and flags by UID."""
 
 
-def old_file(path: Path) -> None:
-    """A file of the first version with a message in it."""
+def old_file(path: Path, body: bytes = BODY, steps: int = 1) -> None:
+    """A file of the first version, or of a later one, with a message in it, three times."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
-    migrate(connection, MIGRATIONS[:1])
+    migrate(connection, MIGRATIONS[:steps])
     there = {row[1] for row in connection.execute("PRAGMA table_info(contents)")}
     kept = {
-        name: value for name, value in zip(CONTENT_COLUMNS, content_values(analyse(BODY)), strict=True) if name in there
+        name: value for name, value in zip(CONTENT_COLUMNS, content_values(analyse(body)), strict=True) if name in there
     }
     names, marks = ", ".join(kept), ", ".join("?" * len(kept))
     connection.execute("BEGIN")
-    connection.execute("INSERT INTO mailboxes VALUES (1, 'F1', 'INBOX', '', 5, 2, 2, 1, 1, 1, 0, ?)", (len(BODY),))
-    connection.execute("UPDATE account SET uid_validity = 5, octets = ?, messages = 1", (len(BODY),))
+    octets, count = len(body) * len(STATES), len(STATES)
     connection.execute(
-        f"INSERT INTO contents (number, uses, email_id, {names}) VALUES (1, 1, 'M1', {marks})", tuple(kept.values())
+        """
+        INSERT INTO mailboxes (number, id, name, special_use, uid_validity, uid_next, modseq, messages, unseen, deleted, size)
+        VALUES (1, 'F1', 'INBOX', '', 5, 301, 9, ?, 2, 1, ?)
+        """,
+        (count, octets),
     )
-    connection.execute("INSERT INTO chunks VALUES (1 << 20, ?)", (BODY,))
-    connection.execute("INSERT INTO messages VALUES (1, 1, 2, 0, 0, 1, ?, 0, 0, 719163, 0)", (len(BODY),))
+    connection.execute("UPDATE account SET uid_validity = 5, octets = ?, messages = ?", (octets, count))
+    connection.execute(
+        f"INSERT INTO contents (number, uses, email_id, {names}) VALUES (1, ?, 'M1', {marks})",
+        (count, *kept.values()),
+    )
+    connection.execute("INSERT INTO chunks VALUES (1 << 20, ?)", (body,))
+    connection.execute("INSERT INTO keywords VALUES (1, 0, '$low'), (1, 63, '$high')")
+    connection.executemany(
+        "INSERT INTO messages VALUES (1, ?, ?, ?, ?, 1, ?, 0, 0, 719163, 0)", [(*row, len(body)) for row in _ROWS]
+    )
     connection.execute("COMMIT")
     connection.close()
 
@@ -96,6 +113,7 @@ class MigrationTests(SynchronousTestCase):
         report = checking.check(connection, lambda done, total: None)
         self.assertEqual([one.kind for one in report.findings], ["checksum"])
         self.assertEqual(connection.execute("SELECT octets FROM chunks").fetchall(), [(BODY,)])
+        self.assertEqual({one.uid: (one.modseq, set(one.flags)) for one in states_of(connection, 1)}, STATES)
         connection.close()
 
     def test_raising_at_every_statement(self) -> None:
@@ -132,11 +150,13 @@ class MigrationTests(SynchronousTestCase):
         async def run() -> Any:
             inbox = await (await store.mail(ANN)).mailbox("INBOX")
             await check_counters(inbox)
-            (one,) = await all_messages(inbox, [1])
+            one = (await all_messages(inbox, [1, 2, 300]))[0]
             found = await inbox.search(Contains(Field.BODY, "first version"))
-            return one.email_id, await inbox.read(1, 0, 1000), list(found), (await inbox.append(b"", ())).uid
+            changes = await inbox.changes(5)
+            return one.email_id, await inbox.read(1, 0, 1000), list(found), changes, (await inbox.append(b"", ())).uid
 
-        self.assertEqual(result_now(self, run()), ("M1", BODY, [1], 2))
+        changes = Changes(9, 301, (MessageState(2, 9, frozenset(STATES[2][1])),), ())
+        self.assertEqual(result_now(self, run()), ("M1", BODY, [1, 2, 300], changes, 301))
         result_now(self, store.close())
 
     def test_a_newer_file_is_refused_and_left_alone(self) -> None:

@@ -15,6 +15,7 @@ from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.message.analysis import analyse
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.kit import ANN, Hands, message, result_now
+from tests.mailstore.test_migrations import old_file
 
 BODIES = (
     message("Grüße aus Köln", "Stra\u00dfe, caf\u00e9\r\n", From="Jürgen <j@x>"),
@@ -65,15 +66,16 @@ class RefoldingTests(SynchronousTestCase):
 
     def test_file_of_the_version_before(self) -> None:
         """It is brought up to date when it is opened, and searched like a new one."""
+        self.path.unlink()
+        old_file(self.path, BODIES[0], MIGRATIONS.index(casemap))
         connection = sqlite3.connect(self.path)
         connection.execute("UPDATE contents SET subject = 'grüsse aus köln' WHERE number = 1")
-        connection.execute(f"PRAGMA user_version = {MIGRATIONS.index(casemap)}")
         connection.commit()
         connection.close()
         store = self.open_store()
         inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
         found = result_now(self, inbox.search(Contains(Field.SUBJECT, "KO\u0308LN")))
-        self.assertEqual(list(found), [1])
+        self.assertEqual(list(found), [1, 2, 300])
         result_now(self, store.close())
 
     def test_search_with_the_index(self) -> None:

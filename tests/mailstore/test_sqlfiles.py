@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from launcelot.core.errors import Gone, InUse, Invalid, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.mailstore import sqlite as sqlite_store
-from launcelot.mailstore import sqlrows
+from launcelot.mailstore import sqlrows, sqlstates
 from launcelot.mailstore.interface import MailStore, StoreMode
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.schema import CHUNK
@@ -188,15 +188,16 @@ class FileTests(Inline):
         """No statement of the hot paths scans all messages."""
         result_now(self, self.store.mail(ANN))
         for statement, values, index in (
-            (sqlrows._STATUS, (1,), "messages_unseen"),
-            (sqlrows._CHANGED, (1, 1), "messages_by_modseq"),
-            (sqlrows._CHANGED_ROWS, (1, 1, 1), "messages_by_modseq"),
+            (sqlrows._STATUS, (1,), "INTEGER PRIMARY KEY"),
+            (sqlstates._FIRST_UNSEEN, (1,), "PRIMARY KEY (mailbox=?)"),
+            (f"{sqlstates._BLOCKS} AND modseq > ? ORDER BY block", (1, 1), "PRIMARY KEY (mailbox=?)"),
+            (sqlrows._CHANGED_ROWS, (1, 1, 1), "PRIMARY KEY (mailbox=?)"),
         ):
             connection = sqlite3.connect(self.folder / ANN / "mail.db")
             plan = " ".join(row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement, values))
             connection.close()
             self.assertIn(index, plan)
-            self.assertNotIn("SCAN messages", plan)
+            self.assertNotIn("messages", plan)
 
 
 class CancelTests(SynchronousTestCase):
