@@ -13,7 +13,7 @@ from typing import Any
 from launcelot.core.errors import Refusal
 from launcelot.core.wire import BareNewline
 from launcelot.protocols.imap4.commands.table import COMMANDS, Command
-from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Reader, WantsLiteral, announced
+from launcelot.protocols.imap4.grammar.reader import Announced, Malformed, Misnamed, Reader, WantsLiteral, announced
 from launcelot.protocols.imap4.grammar.requests import Create, Named, Rename
 from launcelot.protocols.imap4.receiving import (
     EARLY_LITERALS,
@@ -78,7 +78,7 @@ async def step(session: Session) -> None:
         command, request = await incoming.read()
     except Malformed as error:
         await refused(session).rest(incoming.open)
-        answer(session, bad(error.text, error.code))
+        answer(session, misread(error))
     except Refuse as refuse:
         await refused(session).rest(incoming.open)
         answer(session, refuse.reply)
@@ -114,6 +114,11 @@ def names_in(request: object) -> tuple[str, ...]:
     return (request.mailbox,) if isinstance(request, Create | Named) else ()
 
 
+def misread(error: Malformed) -> Reply:
+    """The answer to arguments that are not what they should be."""
+    return Reply(b"NO" if isinstance(error, Misnamed) else b"BAD", error.text, error.code)
+
+
 async def perform(session: Session, command: Command, request: Any) -> None:
     """Run a command, tell of changes and answer it."""
     session.own.clear()
@@ -122,7 +127,7 @@ async def perform(session: Session, command: Command, request: Any) -> None:
     try:
         reply = await command.run(session, request)
     except Malformed as error:
-        reply = bad(error.text, error.code)
+        reply = misread(error)
     except Refusal as refusal:
         reply = reply_for(refusal)
     await session.tell_all(command.expunges, command.asks)

@@ -129,6 +129,27 @@ class MailboxTests(ImapCase):
             {"INBOX", "\u65e5\u672c\u8a9e", "\u65e5\u672c\u8a9e/A&B"},
         )
 
+    def test_names_that_cannot_be(self) -> None:
+        """What is no modified UTF-7 is NO for who names a mailbox, and matches nothing for who looks for some."""
+        self.fill(1)
+        link = self.log_in("INBOX")
+        for command in (
+            b'CREATE "R&D"', b'STATUS "R&D" (MESSAGES)', b'RENAME "R&D" x', b'RENAME INBOX "R&D"',
+            b'APPEND "R&D" {3+}\r\nabc', b'SUBSCRIBE "R&D"', b'GETMETADATA "R&D" /shared/comment', b'MYRIGHTS "&"',
+            b'DELETE "a\x01"', b'GETQUOTAROOT "&AGE-"', b"UNSUBSCRIBE {2+}\r\n\r\n",
+        ):  # fmt: skip
+            self.ask(link, command, b"NO [CANNOT]")
+        self.ask(link, b'COPY 1 "R&D"', b"NO [CANNOT]")
+        self.ask(link, b'SELECT "R&D"', b"NO [NONEXISTENT]")
+        self.ask(link, b"FETCH 1 UID", b"BAD [CLIENTBUG]")
+        for command in (
+            b'LIST "" "R&D*"', b'LIST "&" *', b'LSUB "" "&*"', b'LIST (SUBSCRIBED) "" ("&" "a&")', b'LIST "" "a\x01*"',
+            b'LIST "" "%b"' % (b"a" * 9_000), b'LIST "%b" *' % (b"a" * 9_000), b'LIST "" "%b"' % (b"%" * 7_000),
+            b'ESEARCH IN (mailboxes ("&" "R&D")) ALL', b'NOTIFY SET (subtree "R&D" (MessageNew MessageExpunge))',
+        ):  # fmt: skip
+            self.assertEqual(len(self.ask(link, command)), 1, command)
+        self.assertEqual(self.ask(link, b'LIST "" ("&" INBOX)')[0], b'* LIST () "/" "INBOX"')
+
     def test_names_that_try_to_leave(self) -> None:
         """Hidden separators, controls, empty levels, depth and length are refused and nothing is made (I08)."""
         link = self.log_in()

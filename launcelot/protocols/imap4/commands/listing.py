@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 
-from launcelot.core.errors import Gone, NotFound, NotPermitted
+from launcelot.core.errors import Gone, Invalid, NotFound, NotPermitted
 from launcelot.mailstore.interface import MailboxInfo
 from launcelot.mailstore.names import Pattern, order, parents
 from launcelot.protocols.imap4.commands.mailbox import status_of
@@ -26,8 +27,8 @@ async def list_(session: Session, request: List | ListExtended) -> Reply:
     if not request.pattern:
         session.untagged(rb'LIST (\Noselect) "/" ""')
         return ok("LIST completed")
-    pattern = Pattern(request.reference + request.pattern)
-    found = [info for info in await session.mail.mailboxes() if pattern.matches(info.name)]
+    patterns = patterns_of(request.reference, (request.pattern,))
+    found = [info for info in await session.mail.mailboxes() if any(one.matches(info.name) for one in patterns)]
     await tell(session, b"LIST", ((attributes_of(info, session.rev2), info.name) for info in found))
     return ok("LIST completed")
 
@@ -37,18 +38,28 @@ async def lsub(session: Session, request: List) -> Reply:
     if not request.pattern:
         session.untagged(rb'LSUB (\Noselect) "/" ""')
         return ok("LSUB completed")
-    pattern = Pattern(request.reference + request.pattern)
+    patterns = patterns_of(request.reference, (request.pattern,))
     names = await session.mail.subscriptions()
     selectable = {info.name for info in await session.mail.mailboxes() if info.selectable}
-    found = {name: name in selectable for name in names if pattern.matches(name)}
+    found = {name: name in selectable for pattern in patterns for name in names if pattern.matches(name)}
     if "%" in request.pattern:
-        for name in names:
-            for above in parents(name):
+        for pattern in patterns:
+            for above in {above for name in names for above in parents(name)}:
                 if above not in found and pattern.matches(above):
                     found[above] = False
     rows = ((b"" if found[name] else rb"\Noselect", name) for name in sorted(found))
     await tell(session, b"LSUB", rows)
     return ok("LSUB completed")
+
+
+def patterns_of(reference: str, patterns: Iterable[str]) -> Sequence[Pattern]:
+    """Patterns behind their reference; empty and impossible ones match nothing.  RFC 9051 section 6.3.9."""
+    found = []
+    for pattern in patterns:
+        if pattern:
+            with suppress(Invalid):
+                found.append(Pattern(reference + pattern))
+    return found
 
 
 async def tell(session: Session, word: bytes, rows: Iterable[tuple[bytes, str]]) -> None:
@@ -116,7 +127,7 @@ async def list_extended(session: Session, request: ListExtended) -> Reply:
 
     There are no remote mailboxes, so REMOTE adds none.
     """
-    patterns = [Pattern(request.reference + pattern) for pattern in request.patterns if pattern]
+    patterns = patterns_of(request.reference, request.patterns)
     infos = {info.name: info for info in await session.mail.mailboxes()}
     listing = Listing(infos, frozenset(await session.mail.subscriptions()))
     names = [name for name in listing.names() if any(pattern.matches(name) for pattern in patterns)]

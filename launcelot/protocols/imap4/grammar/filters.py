@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from enum import Enum
 
-from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
+from launcelot.protocols.imap4.grammar.mailboxnames import read_any_mailbox
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
 
 MAX_MAILBOXES = 1_000
@@ -54,5 +54,5 @@ def read_filter(reader: Reader, lawful: Set[Scope]) -> Filter:
         return Filter(scope)
     reader.space()
     if reader.peek() == b"(":
-        return Filter(scope, tuple(dict.fromkeys(reader.list(lambda: read_mailbox(reader), MAX_MAILBOXES))))
-    return Filter(scope, (read_mailbox(reader),))
+        return Filter(scope, tuple(dict.fromkeys(reader.list(lambda: read_any_mailbox(reader), MAX_MAILBOXES))))
+    return Filter(scope, (read_any_mailbox(reader),))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox, read_pattern
+from launcelot.protocols.imap4.grammar.mailboxnames import read_any_mailbox, read_pattern
 from launcelot.protocols.imap4.grammar.metadata import read_entry_list
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
 from launcelot.protocols.imap4.grammar.requests import read_status_items
@@ -66,7 +66,7 @@ class ListExtended:
 def read_lsub(reader: Reader) -> List:
     """``lsub``, and ``list`` without options."""
     reader.space()
-    reference = read_mailbox(reader)
+    reference = read_any_mailbox(reader)
     reader.space()
     return List(reference, read_pattern(reader))
 
@@ -81,7 +81,7 @@ def read_list(reader: Reader) -> List | ListExtended:
         reader.space()
         if Select.RECURSIVEMATCH in select and not select & BASE:
             raise Malformed("RECURSIVEMATCH needs another option")
-    reference = read_mailbox(reader)
+    reference = read_any_mailbox(reader)
     reader.space()
     if reader.peek() == b"(":
         extended = True

@@ -55,6 +55,17 @@ class Malformed(Exception):
         self.code = code
 
 
+class Misnamed(Malformed):
+    """
+    A name that no mailbox can have, in a command that follows the grammar: it is refused, not bad.
+
+    RFC 9051 section 6.3.4 has any error in CREATE answered with NO, and section 6.3.9 impossible patterns passed over.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, b"CANNOT")
+
+
 class WantsLiteral(Exception):
     """The reader has come to a literal that has been announced and not yet read."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from launcelot.mailstore.interface import StoreMode
 from launcelot.protocols.imap4.grammar.fetch import Item, read_items
-from launcelot.protocols.imap4.grammar.mailboxnames import read_mailbox
+from launcelot.protocols.imap4.grammar.mailboxnames import read_any_mailbox, read_mailbox
 from launcelot.protocols.imap4.grammar.reader import MAX_FLAGS, Malformed, Reader
 from launcelot.protocols.imap4.grammar.search import CHARSETS, RETURN_OPTIONS, Key, KeyReader
 from launcelot.protocols.imap4.grammar.sets import STAR, Partial, Range, read_partial, read_set
@@ -249,8 +249,9 @@ def read_named(reader: Reader) -> Named:
 
 
 def read_select(reader: Reader) -> Select:
-    """``select`` and ``examine``, with the parameters of RFC 7162."""
-    mailbox = read_named(reader).mailbox
+    """``select`` and ``examine``, with the parameters of RFC 7162; a name that cannot be is one that does not exist."""
+    reader.space()
+    mailbox = read_any_mailbox(reader)
     if not reader.accept(b" "):
         return Select(mailbox)
     resync: Resync | None = None
