@@ -391,7 +391,7 @@ class Session:
 
         RFC 7162 section 3.2.4, RFC 9051 section 7.5.2, RFC 5465 section 5.1.
         """
-        return self.tells_vanished or self.rev2
+        return self.tells_modseq or self.rev2
 
     def enable(self, extension: Extension) -> None:
         """Switch an extension on; the first to need MODSEQ learns where the selected mailbox stands."""
@@ -429,6 +429,7 @@ class Session:
                 self.wire.compressed,
                 self.settings.message_limit,
                 not self.settings.command_limit,
+                self.settings.unauthenticate,
             )
         )
 
@@ -546,6 +547,13 @@ class Session:
         used = frozenset(flag for flag in used if not flag.startswith("\\"))
         if not used <= view.keywords:
             view.keywords = view.keywords.union((await view.mailbox.status()).keywords, used)
+            view.full = False
+            self.tell_flags_of(view)
+
+    def tell_full(self, view: View) -> None:
+        """The mailbox takes no further keyword now: PERMANENTFLAGS without ``\\*``.  RFC 9051 section 7.1."""
+        if not view.full:
+            view.full = True
             self.tell_flags_of(view)
 
     def tell_flags_of(self, view: View) -> None:
@@ -556,7 +564,8 @@ class Session:
         if view.read_only or not rights & FLAGS:
             self.inform("No flags can be changed", b"PERMANENTFLAGS ()")
         else:
-            changeable = frozenset(permitted(defined | {"\\*"}, rights))
+            new = frozenset() if view.full else frozenset({"\\*"})
+            changeable = frozenset(permitted(defined | new, rights))
             self.inform("Flags that can be changed", b"PERMANENTFLAGS " + responses.flags(changeable))
 
     # -- annotations -----------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ class View:
     :ivar modseq: up to which the store's changes have been taken in.
     :ivar settled: up to which everything has been told, removals too.
     :ivar keywords: keywords the client has been told of.
+    :ivar full: whether the client has been told that there can be no others.
     :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
     :ivar knows_recent: whether it claims what is recent, and says so; IMAP4rev2 knows no such thing.
@@ -41,6 +42,7 @@ class View:
         "_recent",
         "_stop",
         "dirty",
+        "full",
         "gone",
         "keywords",
         "knows_recent",
@@ -64,6 +66,7 @@ class View:
         self.unshared = False
         self.gone: set[int] = set()
         self.keywords: frozenset[str] = frozenset()
+        self.full = False
         self.modseq = 0
         self.settled = 0
         self.told_recent = 0

@@ -101,20 +101,20 @@ class CondstoreTests(CondstoreCase):
         self.ask(link, b"CHECK")
 
     def test_store_tells_modseq_once_the_client_cares(self) -> None:
-        """Before any enabling command not at all; after it always, silent or not, and for changes of others."""
+        """Before any enabling command not at all; after it always and with UIDs, silent or not, for changes of others, too."""
         link = self.log_in("INBOX")
         self.assertEqual(self.ask(link, b"STORE 1 +FLAGS (\\Draft)")[0], b"* 1 FETCH (FLAGS (\\Draft \\Recent))")
         self.assertEqual(self.ask(link, b"STORE 1 +FLAGS.SILENT (\\Seen)"), [b"OK STORE completed"])
         lines = self.ask(link, b"ENABLE CONDSTORE")
         self.assertEqual(lines[:2], [b"* OK [HIGHESTMODSEQ %d] Highest" % self.highest, b"* ENABLED CONDSTORE"])
         lines = self.ask(link, b"STORE 1 +FLAGS (\\Answered)")
-        self.assertEqual(lines[0], b"* 1 FETCH (FLAGS (\\Answered \\Seen \\Draft \\Recent) MODSEQ (%d))" % self.highest)
+        self.assertEqual(lines[0], b"* 1 FETCH (UID 1 FLAGS (\\Answered \\Seen \\Draft \\Recent) MODSEQ (%d))" % self.highest)
         lines = self.ask(link, b"UID STORE 2 +FLAGS.SILENT (\\Seen)")
         self.assertEqual(lines[0], b"* 2 FETCH (UID 2 MODSEQ (%d))" % self.highest)
         lines = self.ask(link, b"FETCH 3 BODY[TEXT]<0.1>")
-        self.assertEqual(lines[0], b"* 3 FETCH (FLAGS (\\Seen \\Recent) MODSEQ (%d) BODY[TEXT]<0> {1}" % self.highest)
+        self.assertEqual(lines[0], b"* 3 FETCH (UID 3 FLAGS (\\Seen \\Recent) MODSEQ (%d) BODY[TEXT]<0> {1}" % self.highest)
         self.flag(4)
-        self.assertEqual(self.ask(link, b"NOOP")[0], b"* 4 FETCH (FLAGS (\\Flagged \\Recent) MODSEQ (%d))" % self.highest)
+        self.assertEqual(self.ask(link, b"NOOP")[0], b"* 4 FETCH (UID 4 FLAGS (\\Flagged \\Recent) MODSEQ (%d))" % self.highest)
         self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
 
     def test_what_others_changed_just_before_a_store_is_told(self) -> None:
@@ -170,9 +170,9 @@ class CondstoreTests(CondstoreCase):
         self.assertEqual(
             lines,
             [
-                b"* 2 FETCH (FLAGS (\\Flagged \\Recent) MODSEQ (%d))" % theirs,
-                b"* 1 FETCH (MODSEQ (%d))" % self.highest,
-                b"* 3 FETCH (MODSEQ (%d))" % self.highest,
+                b"* 2 FETCH (UID 2 FLAGS (\\Flagged \\Recent) MODSEQ (%d))" % theirs,
+                b"* 1 FETCH (UID 1 MODSEQ (%d))" % self.highest,
+                b"* 3 FETCH (UID 3 MODSEQ (%d))" % self.highest,
                 b"OK [MODIFIED 2] Conditional STORE failed",
             ],
         )
@@ -180,7 +180,7 @@ class CondstoreTests(CondstoreCase):
         lines = self.ask(link, b"UID STORE 2:9 (UNCHANGEDSINCE 0) +FLAGS (kw)")
         self.assertEqual(lines, [b"OK [MODIFIED 2,4] Conditional STORE failed"])
         lines = self.ask(link, b"STORE 1 (UNCHANGEDSINCE %d) +FLAGS (\\Seen)" % self.highest)
-        self.assertIn(b"* 1 FETCH (FLAGS (\\Flagged \\Seen \\Recent) MODSEQ (%d))" % self.highest, lines)
+        self.assertIn(b"* 1 FETCH (UID 2 FLAGS (\\Flagged \\Seen \\Recent) MODSEQ (%d))" % self.highest, lines)
         self.assertEqual(lines[-1], b"OK STORE completed")
 
     def test_unchanged_since_with_messages_that_are_gone(self) -> None:

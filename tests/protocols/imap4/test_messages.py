@@ -189,8 +189,21 @@ class StoreTests(ImapCase):
         self.fill(1)
         link = self.log_in("INBOX")
         many = b" ".join(b"k%d" % number for number in range(65))
-        self.ask(link, b"STORE 1 +FLAGS (%b)" % many, b"NO [LIMIT]")
+        self.assertEqual(len(self.ask(link, b"STORE 1 +FLAGS (%b)" % many, b"NO [LIMIT]")), 1)
         self.assertEqual(self.flags(), [frozenset()])
+
+    def test_full_of_keywords(self) -> None:
+        """PERMANENTFLAGS says once that there can be no others, and that there can be again.  RFC 9051 section 7.1."""
+        self.fill(1)
+        link = self.log_in("INBOX")
+        many = b" ".join(b"k%d" % number for number in range(64))
+        self.assertIn(b" k9 \\*)] ", self.ask(link, b"STORE 1 FLAGS (%b)" % many)[1])
+        lines = self.ask(link, b"STORE 1 +FLAGS (other)", b"NO [LIMIT]")
+        self.assertEqual(len(lines), 3)
+        self.assertIn(b" k9)] ", lines[1])
+        self.assertEqual(len(self.ask(link, b"STORE 1 +FLAGS (other)", b"NO [LIMIT]")), 1)
+        self.ask(link, b"STORE 1 -FLAGS (k9)")
+        self.assertIn(b" other \\*)] ", self.ask(link, b"STORE 1 +FLAGS (other)")[1])
 
     def test_expunge_tells_numbers_as_they_shift(self) -> None:
         """Applied one after another they leave the right messages."""

@@ -164,7 +164,7 @@ class NotifyTests(ImapCase):
     def test_new_messages_with_what_else_is_told(self) -> None:
         """Who knows UIDs or MODSEQ of all that comes unasked is told those of new messages, asked for or not."""
         for said, told in (
-            (b"CONDSTORE", rb"FLAGS \(\\Recent\) MODSEQ \(\d+\)"),
+            (b"CONDSTORE", rb"UID 1 FLAGS \(\\Recent\) MODSEQ \(\d+\)"),
             (b"QRESYNC", rb"UID 2 FLAGS \(\\Recent\) MODSEQ \(\d+\)"),
             (b"IMAP4rev2", rb"UID 3 FLAGS \(\)"),
             (b"IMAP4rev2 UIDONLY", rb"FLAGS \(\)"),

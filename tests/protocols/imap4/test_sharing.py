@@ -158,19 +158,32 @@ class AuthenticatedTests(SharingCase):
         self.give(b"swt")
         self.ask(self.bob, b"APPEND %b {1+}\r\nx" % BOX, b"NO [TRYCREATE] ")
         for rights, flags in (
-            (b"i", set()),
-            (b"lis", {"\\Seen"}),
-            (b"lit", {"\\Deleted"}),
-            (b"liw", {"\\Draft", "$New"}),
-            (b"liswt", {"\\Seen", "\\Deleted", "\\Draft", "$New"}),
+            (b"ri", set()),
+            (b"lris", {"\\Seen"}),
+            (b"lrit", {"\\Deleted"}),
+            (b"lriw", {"\\Draft", "$New"}),
+            (b"lriswt", {"\\Seen", "\\Deleted", "\\Draft", "$New"}),
         ):
             self.give(rights)
             self.ask(self.bob, b"APPEND %b (\\Seen \\Deleted \\Draft $New) {1+}\r\nx" % BOX, b"OK [APPENDUID ")
             self.assertEqual(set(self.flags("work")[-1]), flags)
         self.ask(self.bob, b"APPEND %b (\\Seen) {1+}\r\nx (\\Draft) {1+}\r\ny" % BOX, b"OK [APPENDUID ")
-        self.give(b"liw")
+        self.give(b"lriw")
         self.ask(self.bob, b"APPEND %b (\\Seen) {1+}\r\nx (\\Seen \\Draft) {1+}\r\ny" % BOX, b"OK [APPENDUID ")
         self.assertEqual([set(flags) for flags in self.flags("work")[-2:]], [set(), {"\\Draft"}])
+
+    def test_uids_are_for_those_who_may_read(self) -> None:
+        """Who may only insert is told neither UIDs nor UIDVALIDITY: RFC 9051 sections 6.3.12 and 6.4.7, RFC 4315 section 3."""
+        self.fill(3)
+        self.ask(self.bob, b"APPEND INBOX {1+}\r\nx {1+}\r\ny {1+}\r\nz {1+}\r\nz")
+        self.ask(self.bob, b"SELECT INBOX")
+        for rights in (b"i", b"li"):
+            self.give(rights)
+            self.assertEqual(self.ask(self.bob, b"APPEND %b {1+}\r\nx" % BOX), [b"OK APPEND completed"])
+            self.assertEqual(self.ask(self.bob, b"COPY 1 " + BOX), [b"OK COPY completed"])
+            self.assertEqual(self.ask(self.bob, b"MOVE 1 " + BOX)[0], b"* 1 EXPUNGE")
+            self.assertEqual(self.ask(self.bob, b"REPLACE 1 %b {1+}\r\nx" % BOX)[0], b"* 1 EXPUNGE")
+        self.assertEqual(self.messages(), 4 + 8)
 
     def test_create_needs_create_above(self) -> None:
         """On the nearest that exists; the new one begins with its list."""
@@ -388,7 +401,7 @@ class SelectedTests(SharingCase):
         self.give(b"lrswit", b"other")
         link = self.opened(b"lr")
         self.ask(link, b"COPY 4 Shared/ann/other", b"OK [COPYUID ")
-        self.give(b"li", b"other")
+        self.give(b"lri", b"other")
         self.ask(link, b"COPY 4 Shared/ann/other", b"OK [COPYUID ")
         self.assertEqual([set(flags) for flags in self.flags("other")], [{"\\Seen", "\\Deleted", "\\Flagged"}, set()])
 

@@ -15,6 +15,7 @@ from launcelot.message.recode import Unencodable, plan, recoded
 from launcelot.protocols.imap4.commands.assembling import Arrived, Assembly, Rejected
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.naming import tell_normalized
+from launcelot.protocols.imap4.commands.places import tells_uids
 from launcelot.protocols.imap4.commands.store import removed
 from launcelot.protocols.imap4.grammar.appending import Append, Replace
 from launcelot.protocols.imap4.grammar.reader import Malformed
@@ -103,8 +104,14 @@ async def append(session: Session, request: Append) -> Reply:
         stages.close()
     session.made(request.mailbox, [one.uid for one in appended])
     tell_normalized(session, request.mailbox)
-    uids = format_set([one.uid for one in appended])
-    return ok("APPEND completed", b"APPENDUID %d %b" % (appended[0].uid_validity, uids))
+    return ok("APPEND completed", await append_uid(session, request.mailbox, appended))
+
+
+async def append_uid(session: Session, mailbox: str, appended: Sequence[Appended]) -> bytes:
+    """The response code, or nothing to whom the mailbox may not be opened.  RFC 4315 section 3."""
+    if not await tells_uids(session, mailbox):
+        return b""
+    return b"APPENDUID %d %b" % (appended[0].uid_validity, format_set([one.uid for one in appended]))
 
 
 async def add(mailbox: Mailbox, drafts: Sequence[Draft]) -> Sequence[Appended]:
@@ -166,5 +173,7 @@ async def replace(session: Session, request: Replace) -> Reply:
     finally:
         stages.close()
     session.made(request.append.mailbox, [appended.uid])
-    session.inform("Replacement message ready", b"APPENDUID %d %d" % (appended.uid_validity, appended.uid))
+    code = await append_uid(session, request.append.mailbox, [appended])
+    if code:
+        session.inform("Replacement message ready", code)
     return await removed(session, "REPLACE completed", uids)

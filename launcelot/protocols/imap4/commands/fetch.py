@@ -130,6 +130,7 @@ class Rows:
         self._needs_table = bool(self._binaries) or any(section.numbers for section in sections)
         self._has_flags = Attribute.FLAGS in items
         self._adds_modseq = self._sees and session.tells_modseq and Attribute.MODSEQ not in items
+        self._adds_uid = self._sees and session.tells_modseq and Attribute.UID not in items and not session.uid_only
 
     async def send(self, uids: Sequence[int]) -> int:
         """Send a row for each message that is there; how many there were."""
@@ -191,6 +192,8 @@ class Rows:
         self._put(responses.row_head(number, message.uid, self._session.uid_only))
         if changed is not None:
             message = replace(message, flags=changed.flags, modseq=changed.modseq)
+            if self._adds_uid:
+                self._put(_READY[Attribute.UID](view, message) + b" ")
             if not self._has_flags:
                 self._put(_READY[Attribute.FLAGS](view, message) + b" ")
             if self._adds_modseq:

@@ -1,9 +1,10 @@
-"""Which mailboxes a description means for a session now.  RFC 5465 section 6, RFC 7377 section 2.2."""
+"""Which mailboxes a description means for a session now, and what may be told of one.  RFC 5465 section 6, RFC 7377 section 2.2."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from launcelot.core.errors import Gone, NotFound
 from launcelot.hosting.sharing import is_shared
 from launcelot.mailstore.interface import SEPARATOR, MailboxInfo
 from launcelot.mailstore.names import known, parents
@@ -27,6 +28,16 @@ async def places(session: Session, filters: Iterable[Filter]) -> list[MailboxInf
         for info in infos
         if info.selectable and any(one.means(info, subscribed, selected) for one in described)
     ]
+
+
+async def tells_uids(session: Session, mailbox: str) -> bool:
+    """Whether COPYUID and APPENDUID may tell of a mailbox: not to whom it may not be opened.  RFC 9051 section 6.3.12."""
+    if not is_shared(known(mailbox) or ""):
+        return True
+    try:
+        return "r" in await session.mail.rights(mailbox)
+    except (Gone, NotFound):
+        return False
 
 
 class Description:

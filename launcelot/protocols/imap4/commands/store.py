@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcelot.core.errors import NotFound
-from launcelot.mailstore.interface import Copied, Stored
+from launcelot.core.errors import LimitReached, NotFound
+from launcelot.mailstore.interface import MAX_KEYWORDS, Copied, Stored
 from launcelot.mailstore.query import And, Flagged, Uids
 from launcelot.protocols.imap4.commands.limiting import limited, too_many, topmost
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
+from launcelot.protocols.imap4.commands.places import tells_uids
 from launcelot.protocols.imap4.grammar.requests import Copy, Messages, Nothing, Store
 from launcelot.protocols.imap4.grammar.sets import format_set, ranges_of
 from launcelot.protocols.imap4.progress import Progress
@@ -35,12 +36,17 @@ async def store(session: Session, request: Store) -> Reply:
         session.enable(Extension.CONDSTORE)
     states, alone, modseq = NOTHING
     if uids:
-        with Progress(session):
-            states, alone, modseq = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
+        try:
+            with Progress(session):
+                states, alone, modseq = await view.mailbox.store(uids, request.mode, request.flags, request.unchanged_since)
+        except LimitReached:
+            if len((await view.mailbox.status()).keywords) >= MAX_KEYWORDS:
+                session.tell_full(view)
+            raise
     session.answers(states, modseq)
     await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
     if not request.silent or session.tells_modseq:
-        uid = (request.messages.uid or session.tells_vanished) and not session.uid_only
+        uid = (request.messages.uid or session.tells_modseq) and not session.uid_only
         await write_flags(session, states, uid, session.tells_modseq, request.silent)
     code = modified(view, alone, request.messages.uid)
     if len(states) + len(alone) < len(uids) and not request.messages.uid:
@@ -76,7 +82,7 @@ async def copy(session: Session, request: Copy) -> Reply:
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     session.made(request.target, copied.target)
-    return ok("COPY completed", copyuid(copied))
+    return ok("COPY completed", await copy_uid(session, request.target, copied))
 
 
 async def move(session: Session, request: Copy) -> Reply:
@@ -101,7 +107,7 @@ async def move(session: Session, request: Copy) -> Reply:
     except NotFound as refusal:
         return reply_for(refusal, creatable=True)
     session.made(request.target, moved.target)
-    code = copyuid(moved)
+    code = await copy_uid(session, request.target, moved)
     if code:
         session.inform("Moved", code)
     return limited(session, await removed(session, "MOVE completed", moved.source), cut)
@@ -116,9 +122,9 @@ async def removed(session: Session, words: str, uids: Sequence[int]) -> Reply:
     return ok(words, b"HIGHESTMODSEQ %d" % session.view.settled)
 
 
-def copyuid(copied: Copied) -> bytes:
-    """The response code, or nothing when no message was copied.  RFC 4315 section 3."""
-    if not copied.source:
+async def copy_uid(session: Session, target: str, copied: Copied) -> bytes:
+    """The response code, or nothing when no message was copied or the target may not be opened.  RFC 4315 section 3."""
+    if not copied.source or not await tells_uids(session, target):
         return b""
     return b"COPYUID %d %b %b" % (copied.uid_validity, format_set(copied.source), format_set(copied.target))
 
