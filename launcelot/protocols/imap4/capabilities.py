@@ -25,6 +25,7 @@ class Circumstances:
     :ivar compressed: whether both directions are compressed.
     :ivar message_limit: messages that one command may work on; 0 for no limit.
     :ivar only_saving: whether that is for COPY and APPEND only.
+    :ivar unauthenticate: whether who has logged in may become nobody again.
     """
 
     tls_offered: bool
@@ -35,6 +36,7 @@ class Circumstances:
     compressed: bool = False
     message_limit: int = 0
     only_saving: bool = False
+    unauthenticate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(b"LOGINDISABLED", "RFC 3501 section 6.2.3", lambda now: before_login(now) and not now.passwords),
     *(Capability(b"AUTH=" + name, SASL.get(name, "RFC 3501 section 6.2.2"), can_use(name)) for name in EVERY),
     Capability(b"COMPRESS=DEFLATE", "RFC 4978 section 3", lambda now: now.authenticated and not now.compressed),
-    Capability(b"UNAUTHENTICATE", "RFC 8437 section 3", lambda now: now.authenticated),
+    Capability(b"UNAUTHENTICATE", "RFC 8437 section 3", lambda now: now.authenticated and now.unauthenticate),
     Capability(b"IDLE", "RFC 2177 section 3"),
     Capability(b"NAMESPACE", "RFC 2342 section 5"),
     Capability(b"CHILDREN", "RFC 3348 section 3"),

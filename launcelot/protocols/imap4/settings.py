@@ -59,6 +59,11 @@ class Settings:
         " demands, or always everybody, as for moving old mail here with programs that cannot.",
         choices=("enabled", "always"),
     )
+    unauthenticate: bool = setting(
+        True,
+        "Whether a client may become nobody again on its connection (UNAUTHENTICATE), for another log-in. RFC 8437 section 8"
+        " wants it off behind proxies that decide who may log in.",
+    )
     server_admin: str = setting(
         "",
         "Who runs the server, as a URI such as tel:+441225; told as /shared/admin. Empty for mailto: and the postmaster.",

@@ -173,6 +173,14 @@ class UnauthenticateTests(ImapCase):
         self.assertEqual(self.ask(link, b"UID SEARCH UID $")[0], b"* SEARCH")
         self.assertEqual(link.server.user, "bob")
 
+    def test_switched_off(self) -> None:
+        """Neither told nor done where the operator does not want it.  RFC 8437 section 8."""
+        self.factory = self.make_factory(unauthenticate=False)
+        link = self.log_in()
+        self.assertNotIn(b"UNAUTHENTICATE", self.ask(link, b"CAPABILITY")[0])
+        self.ask(link, b"UNAUTHENTICATE", b"BAD")
+        self.ask(link, b"SELECT INBOX")
+
     def test_pipelined(self) -> None:
         """With the next login behind it, at every split."""
         said = b"a UNAUTHENTICATE\r\nb LOGIN bob bob's\r\nc UNAUTHENTICATE\r\nd LOGIN ann pw\r\n"

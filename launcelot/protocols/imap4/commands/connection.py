@@ -35,7 +35,10 @@ async def unauthenticate(session: Session, _request: Nothing) -> Reply | None:
     Be as if nobody had logged in; TLS stays, all else goes.  RFC 8437 section 3.
 
     :returns: None: what comes next belongs to another session on the same connection.
+    :raises Malformed: it is switched off.
     """
+    if not session.settings.unauthenticate:
+        raise Malformed("UNAUTHENTICATE is switched off")
     session.renounce()
     session.finish(session.tag, ok("Logged out"))
     session.wire.end_compression()
