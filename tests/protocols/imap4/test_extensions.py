@@ -381,8 +381,8 @@ class ReplaceTests(ImapCase):
             (b"UID REPLACE 9 INBOX", b"NO [EXPUNGEISSUED]"),
             (b"REPLACE 1 nope", b"NO [TRYCREATE]"),
             (b"REPLACE 1:2 INBOX", b"BAD"), (b"REPLACE 1,2 INBOX", b"BAD"),
-            (b"REPLACE $ INBOX", b"BAD"), (b"REPLACE 0 INBOX", b"BAD"), (b"REPLACE INBOX", b"BAD"), (b"REPLACE 1", b"NO [CANNOT]"),
-            (b"REPLACE 1 INBOX {3+}\r\nabc", b"BAD"), (b"REPLACE 1 INBOX (\\None)", b"BAD"),
+            (b"REPLACE $ INBOX", b"BAD"), (b"REPLACE 0 INBOX", b"BAD"), (b"REPLACE INBOX", b"BAD"),
+            (b"REPLACE 1", b"NO [CANNOT]"), (b"REPLACE 1 INBOX {3+}\r\nabc", b"BAD"), (b"REPLACE 1 INBOX (\\None)", b"BAD"),
         ):  # fmt: skip
             link.say(b"t %b {10+}\r\nx LOGOUT\r\n\r\nz NOOP\r\n" % command)
             heard = link.take()
