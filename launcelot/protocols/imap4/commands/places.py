@@ -1,4 +1,4 @@
-"""Which mailboxes a description means for a session now, and what may be told of one.  RFC 5465 section 6, RFC 7377 section 2.2."""
+"""Which mailboxes a description means for a session now, and whose UIDs it hears.  RFC 5465 section 6, RFC 7377 section 2.2."""
 
 from __future__ import annotations
 

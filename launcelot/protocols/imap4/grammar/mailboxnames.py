@@ -2,8 +2,8 @@
 Mailbox names in modified UTF-7, strictly, and in UTF-8.  RFC 3501 section 5.1.3, RFC 9755 section 3.
 
 Decoding accepts only what encoding would have written, so one name has one spelling: shifted ASCII (``&AGE-``, ``&AC8-``),
-open shifts, padding bits and lone surrogates are refused, as names; a pattern with them matches nothing.  A name with octets above 127 can only be UTF-8 and is taken for it;
-once a client has enabled UTF-8, all names are.
+open shifts, padding bits and lone surrogates are refused, as names; a pattern with them matches nothing.  A name with octets
+above 127 can only be UTF-8 and is taken for it; once a client has enabled UTF-8, all names are.
 """
 
 from __future__ import annotations
