@@ -153,12 +153,18 @@ class Pop3Client(Stream):
         return self._ask(b"UTF8", alone=True)
 
     def login(self, name: str, password: str) -> Deferred[bytes]:
-        """Log in with USER and PASS; a name or password with CR, LF or NUL is refused with ValueError."""
+        """
+        Log in with USER and PASS, before anything that is asked later; a name or password with CR, LF or NUL is refused with
+        ValueError.
+        """
         user, secret = _safe(name), _safe(password)
         if not self._may_send_password:
             return fail(NotSecure("passwords go over TLS only"))
-        entered = self._ask(b"USER " + user, alone=True)
-        return entered.addCallback(lambda _: self._ask(b"PASS " + secret, alone=True))
+        answered: Deferred[bytes] = Deferred()
+        following = _Request(b"PASS " + secret, answered, alone=True)
+        entered = self._ask(b"USER " + user, alone=True, then=lambda: self._waiting.appendleft(following))
+        entered.addCallbacks(lambda _: None, answered.errback)
+        return answered
 
     def authenticate(self, name: str, password: str, plain: bool = False) -> Deferred[bytes]:
         """

@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.hosting.calling import CallError, Closed, Confused, Reset, TimedOut, Truncated, Untrusted
@@ -269,6 +270,41 @@ class StrangeServerTests(SynchronousTestCase):
                 else:
                     self.successResultOf(status)
                 self.assertEqual(self.post.world.clock.getDelayedCalls(), [])
+
+    def test_a_whole_session_cut_at_every_octet(self) -> None:
+        """Whatever is asked: every request ends once, those that were answered with their answers, the rest with our errors."""
+        listed = b"+OK\r\n1 4\r\n2 5\r\n.\r\n"
+        said = (
+            b"+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK 2 9\r\n", listed, listed,
+            b"+OK\r\nhead\r\n\r\n.\r\n", b"-ERR gone\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK\r\n", b"+OK bye\r\n",
+        )  # fmt: skip
+        total = len(b"".join(said))
+        for cut in range(total + 1):
+            pair = self.pair()
+            client = pair.client
+            ends: list[object] = []
+            asked: list[Deferred[Any]] = [
+                client.capabilities(), client.use_utf8(), client.login("ann", "pw"), client.status(), client.sizes(),
+                client.unique_ids(), client.top(1, 0, nowhere), client.retrieve(2, nowhere), client.delete(1), client.reset(),
+                client.nothing(), client.quit(),
+            ]  # fmt: skip
+            for one in asked:
+                one.addBoth(ends.append)
+            pair.flush()
+            left = cut
+            for reply in said:
+                self.say(pair, reply[: max(0, left)])
+                left -= len(reply)
+            self.transport(pair).loseConnection()
+            pair.flush()
+            self.assertEqual(len(ends), len(asked), cut)
+            failed = [end.value for end in ends if isinstance(end, Failure)]
+            self.assertTrue(all(isinstance(error, CallError) for error in failed), failed)
+            if cut == total:
+                self.assertEqual([type(error) for error in failed], [Declined])
+            else:
+                self.assertIsInstance(failed[-1], (Closed, Truncated))
+            self.assertEqual(self.post.world.clock.getDelayedCalls(), [])
 
     def test_silence(self) -> None:
         """In a reply and in a body."""

@@ -10,6 +10,7 @@ from launcelot.core.limits import ConnectionCount
 from launcelot.mailstore.interface import INBOX, Mailbox
 from launcelot.protocols.pop3.server import Pop3Factory
 from launcelot.protocols.pop3.service import Settings, policy_of
+from launcelot.testing.certificates import Certificates
 from launcelot.testing.dialogue import play
 from launcelot.testing.link import Link
 from launcelot.testing.site import World, memory_site
@@ -26,7 +27,11 @@ class Post:
     """
 
     def __init__(
-        self, messages: Sequence[bytes] = (FIRST, SECOND), tls: bool = False, data: Path | None = None, **settings: Any
+        self,
+        messages: Sequence[bytes] = (FIRST, SECOND),
+        tls: bool | Certificates = False,
+        data: Path | None = None,
+        **settings: Any,
     ) -> None:
         self.world: World = memory_site(tls=tls, data=data)
         self.account = self.world.add_user("ann", "pw")
