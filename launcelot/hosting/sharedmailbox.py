@@ -159,6 +159,11 @@ class SharedMailbox:
             yield sheet
             await self._read()
 
+    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+        """The same of one message."""
+        await self._read()
+        return await self.inner.sheet(uid, columns)
+
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
         await self._read()

@@ -309,6 +309,13 @@ class Mailbox(Protocol):
     def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
 
+    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+        """
+        The same of one message, as fast as can be.
+
+        :returns: None where it is not there, or only :meth:`sheets` can tell.
+        """
+
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """
         Octets of a message; fewer than ``length`` only at its end.

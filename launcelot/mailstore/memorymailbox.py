@@ -323,17 +323,21 @@ class MemoryMailbox:
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
         for start in range(0, len(uids), BATCH):
-            shelf = self._shelf
-            entries = shelf.present(uids[start : start + BATCH])
-            rows = [
-                (
-                    entry.uid,
-                    *[_whole(entry) if column is Column.OCTETS else _CELLS[column](one) for column in columns],
-                )
-                for entry in entries
-                for one in (shelf.message(entry),)
-            ]
-            yield Sheet(rows, _itself)
+            yield self._sheet(uids[start : start + BATCH], columns)
+
+    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+        """The same of one message."""
+        found = self._sheet((uid,), columns)
+        return found if found.rows else None
+
+    def _sheet(self, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
+        shelf = self._shelf
+        rows = [
+            (entry.uid, *[_whole(entry) if column is Column.OCTETS else _CELLS[column](one) for column in columns])
+            for entry in shelf.present(uids)
+            for one in (shelf.message(entry),)
+        ]
+        return Sheet(rows, _itself)
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""

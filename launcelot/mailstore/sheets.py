@@ -25,6 +25,8 @@ class Column(Enum):
     those of :class:`~launcelot.mailstore.interface.Message`.
     """
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
+
     MODSEQ = "modseq"
     FLAGS = "flags"
     SIZE = "size"

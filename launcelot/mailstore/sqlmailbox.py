@@ -38,7 +38,7 @@ from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
-from launcelot.mailstore.sqlsheets import sheet_of
+from launcelot.mailstore.sqlsheets import CHANGING, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threadings import Threading, still_holds
 from launcelot.mailstore.threads import Algorithm, Bundle
@@ -169,6 +169,13 @@ class SqliteMailbox:
             yield await read(
                 lambda connection, wanted=wanted: sheet_of(connection, self._number, wanted, columns)  # type: ignore[misc]
             )
+
+    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+        """The same of one message."""
+        if not CHANGING.isdisjoint(columns):
+            return None
+        database = await self._file.opened()
+        return database.read(partial(sheet_of_one, mailbox=self._number, uid=uid, columns=columns))
 
     def _batch(self, connection: Connection, uids: Sequence[int]) -> Sequence[Message]:
         sqlrows.numbers_of(connection, self._number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from operator import eq, itemgetter, lt
 from sqlite3 import Connection
@@ -32,12 +33,36 @@ def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns:
     changing = CHANGING.intersection(columns)
     if len(changing) == len(columns):
         return Sheet(_zipped(states_of_uids(connection, mailbox, uids), columns), flags)
-    names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
-    join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
-    rows, _ = neighbours(connection, f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?", mailbox, uids)
+    rows, _ = neighbours(connection, _selected(columns), mailbox, uids)
     if changing and rows:
         rows = _with_states(rows, states_of_uids(connection, mailbox, [row[0] for row in rows]), columns)
     return Sheet(rows, flags)
+
+
+def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+    """
+    Some columns of one message, by one statement, which needs no transaction around it.
+
+    :param columns: none of :data:`CHANGING`, which are in another table.
+    :returns: None if the message is not there.
+    """
+    row = connection.execute(_one(columns), (mailbox, uid)).fetchone()
+    return None if row is None else Sheet((row,), _no_flags)
+
+
+def _no_flags(key: object) -> frozenset[str]:
+    return frozenset()
+
+
+@lru_cache(64)
+def _one(columns: tuple[Column, ...]) -> str:
+    return f"{_selected(columns)} AND m.uid = ?"
+
+
+def _selected(columns: Sequence[Column]) -> str:
+    names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
+    join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
+    return f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
 
 
 def _zipped(states: Columns, columns: Sequence[Column]) -> list[tuple[Any, ...]]:

@@ -272,6 +272,22 @@ class MessageContract(Contract):
         self.assertIn(sheet.rows[2][2], (None, message("large", "x" * 70 + "\r\n" * 200_000)))
 
     @claim
+    async def test_sheet_of_one_says_what_sheets_say(self) -> None:
+        """Whatever is asked of one message; of one that has gone, or is large, nothing wrong is said."""
+        inbox = await self.inbox(message("one"), message("two"), message("three"), message("large", "x" * 70 + "\r\n" * 99_000))
+        await inbox.store([1], StoreMode.ADD, ["\\Seen", "$Work"])
+        await inbox.remove([2])
+        told = 0
+        for columns in [tuple(Column), (Column.HEADER_SIZE, Column.OCTETS), *((column,) for column in Column)]:
+            for uid in (1, 2, 3, 4, 99):
+                expected = [row async for sheet in inbox.sheets([uid], columns) for row in sheet.rows]
+                found = await inbox.sheet(uid, columns)
+                if found is not None:
+                    self.assertEqual(list(found.rows), expected)
+                    told += 1
+        self.assertGreater(told, 0)
+
+    @claim
     async def test_sheets_of_few_among_many(self) -> None:
         """Two messages at the ends of a large mailbox."""
         inbox = await self.inbox(*(message(str(number)) for number in range(150)))

@@ -53,6 +53,8 @@ GRACE = 0.02
 class State(Enum):
     """RFC 3501 section 3."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
+
     NOT_AUTHENTICATED = "not authenticated"
     AUTHENTICATED = "authenticated"
     SELECTED = "selected"
@@ -61,6 +63,8 @@ class State(Enum):
 
 class Extension(Enum):
     """What a client can switch on for the rest of its session.  RFC 5161, RFC 7162 section 3.2.3."""
+
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
 
     CONDSTORE = b"CONDSTORE"
     QRESYNC = b"QRESYNC"

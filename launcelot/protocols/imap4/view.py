@@ -147,8 +147,10 @@ class View:
         """Whether no message between the first and the last has ever been removed."""
         return bool(self.uids) and self.uids[-1] - self.uids[0] == len(self.uids) - 1
 
-    def by_number(self, ranges: Iterable[Range]) -> Sequence[int] | None:
+    def by_number(self, ranges: Sequence[Range]) -> Sequence[int] | None:
         """The UIDs behind sequence numbers, ascending; None if there is a number without a message."""
+        if len(ranges) == 1 and ranges[0][0] == ranges[0][1] <= len(self.uids):
+            return self.uids[ranges[0][0] - 1 : ranges[0][0]]
         merged = resolve(ranges, len(self.uids))
         if not merged or merged[-1][1] > len(self.uids):
             return None

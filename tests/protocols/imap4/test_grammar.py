@@ -99,6 +99,8 @@ class SetTests(SynchronousTestCase):
 
     def test_ranges_as_written(self) -> None:
         """Numbers, ranges and stars."""
+        self.assertEqual(sets.parse_set(b"1"), ((1, 1),))
+        self.assertEqual(sets.parse_set(b"4294967295"), ((4294967295, 4294967295),))
         self.assertEqual(sets.parse_set(b"1,3:5,7:*,*,*:2"), ((1, 1), (3, 5), (7, STAR), (STAR, STAR), (STAR, 2)))
 
     def test_malformed_sets(self) -> None:
@@ -219,6 +221,20 @@ class FetchItemTests(SynchronousTestCase):
     def test_each_item_once(self) -> None:
         """The same item twice is sent once."""
         self.assertEqual(read_items(reader(b"(UID UID FLAGS UID)")), (Attribute.UID, Attribute.FLAGS))
+
+    def test_items_that_were_read_before(self) -> None:
+        """The same words mean the same again, whatever stands around them, and what was refused is refused again."""
+        for _ in range(2):
+            for rest in (b"", b" (CHANGEDSINCE 5)"):
+                one = reader(b"FLAGS" + rest)
+                self.assertEqual((read_items(one), one.rest), ((Attribute.FLAGS,), rest))
+                one = reader(b"x (UID BODY[])" + rest)
+                one.position = 2
+                self.assertEqual((read_items(one), one.rest), ((Attribute.UID, Section(b"BODY[]")), rest))
+                self.assertRaises(Malformed, read_items, reader(b"(UID BODY[}" + rest))
+            one = reader(b"BODY[HEADER.FIELDS ({2}", b"to", b")]")
+            self.assertEqual(read_items(one), (Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",)),))
+            self.assertRaises(WantsLiteral, read_items, reader(b"BODY[HEADER.FIELDS ({2}"))
 
     def test_sections(self) -> None:
         """Numbers, words, field names and partials, with the label that answers them."""

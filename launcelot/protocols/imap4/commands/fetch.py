@@ -16,7 +16,7 @@ from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
 from launcelot.protocols.imap4.commands.limiting import Cut, limited, too_wide, topmost
-from launcelot.protocols.imap4.commands.listings import is_listing, send_listing
+from launcelot.protocols.imap4.commands.listings import listing_of, send_listing
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.previews import preview_of
 from launcelot.protocols.imap4.grammar import responses
@@ -79,8 +79,9 @@ async def send_rows(session: Session, items: tuple[Item, ...], cut: Cut, uid: bo
 
     :param uid: whether messages that are gone are passed over in silence.
     """
-    if not cut.code and is_listing(items, session.view.read_only):
-        found = await send_listing(session, items, cut.uids, lambda uid: Rows(session, items).send([uid]))
+    listing = None if cut.code else listing_of(items, session.view.read_only)
+    if listing is not None:
+        found = await send_listing(session, listing, cut.uids, lambda uid: Rows(session, items).send([uid]))
     else:
         rows = Rows(session, items)
         found = await (rows.send_down(cut.uids) if cut.code else rows.send(cut.uids))

@@ -7,7 +7,9 @@ No object is made for a message and nothing is looked up twice: a row takes abou
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from launcelot.mailstore.sheets import Column, Sheet
@@ -22,75 +24,109 @@ Large = Callable[[int], Awaitable[int]]
 Made = tuple[bytes, tuple[Column, ...], "Callable[..., Texts] | None"]
 
 
-def is_listing(items: Sequence[Item], reads: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Listing:
     """
-    Whether all items are ready-made in the store, or a run of a message's octets.
+    What is asked of each message, ready to be filled in.
+
+    :ivar template: of a row, behind its number.
+    :ivar columns: of the store.
+    :ivar makers: what makes the texts of an item, and the places of its columns in a row of the store's.
+    :ivar flags: the place of the flags; 0 if they are not asked for.
+    :ivar cuts: whether octets are asked for, of which some messages have too many.
+    """
+
+    template: bytes
+    columns: tuple[Column, ...]
+    makers: tuple[tuple[Callable[..., Texts], slice], ...]
+    flags: int
+    cuts: bool
+
+
+@lru_cache(256)
+def listing_of(items: tuple[Item, ...], reads: bool) -> Listing | None:
+    """
+    The listing of some items; None unless all are ready-made in the store, or a run of a message's octets.
 
     :param reads: whether octets may be read without marking a message as seen.
     """
-    return all(
-        (isinstance(item, Attribute) and item in _ITEMS)
-        or (isinstance(item, Section) and not item.numbers and not item.fields and (item.peek or reads))
-        for item in items
+    chosen: list[Made] = []
+    for item in items:
+        if isinstance(item, Attribute) and item in _ITEMS:
+            chosen.append(_ITEMS[item])
+        elif isinstance(item, Section) and not item.numbers and not item.fields and (item.peek or reads):
+            chosen.append(_section(item))
+        else:
+            return None
+    columns: list[Column] = []
+    makers: list[tuple[Callable[..., Texts], slice]] = []
+    for _, needed, made in chosen:
+        place = 1 + len(columns)
+        if made is not None:
+            makers.append((made, slice(place, place + len(needed))))
+        columns += needed
+    return Listing(
+        b" FETCH (" + b" ".join([words for words, _, _ in chosen]) + b")\r\n",
+        tuple(columns),
+        tuple(makers),
+        1 + columns.index(Column.FLAGS) if Column.FLAGS in columns else 0,
+        any(isinstance(item, Section) for item in items),
     )
 
 
-async def send_listing(session: Session, items: Sequence[Item], uids: Sequence[int], large: Large) -> int:
+async def send_listing(session: Session, listing: Listing, uids: Sequence[int], large: Large) -> int:
     """
     A row for each message that is there.
 
-    :param items: of which :func:`is_listing` is true.
     :param uids: ascending and not empty, all in view.
     :param large: sends the row of a message that is not to be held in memory; how many rows it has sent.
     :returns: how many there were.
     """
-    view = session.view
-    chosen = [_ITEMS[item] if isinstance(item, Attribute) else _section(item) for item in items]
-    columns = [column for _, needed, _ in chosen for column in needed]
-    words = b" ".join([template for template, _, _ in chosen])
-    template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
-    cuts = any(isinstance(item, Section) for item in items)
+    mailbox = session.view.mailbox
+    if len(uids) == 1:
+        only = await mailbox.sheet(uids[0], listing.columns)
+        if only is not None:
+            return await _send_rows(session, listing, only, large)
     found = 0
-    async for sheet in view.mailbox.sheets(uids, columns):
-        if not sheet.rows:
-            continue
-        given = list(zip(*sheet.rows, strict=True))
-        if Column.FLAGS in columns:
-            used = {sheet.flags(key) for key in set(given[1 + columns.index(Column.FLAGS)])}
-            await session.tell_keywords(view, frozenset().union(*used))
-        texts: list[Texts] = []
-        place = 1
-        for _, needed, made in chosen:
-            if made is not None:
-                texts.append(made(view, sheet, given[0], *given[place : place + len(needed)]))
-            place += len(needed)
-        heads = given[0] if session.uid_only else numbers_of(view, given[0])
-        if not cuts and 0 not in heads:
-            # Nothing is missing and nothing too large: no row needs looking at.
-            session.wire.write(b"".join(map(template.__mod__, zip(heads, *texts, strict=True))))
-            found += len(given[0])
+    async for sheet in mailbox.sheets(uids, listing.columns):
+        if sheet.rows:
+            found += await _send_rows(session, listing, sheet, large)
             await session.wire.drain()
             await session.breathe()
-            continue
-        rows: list[bytes] = []
-        for row, uid in zip(zip(heads, *texts, strict=True), given[0], strict=True):
-            if None in row:
-                session.wire.write(b"".join(rows))
-                rows.clear()
-                found += await large(uid)
-            elif row[0]:
-                rows.append(template % row)
-                found += 1
-        session.wire.write(b"".join(rows))
-        await session.wire.drain()
-        await session.breathe()
     return found
 
 
-def _section(item: Item) -> Made:
+async def _send_rows(session: Session, listing: Listing, sheet: Sheet, large: Large) -> int:
+    """One batch of them."""
+    view, write = session.view, session.wire.write
+    given = list(zip(*sheet.rows, strict=True))
+    uids = given[0]
+    if listing.flags:
+        used = {sheet.flags(key) for key in set(given[listing.flags])}
+        await session.tell_keywords(view, frozenset().union(*used))
+    texts = [made(view, sheet, uids, *given[places]) for made, places in listing.makers]
+    heads = uids if session.uid_only else numbers_of(view, uids)
+    template = (b"* %d UID" + listing.template[1:]) if session.uid_only else b"* %d" + listing.template
+    if not listing.cuts and 0 not in heads:
+        # Nothing is missing and nothing too large: no row needs looking at.
+        write(b"".join(map(template.__mod__, zip(heads, *texts, strict=True))))
+        return len(uids)
+    found = 0
+    rows: list[bytes] = []
+    for row, uid in zip(zip(heads, *texts, strict=True), uids, strict=True):
+        if None in row:
+            write(b"".join(rows))
+            rows.clear()
+            found += await large(uid)
+        elif row[0]:
+            rows.append(template % row)
+            found += 1
+    write(b"".join(rows))
+    return found
+
+
+def _section(item: Section) -> Made:
     """A run of octets: the whole message, its header or its text, or a part of that."""
-    if not isinstance(item, Section):
-        raise TypeError(item)
     label, what, offset, length = item.label, item.what, item.offset, item.length
 
     def cut(
@@ -113,28 +149,35 @@ def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -
     return flags_as_told(view, uids, keys, sheet.flags)
 
 
-def _dates(_view: View, _sheet: Sheet, _uids: Sequence[int], seconds: Sequence[int], zones: Sequence[int]) -> Texts:
-    days: dict[int, bytes] = {}
-    ends = {zone: _zone(zone) for zone in set(zones)}
-    texts = []
-    for moment, zone in zip(seconds, zones, strict=True):
-        day, second = divmod(moment + 60 * zone, 86_400)
-        start = days.get(day)
-        if start is None:
-            start = days[day] = _day(day)
-        minute, second = divmod(second, 60)
-        texts.append(b"%b%02d:%02d:%02d%b" % (start, minute // 60, minute % 60, second, ends[zone]))
-    return texts
+def date_texts(seconds: Sequence[int], zones: Sequence[int]) -> Sequence[bytes]:
+    """
+    Moments as ``date-time``.
+
+    :param seconds: since 1970.
+    :param zones: minutes east of UTC, of each.
+    """
+    ends = {zone: _ends(zone) for zone in set(zones)}
+    if len(ends) > 1:
+        return [
+            _day((moment + 60 * zone) // _DAY) + _MINUTES[(moment // 60 + zone) % 1_440] + ends[zone][moment % 60]
+            for moment, zone in zip(seconds, zones, strict=True)
+        ]
+    ((zone, end),) = ends.items()
+    return [
+        _day((moment + 60 * zone) // _DAY) + _MINUTES[(moment // 60 + zone) % 1_440] + end[moment % 60] for moment in seconds
+    ]
 
 
+@lru_cache(4_096)
 def _day(number: int) -> bytes:
     day = date.fromordinal(_EPOCH_DAY + number)
     return f'"{day.day:2d}-{MONTHS[day.month - 1]}-{day.year:04d} '.encode("ascii")
 
 
-def _zone(minutes: int) -> bytes:
-    hours, rest = divmod(abs(minutes), 60)
-    return b' %b%02d%02d"' % (b"-" if minutes < 0 else b"+", hours, rest)
+def _ends(zone: int) -> Sequence[bytes]:
+    """Second and zone, for each of a minute's seconds."""
+    hours, rest = divmod(abs(zone), 60)
+    return [b'%02d %b%02d%02d"' % (second, b"-" if zone < 0 else b"+", hours, rest) for second in range(60)]
 
 
 def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -> Texts:
@@ -142,10 +185,16 @@ def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -
 
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY = 86_400
+_MINUTES = tuple(b"%02d:%02d:" % divmod(minute, 60) for minute in range(1_440))
 _ITEMS: Mapping[Attribute, Made] = {
     Attribute.UID: (b"UID %d", (), lambda view, sheet, uids: uids),
     Attribute.FLAGS: (b"FLAGS %b", (Column.FLAGS,), _flags),
-    Attribute.INTERNALDATE: (b"INTERNALDATE %b", (Column.ARRIVED, Column.ZONE), _dates),
+    Attribute.INTERNALDATE: (
+        b"INTERNALDATE %b",
+        (Column.ARRIVED, Column.ZONE),
+        lambda view, sheet, uids, seconds, zones: date_texts(seconds, zones),
+    ),
     Attribute.SIZE: (b"RFC822.SIZE %d", (Column.SIZE,), _as_it_is),
     Attribute.ENVELOPE: (b"ENVELOPE %b", (Column.ENVELOPE,), _as_it_is),
     Attribute.BODY: (b"BODY %b", (Column.BODY,), _as_it_is),
@@ -154,7 +203,7 @@ _ITEMS: Mapping[Attribute, Made] = {
     Attribute.SAVEDATE: (
         b"SAVEDATE %b",
         (Column.SAVED,),
-        lambda view, sheet, uids, seconds: _dates(view, sheet, uids, seconds, [0] * len(seconds)),
+        lambda view, sheet, uids, seconds: date_texts(seconds, [0] * len(seconds)),
     ),
     Attribute.THREADID: (b"THREADID NIL", (), None),
     Attribute.EMAILID: (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from launcelot.message.sections import What
 from launcelot.protocols.imap4.grammar.reader import Malformed, Reader
@@ -17,6 +18,8 @@ MAX_ITEMS = 200
 """Items in one FETCH."""
 MAX_FIELDS = 200
 """Field names in one section."""
+MAX_REMEMBERED = 300
+"""Octets of items that are read once and remembered; clients ask for the same ones again and again."""
 MAX_NUMBERS = 100
 """Part numbers in one section; deeper parts do not exist (``launcelot.message.structure.MAX_DEPTH``)."""
 
@@ -29,6 +32,8 @@ _FIELD_NAME = re.compile(rb"[\x21-\x39\x3b-\x7e]+")
 
 class Attribute(Enum):
     """Items that are ready-made, by the word that asks for them and stands in the answer."""
+
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
 
     UID = b"UID"
     FLAGS = b"FLAGS"
@@ -130,6 +135,22 @@ def read_items(reader: Reader) -> tuple[Item, ...]:
 
     :raises Malformed: it is none of these, or too long.
     """
+    rest = reader.rest
+    if len(rest) > MAX_REMEMBERED or b"{" in rest:
+        return _read_items(reader)
+    items, length = _remembered(rest)
+    reader.position += length
+    return items
+
+
+@lru_cache(256)
+def _remembered(line: bytes) -> tuple[tuple[Item, ...], int]:
+    """The items at the beginning of a line without literals, and their length."""
+    reader = Reader(line)
+    return _read_items(reader), reader.position
+
+
+def _read_items(reader: Reader) -> tuple[Item, ...]:
     if reader.peek() == b"(":
         found = reader.list(lambda: _read_item(reader, _name(reader)), MAX_ITEMS)
         if Preview() in found and Preview(lazy=True) in found:

@@ -102,6 +102,7 @@ def flag_list(names: Iterable[str]) -> bytes:
     return flags(frozenset(names))
 
 
+@lru_cache(maxsize=512)
 def text(words: str) -> bytes:
     """``text`` for people: printable ASCII in one line, never empty, never like a response code."""
     clean = _NOT_TEXT.sub("?", words[:MAX_TEXT])

@@ -21,6 +21,7 @@ Range = tuple[int, int]
 """From and to, both included, in the order written."""
 
 _SET = re.compile(rb"[\d*:,]+")
+_ONE = re.compile(rb"[1-9]\d{0,8}")
 _ITEM = re.compile(rb"([1-9]\d{0,9}|\*)(?::([1-9]\d{0,9}|\*))?")
 
 
@@ -40,6 +41,9 @@ def parse_set(text: bytes) -> tuple[Range, ...]:
 
     :raises Malformed: it is none.
     """
+    if _ONE.fullmatch(text):
+        number = int(text)
+        return ((number, number),)
     ranges: list[Range] = []
     full = _ITEM.fullmatch
     for item in text.split(b","):
