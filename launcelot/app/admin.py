@@ -9,6 +9,7 @@ checked as well where the kernel tells it; so only the daemon's own user and roo
     {"ask": "end", "name": "<log-in name>"}   end the sessions of whoever is logged in under it
     {"ask": "changed", "account": "<id>", "mailboxes": [1]}   mail was changed by somebody else; tell who watches
     {"ask": "queue", "do": "list"}            mail that waits; see :mod:`launcelot.app.queueing`
+    {"ask": "fault", "do": "add", "sentence": "at.smtp('RCPT').stalls()"}   have something go wrong, where faults are allowed
     {"ask": "reload"}                         read the configuration again; "refused" and "status" where it stays as it is
 """
 

@@ -15,6 +15,7 @@ from launcelot.app.carecommands import add_care
 from launcelot.app.catalogue import named
 from launcelot.app.dnscommands import add_dkim, add_dns
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
+from launcelot.app.faultcommands import add_fault
 from launcelot.app.queuecommands import add_queue, add_send, add_simulate
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
@@ -53,6 +54,7 @@ def build_parser() -> Parser:
     add_queue(commands, _common)
     add_send(commands, _common_alone)
     add_simulate(commands, _common)
+    add_fault(commands, _common)
     add_sieve(commands, _common)
     add_dkim(commands, _common)
     add_dns(commands, _common)

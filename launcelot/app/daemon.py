@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 import launcelot
 from launcelot.app import queueing
 from launcelot.app.admin import AdminFactory, AdminSocket, Answering
-from launcelot.app.catalogue import SERVICES
+from launcelot.app.catalogue import SERVICES, named
 from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CANNOT_CREATE, SOFTWARE, TEMPORARY, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
@@ -51,6 +51,9 @@ log = Logger(namespace="launcelot.daemon")
 
 CARE_INTERVAL = 3_600.0
 """Seconds between looks at what has to be renewed or thrown away."""
+
+FAULTS = "launcelot.testing.daemonfaults:attach"
+"""What has things go wrong where the configuration allows it; imported then only."""
 
 STORES_LIMIT = 5.0
 """Of the seconds for stopping, those that are kept for spool and stores; half of them where there are few."""
@@ -114,6 +117,8 @@ class Daemon(Service):
             "reload": self._told_to_reload,
             "queue": self._queue,
         }
+        if configuration.daemon.faults:
+            self.answers = {**self.answers, **named(FAULTS)(self)}
         self._admin = AdminSocket(reactor, configuration.admin_socket, AdminFactory(self.answers))
         self._caretaker = LoopingCall(self._look_after)
         self._caretaker.clock = reactor
@@ -373,6 +378,12 @@ class Daemon(Service):
         for factory in sorted(self._factories(), key=lambda one: one.name):
             found[factory.name] = found.get(factory.name, 0) + len(factory.sessions)
         return found
+
+    def sever(self) -> None:
+        """Cut every connection now."""
+        for factory in self._factories():
+            for session in list(factory.sessions):
+                session.abort()
 
     def _factories(self) -> set[ServerFactory]:
         """Those of the services, and those that a reload has replaced, while they have sessions."""

@@ -156,7 +156,7 @@ def demo_configuration(folder: Path, ports: str, profile: str = "") -> Configura
     """
     configuration = defaults()
     daemon = dataclasses.replace(
-        configuration.daemon, data=str(folder), domains=(DOMAIN,), hostname="localhost", stop_limit=STOP_LIMIT
+        configuration.daemon, data=str(folder), domains=(DOMAIN,), hostname="localhost", stop_limit=STOP_LIMIT, faults=True
     )
     services = {}
     for name, settings in configuration.services.items():

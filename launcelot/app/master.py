@@ -25,6 +25,7 @@ from launcelot.app.configuration import Configuration
 from launcelot.app.crew import Crew, State, Worker
 from launcelot.app.daemon import CARE_INTERVAL, Daemon
 from launcelot.app.errors import UNAVAILABLE, Ending
+from launcelot.app.faulting import summed
 from launcelot.app.launching import LOG, Launcher, Memory, Orders, tables_of
 from launcelot.app.queueing import together
 from launcelot.app.reloading import Reloaded
@@ -71,6 +72,8 @@ class Master(Daemon):
         self._memory = Memory(daemon.workers)
         self._launcher: Launcher | None = None
         self.answers = {name: answer if name in OWN else self._other for name, answer in self.answers.items()}
+        if configuration.daemon.faults:
+            self.answers["fault"] = self._fault
         self._admin = AdminSocket(self._reactor, self.configuration.admin_socket, AdminFactory(self.answers))
         self._spread: Mapping[tuple[str, str], Sequence[str]] = {}
         self.crew = Crew(
@@ -276,6 +279,13 @@ class Master(Daemon):
         if len(answers) < len(self.crew.posts):
             raise TryLater("a worker does not answer now")
         return together([answers[number] for number in sorted(answers)])
+
+    async def _fault(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Each worker has the same faults and counts for itself."""
+        answers = await self.crew.ask_all(request)
+        if len(answers) < len(self.crew.posts):
+            raise TryLater("a worker does not answer now")
+        return summed([answers[number] for number in sorted(answers)])
 
     async def _other(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await self.crew.ask_one(request)

@@ -53,6 +53,9 @@ class DaemonSettings:
         minimum=1,
         maximum=3_600,
     )
+    faults: bool = setting(
+        False, "Whether `launcelot fault` may have things go wrong on connections. For testing; never where people depend on it."
+    )
     stop_limit: float = setting(
         30.0,
         "How long stopping may take; sessions that have not finished five seconds before that are cut.",

@@ -245,7 +245,8 @@ class ServerFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """A session for the peer, a short refusal, or nothing while stopping."""
-        if self._stopping:
+        tap = self.site.tap
+        if self._stopping or (tap is not None and not tap.admits()):
             return None
         host = source_host(addr) if addr is not None else ""
         source = source_of(host or "unix")
@@ -262,6 +263,8 @@ class ServerFactory(Factory):
             return None
         stream.source, stream.admitted_as = host, source
         self.sessions.add(stream)
+        if tap is not None:
+            tap.tap(stream, self.name, host, self)
         return stream
 
     def make_stream(self) -> ServerStream:

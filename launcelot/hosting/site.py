@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -34,6 +34,21 @@ from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 
 
+class SessionTap(Protocol):
+    """Sees sessions before their connections do, so that things may go wrong with them; for tests."""
+
+    def admits(self) -> bool:
+        """Whether anybody is let in now."""
+
+    def tap(self, protocol: Any, service: str, peer: str, source: Any = None) -> None:
+        """
+        A session was made; it has no transport yet.
+
+        :param service: the listener's name.
+        :param source: the factory that made it.
+        """
+
+
 @dataclass
 class Site:
     """
@@ -48,6 +63,7 @@ class Site:
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar signer: signs mail of our accounts; None where nothing is signed.
+    :ivar tap: sees every new session; None outside of tests.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
@@ -71,6 +87,7 @@ class Site:
     deposits: Depositor | None = None
     checks: Checks | None = None
     signer: Signer | None = None
+    tap: SessionTap | None = None
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)

@@ -1,9 +1,8 @@
 """
 Faults of storage: a disk that is full, slow, or fails now and then.
 
-Where stores are in memory they happen before each change of one, and are refused in the words in which the real stores refuse.
-In a daemon they happen in the thread that is about to make something durable
-(:attr:`launcelot.workers.threads.ThreadWorkers.syncing`).
+They happen before each change of a store, whatever it is made of, and are refused in the words in which the real stores
+refuse; a change that is refused leaves all as it was.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Awaitable, Callable
-from threading import Event
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -42,28 +40,9 @@ def error_of(fault: Fault) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def before_sync(taps: FaultyTaps, store: str) -> Callable[[], None]:
-    """
-    What a daemon's workers do before they make something durable.
-
-    :raises OSError: (when it is called) the disk refuses.
-    """
-
-    def syncing() -> None:
-        fault = taps.in_storage(store)
-        if fault is None:
-            return
-        if fault.act is Act.DELAYS:
-            Event().wait(fault.number)
-        else:
-            raise error_of(fault)
-
-    return syncing
-
-
 class Doubtful:
     """
-    The stores of a Site in memory, on a disk that may have faults.
+    The stores of a Site, on a disk that may have faults.
 
     :param taps: have the faults, and the time.
     """
@@ -143,7 +122,7 @@ class Doubtful:
 
 
 def guard(site: Site, taps: FaultyTaps) -> None:
-    """Have the stores of a Site in memory meet faults that are about storage, and refuse mail whose end is answered by one."""
+    """Have the stores of a Site meet faults that are about storage, and refuse mail whose end is answered by one."""
     doubtful = Doubtful(taps)
     doubtful.mail(site)
     doubtful.files(site)

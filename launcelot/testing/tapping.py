@@ -109,7 +109,8 @@ class Tap:
 
     def note(self, who: str, octets: bytes) -> None:
         """Keep what was said, or what happened, for the transcript."""
-        self.transcript.said.append(Said(self.age, who, octets))
+        if self.taps.keeps:
+            self.transcript.said.append(Said(self.age, who, octets))
 
     # -- from the peer -------------------------------------------------------------------------------------------
 
@@ -289,7 +290,10 @@ class Taps:
 
     :param seconds: the Site's clock.
     :param post: told when the reply to a mail has left.
+    :ivar keeps: what is said is kept.
     """
+
+    keeps = True
 
     def __init__(self, seconds: Callable[[], float], post: Post) -> None:
         self.seconds = seconds
@@ -393,7 +397,11 @@ class TappingReactor:
     def listen_stream(self, port: int, factory: Any, interface: str = "") -> Any:
         """Listen for connections, as a Site asks its reactor to."""
         tapped = factory if self.taps is None else TappedFactory(self.taps, factory, getattr(factory, "name", DATA))
+        return self.listen_plain(port, tapped, interface)
+
+    def listen_plain(self, port: int, factory: Any, interface: str = "") -> Any:
+        """The same, and nobody is tapped."""
         own = getattr(self._reactor, "listen_stream", None)
         if own is not None:
-            return own(port, tapped, interface)
-        return listen_tcp(self._reactor, port, tapped, interface)
+            return own(port, factory, interface)
+        return listen_tcp(self._reactor, port, factory, interface)

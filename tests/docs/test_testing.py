@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.app.command import build_parser
+from launcelot.testing.sentences import parse
 from tests.docs.guide import indented
 from tests.testing.elsewhere import CHECKOUT, run_pytest
 
@@ -55,6 +58,15 @@ class PageTests(SynchronousTestCase):
     def test_no_block_is_passed_over(self) -> None:
         """Whatever looks like code has its file."""
         self.assertEqual(PAGE.read_text().count(".. code-block::"), len(list(pieces())))
+
+    def test_commands(self) -> None:
+        """They are commands, and their sentences are sentences."""
+        lines = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    launcelot ")]
+        given = [build_parser().parse_args(shlex.split(line)[1:]) for line in lines]
+        self.assertEqual([str(parse(one.sentence)) for one in given if hasattr(one, "sentence")], [
+            "at.smtp('RCPT').replies(451, '4.3.2 later').times(2)",
+        ])
+        self.assertEqual(len(given), 3)
 
     def test_pytest(self) -> None:
         """All tests pass but the one that is to fail, which says what the page says."""
