@@ -219,6 +219,17 @@ class SharedMail:
         house, inner = await self._to_make(to)
         await house.mail.rename(mailbox.inner_name, inner)
 
+    async def designate(self, name: str, special_use: str) -> None:
+        """
+        Say what a mailbox is for.
+
+        :raises Unsupported: others' mailboxes have no special use.
+        """
+        if not is_shared(name) or await self._is_own(name):
+            await self.own.designate(name, special_use)
+        elif special_use:
+            raise Unsupported("other people's mailboxes have no special use")
+
     async def _is_own(self, name: str) -> bool:
         found = known(name)
         return any(info.name == found for info in await self.own.mailboxes())

@@ -5,7 +5,8 @@ An entry is a path that begins with ``/shared`` or ``/private``, kept in lower c
 may see the mailbox, a private one belongs to the person who wrote it.  Annotations follow their mailbox through a rename and
 go with it; of INBOX, which stays when it is renamed, they are copied (section 4.1).
 
-Every change gets a number, higher than all before it in the same account, under which others learn of it.
+Every change gets a number, higher than all before it in the same account, under which others learn of it; one of a mailbox's
+annotations is also one of its highest MODSEQ (RFC 7162 section 3.2).
 """
 
 from __future__ import annotations

@@ -445,6 +445,13 @@ class AccountMail(Protocol):
         :raises Invalid: the new name is impossible, or lies below the old one.
         """
 
+    async def designate(self, name: str, special_use: str) -> None:
+        """
+        Say what a mailbox is for, or with an empty text that it is for nothing special.  RFC 6154 section 4.
+
+        :raises NotFound: there is none.
+        """
+
     async def glances(self, numbers: Collection[int] | None = None) -> Sequence[Glance]:
         """How mailboxes stand, all of them or those with some numbers, by number; what has been deleted is left out."""
 

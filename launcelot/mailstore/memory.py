@@ -188,6 +188,11 @@ class MemoryAccountMail:
         self.watchers.notify([TREE])
         return self._info(last)
 
+    async def designate(self, name: str, special_use: str) -> None:
+        """Say what a mailbox is for."""
+        self.shelf(name).special_use = special_use
+        self.watchers.notify([TREE])
+
     async def delete(self, name: str) -> None:
         """Delete a mailbox and its messages."""
         holdings = self._holdings

@@ -114,8 +114,14 @@ class MemoryAnnotations:
         """Set entries, or remove them with None."""
         check_values(values)
         notes = self._account.notes
-        notes.put(self._number(mailbox), person, values)
-        self._account.watchers.notify([ANNOTATIONS])
+        if mailbox == WHOLE_ACCOUNT:
+            notes.put(0, person, values)
+            self._account.watchers.notify([ANNOTATIONS])
+            return notes.number
+        shelf = self._account.shelf(mailbox)
+        notes.put(shelf.number, person, values)
+        shelf.modseq += 1
+        self._account.watchers.notify([ANNOTATIONS, shelf.number])
         return notes.number
 
     async def changes(self, person: AccountId, since: int) -> AnnotationChanges:

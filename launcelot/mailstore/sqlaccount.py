@@ -79,6 +79,10 @@ class SqliteAccountMail:
         """Rename a mailbox and all below it; of INBOX the messages move."""
         await self._file.write(lambda writing: writing.rename(name, to))
 
+    async def designate(self, name: str, special_use: str) -> None:
+        """Say what a mailbox is for."""
+        await self._file.write(lambda writing: writing.designate(name, special_use))
+
     # -- subscriptions -------------------------------------------------------------------------------------------
 
     async def subscriptions(self) -> Sequence[str]:

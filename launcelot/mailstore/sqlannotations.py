@@ -80,7 +80,8 @@ def put(writing: Writing, mailbox: str, person: AccountId, values: Mapping[str, 
         octets: int = connection.execute(_WEIGHT, (owner,)).fetchone()[0]
         check_room(entries, octets)
     connection.execute(_FORGET, (KEPT_REMOVALS,))
-    writing.touched.add(ANNOTATIONS)
+    connection.execute("UPDATE mailboxes SET modseq = modseq + 1 WHERE number = ?", (number,))
+    writing.touched.update((ANNOTATIONS, number) if number else (ANNOTATIONS,))
     return change
 
 

@@ -399,6 +399,12 @@ class Writing:
         self.add_mailbox(last, special_use)
         return last
 
+    def designate(self, name: str, special_use: str) -> None:
+        """Say what a mailbox is for."""
+        mailbox = sqlrows.number_named(self.connection, name)
+        self.connection.execute("UPDATE mailboxes SET special_use = ? WHERE number = ?", (special_use, mailbox))
+        self.touched.add(TREE)
+
     def delete(self, name: str) -> None:
         """Delete a mailbox with its messages."""
         mailbox = sqlrows.number_named(self.connection, tree.to_delete(self.names(), name))

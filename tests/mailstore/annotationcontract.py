@@ -46,6 +46,23 @@ class AnnotationContract(Contract):
         self.assertEqual(await notes.read("INBOX", ANN), {MINE: b"2"})
 
     @claim
+    async def test_a_change_counts_as_one_of_the_mailbox(self) -> None:
+        """Its highest MODSEQ rises, and who watches it hears of that; no message changes.  RFC 7162 section 3.2."""
+        mail = await self.account()
+        mailbox = await mail.mailbox("INBOX")
+        before = (await mailbox.status()).highest_modseq
+        heard: list[None] = []
+        stop = mailbox.watch(lambda: heard.append(None))
+        await mail.annotations.write("INBOX", ANN, {COMMENT: b"1"})
+        await mail.annotations.write("INBOX", ANN, {MINE: b"1", COMMENT: None})
+        await mail.annotations.write(WHOLE_ACCOUNT, ANN, {MINE: b"1"})
+        await self.refused(ValueTooLarge, mail.annotations.write("INBOX", ANN, {COMMENT: bytes(MAX_VALUE + 1)}))
+        stop()
+        changes = await mailbox.changes(before)
+        self.assertEqual((changes.highest_modseq, changes.changed, changes.vanished), (before + 2, (), ()))
+        self.assertEqual(len(heard), 2)
+
+    @claim
     async def test_unknown_mailboxes(self) -> None:
         """They have none and take none."""
         notes = (await self.account()).annotations

@@ -101,6 +101,7 @@ class HoldingTests(TestCase):
         await holding.all_of("messages", inbox.messages(every))
         await holding.all_of("messages", inbox.messages(every[:200]))
         await holding.all_of("sheets", inbox.sheets(every, [*Column]))
+        await holding.timed("sheet", inbox.sheet(every[0], (Column.FLAGS, Column.ENVELOPE)))
         for query in queries:
             await timed("search", inbox.search(query))
         for key in SortKey:
@@ -146,6 +147,7 @@ class HoldingTests(TestCase):
         await timed("grants.all", mail.grants.all())
         await timed("grants.of", mail.grants.of(inbox))
         await timed("create", mail.create("a/b/c"))
+        await timed("designate", mail.designate("a/b/c", "\\Sent"))
         await timed("rename", mail.rename("INBOX", "moved"))
         await timed("rename", mail.rename("box 1", "other"))
         await timed("delete", mail.delete("moved"))

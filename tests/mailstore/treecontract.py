@@ -43,6 +43,19 @@ class TreeContract(Contract):
             self.assertEqual((await mail.mailbox(info.name)).info, info)
 
     @claim
+    async def test_a_special_use_is_given_and_taken(self) -> None:
+        """To a mailbox that is there; it is told by the listing and whoever opens the mailbox then."""
+        mail = await self.account()
+        await mail.create("a/b")
+        await mail.designate("a/b", "\\Sent")
+        self.assertEqual([info.special_use for info in await mail.mailboxes()], ["", "", "\\Sent"])
+        self.assertEqual((await mail.mailbox("a/b")).info.special_use, "\\Sent")
+        await mail.rename("a", "c")
+        await mail.designate("c/b", "")
+        self.assertEqual([info.special_use for info in await mail.mailboxes()], ["", "", ""])
+        await self.refused(NotFound, mail.designate("a/b", "\\Sent"))
+
+    @claim
     async def test_inbox_is_one_in_any_case(self) -> None:
         """As a name and as the first level of one."""
         mail = await self.account()

@@ -173,6 +173,49 @@ class MetadataTests(ImapCase):
         self.assertEqual(told(b"(DEPTH 1) INBOX /private"), b'"INBOX" (/private/a "a" /private/ab "ab")')
         self.assertEqual(told(b"(DEPTH 1) INBOX /shared/a"), b'"INBOX" (/shared/a NIL)')
 
+    def test_special_use(self) -> None:
+        """An annotation: told as LIST tells it, given and taken like others, checked as in CREATE.  RFC 6154 section 4."""
+        entry = b"/private/specialuse"
+        self.ask(self.link, b"CREATE out (USE (\\Sent))")
+        self.ask(self.link, b"CREATE in")
+        told = b'* METADATA "%b" (/private/specialuse %b)'
+        self.assertEqual(self.ask(self.link, b"GETMETADATA out " + entry)[0], told % (b"out", b'"\\\\Sent"'))
+        self.assertEqual(self.ask(self.link, b"GETMETADATA in " + entry)[0], told % (b"in", b"NIL"))
+        listening = self.log_in()
+        self.ask(listening, b"ENABLE METADATA")
+        self.ask(self.link, b'SETMETADATA in (/private/SpecialUse "\\\\drafts" /private/comment "x")')
+        self.assertEqual(self.ask(listening, b"NOOP")[0], b'* METADATA "in" /private/comment /private/specialuse')
+        self.assertEqual(self.ask(self.link, b'LIST (SPECIAL-USE) "" in')[0], b'* LIST (\\Drafts) "/" "in"')
+        lines = self.ask(self.link, b"GETMETADATA (DEPTH 1) in /private")
+        self.assertEqual(lines[0], b'* METADATA "in" (/private/comment "x" /private/specialuse "\\\\Drafts")')
+        lines = self.ask(self.link, b'LIST "" % RETURN (METADATA (/private/specialuse))')
+        self.assertIn(told % (b"INBOX", b"NIL"), lines)
+        self.assertIn(told % (b"out", b'"\\\\Sent"'), lines)
+        for wrong in (b'"\\\\All"', b'"Drafts"', b'"\\\\Sent \\\\Drafts"', b'"\\\\Nothing"', b"{2+}\r\n\xff\xfe"):
+            self.ask(self.link, b'SETMETADATA in (%b %b /private/comment "y")' % (entry, wrong), b"NO [USEATTR]")
+        self.ask(self.link, b'SETMETADATA nope (%b "\\\\Sent")' % entry, b"NO [NONEXISTENT]")
+        self.assertEqual(self.ask(self.link, b"GETMETADATA in /private/comment")[0][-4:], b'"x")')
+        for nothing in (b"NIL", b'""'):
+            self.ask(self.link, b'SETMETADATA in (%b "\\\\Junk")' % entry)
+            self.ask(self.link, b"SETMETADATA in (%b %b)" % (entry, nothing))
+            self.assertEqual(self.ask(self.link, b'LIST "" in')[0], b'* LIST (\\HasNoChildren) "/" "in"')
+        self.ask(self.link, b'SETMETADATA "" (%b "anything")' % entry)
+        self.assertEqual(self.ask(self.link, b'GETMETADATA "" ' + entry)[0], b'* METADATA "" (/private/specialuse "anything")')
+
+    def test_mod_sequence(self) -> None:
+        """Changing an annotation raises the mailbox's highest MODSEQ, told as that of flags is.  RFC 7162 section 3.2."""
+        self.ask(self.link, b"ENABLE QRESYNC")
+        self.ask(self.link, b"SELECT INBOX")
+        before = self.world.result(self.mailbox().status()).highest_modseq
+        self.ask(self.link, b'SETMETADATA INBOX (/shared/comment "a")')
+        lines = self.ask(self.link, b"STATUS INBOX (HIGHESTMODSEQ)")
+        self.assertEqual(lines[0], b'* STATUS "INBOX" (HIGHESTMODSEQ %d)' % (before + 1))
+        self.fill(2)
+        self.ask(self.link, b'SETMETADATA INBOX (/shared/comment "b")')
+        lines = self.ask(self.link, b"STORE 1 +FLAGS (\\Seen)")
+        self.assertEqual(lines[0], b"* 1 FETCH (UID 1 FLAGS (\\Seen \\Recent) MODSEQ (%d))" % (before + 5))
+        self.assertEqual(self.ask(self.link, b"NOOP"), [b"OK NOOP completed"])
+
     def test_largest_size(self) -> None:
         """Longer values are left out, and the longest of them is named."""
         self.ask(self.link, b'SETMETADATA INBOX (/private/a "1" /private/b "22" /private/c "333")')

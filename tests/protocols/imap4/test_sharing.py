@@ -243,6 +243,8 @@ class AuthenticatedTests(SharingCase):
                 self.ask(self.bob, ask)[0], b'* METADATA "Shared/ann/work" (/shared/comment "all" /private/comment NIL)'
             )
         self.give(b"lr")
+        self.ask(self.bob, b'SETMETADATA %b (/private/specialuse "\\\\Sent")' % BOX, b"NO [USEATTR] ")
+        self.ask(self.bob, b"SETMETADATA %b (/private/specialuse NIL)" % BOX)
         self.ask(self.bob, b'SETMETADATA %b (/private/comment "bob\'s")' % BOX)
         self.ask(self.bob, b'SETMETADATA %b (/shared/comment "x")' % BOX, b"NO [NOPERM] ")
         self.give(b"lw")
