@@ -38,7 +38,7 @@ from launcelot.core.settings import Problem, describe, load, unknown
 from launcelot.hosting.proxy import PROXIED, networks
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.message.address import parse_domain
-from launcelot.relay.routes import parse_route, server_of
+from launcelot.relay.routes import Tls, parse_route, server_of
 from launcelot.relay.settings import RelaySettings
 
 GROUPS: Mapping[str, type[Any]] = {
@@ -391,8 +391,18 @@ def _relay_rules(relay: RelaySettings) -> Iterator[Problem]:
     yield from _each("relay", "routes", relay.routes, parse_route)
     yield from _each("relay", "dns_servers", relay.dns_servers, server_of)
     yield from _each("relay", "private_networks", relay.private_networks, lambda text: networks([text]))
+    if not relay.dnssec and any(asks_for_dane(one) for one in relay.routes):
+        yield Problem(("relay", "routes"), "tls=dane needs relay.dnssec: set it, and name a server that validates in dns_servers")
     if relay.dnssec and not relay.dns_servers:
         yield Problem(("relay", "dnssec"), "needs dns_servers beside it: name the server that validates, such as '127.0.0.1'")
+
+
+def asks_for_dane(text: str) -> bool:
+    """Whether a route does."""
+    try:
+        return parse_route(text).tls is Tls.DANE
+    except ValueError:
+        return False
 
 
 def _check_rules(checks: CheckSettings) -> Iterator[Problem]:

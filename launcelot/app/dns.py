@@ -65,13 +65,15 @@ def check(given: Namespace, streams: Streams) -> int:
 
 async def judged(reactor: Any, configuration: Configuration, plan: Plan) -> Sequence[Finding]:
     """What the configured DNS servers say."""
+    from launcelot.relay.fetching import HttpsFetch
     from launcelot.relay.resolver import NamesResolver
     from launcelot.relay.routes import server_of
 
     senders = [host for domain in plan.domains for host in smarthosts(configuration, domain)]
     resolver = NamesResolver(reactor, [server_of(one) for one in configuration.relay.dns_servers], configuration.relay.dnssec)
     try:
-        return await Checker(resolver, plan, list(dict.fromkeys(senders))).findings()
+        fetch = HttpsFetch(reactor, resolver, lambda address: ipaddress.ip_address(address).is_global, None)
+        return await Checker(resolver, plan, fetch, list(dict.fromkeys(senders))).findings()
     finally:
         resolver.close()
 

@@ -15,6 +15,7 @@ from launcelot.checks.dmarc import POLICIES
 from launcelot.checks.names import Names, NoAnswer, NoSuchName, reverse_of
 from launcelot.checks.spf import PASS, check_host
 from launcelot.message.canonical import BadTags, parse_tags, without_blanks
+from launcelot.relay.policies import BadPolicy, Fetch, Mode, NotFetched, parse_policy, parse_record
 from launcelot.relay.resolver import Answer, text_of
 from launcelot.relay.tlsa import usable
 
@@ -55,12 +56,14 @@ class Checker:
     """
     Judges.
 
+    :param fetch: gets MTA-STS policies.
     :param senders: hosts by which mail leaves where it is not this one.
     """
 
-    def __init__(self, dns: Dns, plan: Plan, senders: Sequence[str] = ()) -> None:
+    def __init__(self, dns: Dns, plan: Plan, fetch: Fetch, senders: Sequence[str] = ()) -> None:
         self._dns = dns
         self._plan = plan
+        self._fetch = fetch
         self._senders = senders
 
     async def findings(self) -> list[Finding]:
@@ -220,13 +223,21 @@ class Checker:
         return [Finding(State.WRONG if found else State.ADVICE, record.what, record.name, f"{there}; publish {record.line}")]
 
     async def policy(self, record: Record) -> Sequence[Finding]:
-        """One record with an id.  RFC 8461 section 3.1."""
-        found = await self._texts(record.name, "v=STSv1;")
-        if len(found) == 1 and "id=" in found[0]:
-            return [Finding(State.RIGHT, record.what, record.name, found[0])]
-        if found:
+        """One record with an id, and a policy on the web that names us.  RFC 8461 section 3."""
+        texts = await self._texts(record.name, "v=STSv1")
+        if not texts:
+            return [Finding(State.ADVICE, record.what, record.name, f"is missing; publish {record.line} once the file is there")]
+        if not parse_record([one.encode() for one in texts]):
             return [Finding(State.WRONG, record.what, record.name, f"counts as none; publish {record.line} alone")]
-        return [Finding(State.ADVICE, record.what, record.name, f"is missing; publish {record.line} once the file is there")]
+        remedy = "put what launcelot dns records shows where it says"
+        try:
+            policy = parse_policy(await self._fetch(record.domain))
+        except (NotFetched, BadPolicy) as error:
+            return [Finding(State.WRONG, record.what, record.name, f"the policy cannot be used: {error}; {remedy}")]
+        if policy.mode is Mode.ENFORCE and not policy.allows(self._plan.hostname):
+            text = f"the policy does not name {self._plan.hostname}, which keeps mail away; {remedy}"
+            return [Finding(State.WRONG, record.what, record.name, text)]
+        return [Finding(State.RIGHT, record.what, record.name, f"{texts[0]}, {policy.mode.value}")]
 
 
 Judge = Callable[[Checker, Record], Awaitable[Sequence[Finding]]]

@@ -4,7 +4,9 @@ The ways out of a configuration: the relay, where it is switched on, and what go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
 from launcelot.spool.notices import Notices, unsigned
 from launcelot.spool.schedule import Schedule
+from launcelot.workers.databases import Databases
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer, Staging
 
@@ -29,11 +32,14 @@ if TYPE_CHECKING:
     from launcelot.relay.carrier import Relay
 
 
-def build_relay(reactor: Any, configuration: Configuration, counters: Counters, workers: Workers) -> Relay | None:
+def build_relay(
+    reactor: Any, configuration: Configuration, counters: Counters, workers: Workers, databases: Databases
+) -> Relay | None:
     """
     The relay of a configuration; None where it is switched off.
 
     :param workers: where passwords are hashed and large messages looked through.
+    :param databases: where it keeps what domains demand.
     """
     settings = configuration.relay
     if not settings.enabled:
@@ -43,17 +49,44 @@ def build_relay(reactor: Any, configuration: Configuration, counters: Counters, 
     from launcelot.hosting.proxy import networks
     from launcelot.relay.carrier import Relay
     from launcelot.relay.connections import Connections
+    from launcelot.relay.demands import Demands
     from launcelot.relay.hosts import Finder
+    from launcelot.relay.policies import MIGRATIONS, Policies
     from launcelot.relay.resolver import NamesResolver
     from launcelot.relay.routes import parse_routes, server_of
 
     name = hostname_of(configuration)
-    resolver = NamesResolver(reactor, [server_of(one) for one in settings.dns_servers])
+    resolver = NamesResolver(reactor, [server_of(one) for one in settings.dns_servers], settings.dnssec)
     finder = Finder(resolver, name, networks(settings.private_networks), settings.port, SystemRandom().getrandbits)
     connections = Connections(reactor, Deadlines(reactor), name, settings, workers)
+    policies: Policies | None = None
+    if settings.mta_sts:
+        fetch = fetching(reactor, resolver, finder.may_reach, Path(settings.ca_file) if settings.ca_file else None)
+        policies = Policies(resolver, fetch, databases.get("relay", MIGRATIONS), time.time, counters)
     return Relay(
-        settings, parse_routes(settings.routes), finder, connections, reactor, counters, workers, resolver.close
+        settings,
+        parse_routes(settings.routes),
+        finder,
+        Demands(resolver, policies),
+        connections,
+        reactor,
+        counters,
+        workers,
+        resolver.close,
     )
+
+
+def fetching(
+    reactor: Any, resolver: Any, may_reach: Callable[[str], bool], ca_file: Path | None
+) -> Callable[[str], Awaitable[str]]:
+    """What fetches policies; twisted.web is imported with the first one."""
+
+    async def fetch(domain: str) -> str:
+        from launcelot.relay.fetching import HttpsFetch
+
+        return await HttpsFetch(reactor, resolver, may_reach, ca_file)(domain)
+
+    return fetch
 
 
 def schedule_of(settings: RelaySettings) -> Schedule:

@@ -255,7 +255,8 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk, part)
     outbound = EverywhereOutbound(accounts, staging, configuration.relay)
-    relay = build_relay(clock, configuration, counters, readers)
+    databases = Databases(configuration.data / "services", writer, readers)
+    relay = build_relay(clock, configuration, counters, readers, databases)
     signer = signer_of(configuration, staging, readers)
     notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
     delivery = FilteredDelivery(
@@ -291,7 +292,6 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     def left() -> Sequence[SqliteSpool]:
         return [] if part.number else [spool(name) for name in left_spools(configuration.data, part.of)]
 
-    databases = Databases(configuration.data / "services", writer, readers)
     workers = (*mail_writers, writer, readers, disk)
     own = outbound.spool = spool(spool_name(part.number))
     deposits = Depositor(delivery, own, counters, delivery.forget)

@@ -29,9 +29,10 @@ from launcelot.message.trace import count_received
 from launcelot.protocols.smtp.client import Message, Sent, Wish
 from launcelot.protocols.smtp.failures import Disconnected, NotSendable, Refused, SmtpError
 from launcelot.protocols.smtp.grammar import Reply
-from launcelot.relay.connections import Connections, Link, Loop, Unusable
+from launcelot.relay.connections import Connections, Link, Loop
+from launcelot.relay.demands import Demands, Unusable
 from launcelot.relay.hosts import Finder, Target, Unroutable
-from launcelot.relay.routes import Route, Routes
+from launcelot.relay.routes import Route, Routes, Tls
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import Envelope, Fate, Last, SpoolRecipient, Verdict
 from launcelot.workers.interface import Workers
@@ -66,6 +67,7 @@ class Relay:
     Takes mail to other hosts.
 
     :param finder: asks the DNS.
+    :param demands: finds out what hosts have to show.
     :param workers: where a large message is looked through.
     :param closed: called when everything is let go of.
     """
@@ -77,6 +79,7 @@ class Relay:
         settings: RelaySettings,
         routes: Routes,
         finder: Finder,
+        demands: Demands,
         connections: Connections,
         clock: IReactorTime,
         counters: Counters,
@@ -86,6 +89,7 @@ class Relay:
         self._settings = settings
         self._routes = routes
         self._finder = finder
+        self._demands = demands
         self._connections = connections
         self._clock = clock
         self._counters = counters
@@ -170,9 +174,13 @@ class Relay:
         :raises Unusable: none can; what is said is of the first that was tried.
         """
         first: Unusable | None = None
-        for target in await self._targets(letter):
+        route, domain = letter.route, domain_key(letter.recipients[0].address.domain)
+        targets = await self._targets(route, domain)
+        policy = await self._demands.policy(route, domain)
+        for target in targets:
             try:
-                return await self._connections.open(letter.route, target)
+                demand = await self._demands.of(route, domain, target, policy)
+                return await self._connections.open(route, target, demand)
             except Loop:
                 raise
             except Unusable as error:
@@ -180,11 +188,12 @@ class Relay:
                 first = first or error
         raise first or Unusable("4.4.4", "there is no host to go to")
 
-    async def _targets(self, letter: Letter) -> Sequence[Target]:
-        route = letter.route
-        if route.host:
-            return [Target(route.host, route.host, route.port)]
-        return await self._finder.find(domain_key(letter.recipients[0].address.domain))
+    async def _targets(self, route: Route, domain: str) -> Sequence[Target]:
+        if not route.host:
+            return await self._finder.find(domain)
+        if route.tls is Tls.DANE:
+            return await self._finder.at(route.host, route.port)
+        return [Target(route.host, route.host, route.port, True)]
 
     async def _hand_over(self, link: Link, letter: Letter) -> Sequence[Verdict]:
         try:

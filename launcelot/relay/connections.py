@@ -26,6 +26,8 @@ from launcelot.hosting.gather import outcomes
 from launcelot.hosting.tls import BadCertificate, client_tls
 from launcelot.protocols.smtp.client import SmtpClient, SmtpClientFactory, Timeouts
 from launcelot.protocols.smtp.failures import LoginRefused, NotSendable, SmtpError, TlsFailed
+from launcelot.relay.dane import DaneTls
+from launcelot.relay.demands import Demand, Unusable
 from launcelot.relay.hosts import Target, is_numeric
 from launcelot.relay.routes import Route, Tls
 from launcelot.relay.settings import RelaySettings
@@ -36,20 +38,6 @@ KNOWN_HOSTS = 100
 
 FINISH = 5.0
 """Seconds that transactions have to end in when we stop."""
-
-
-class Unusable(Exception):
-    """
-    A host that cannot be used now.
-
-    :ivar status: RFC 3463 code.
-    """
-
-    def __init__(self, status: str, text: str, host: str = "", diagnostic: str = "") -> None:
-        super().__init__(text)
-        self.status = status
-        self.host = host
-        self.diagnostic = diagnostic
 
 
 class Loop(Unusable):
@@ -151,18 +139,20 @@ class Connections:
             self._busy.add(found)
         return found
 
-    async def open(self, route: Route, target: Target) -> Link:
+    async def open(self, route: Route, target: Target, demand: Demand) -> Link:
         """
         A new connection, ready for a message.
 
+        :param demand: what it has to show.
         :raises Unusable: it cannot be had.
         :raises Loop: the host is this one.
         """
         try:
-            client = await self._open(route, target, route.tls)
+            client = await self._open(route, target, demand)
         except TlsFailed as error:
-            if route.tls is not Tls.OPPORTUNISTIC:
-                raise Unusable(TLS_PROBLEM.get(route.tls, "4.7.5"), f"{target}: {error}") from error
+            if demand.tls is not Tls.OPPORTUNISTIC:
+                why = f" (demanded by {demand.why})" if demand.why else ""
+                raise Unusable(TLS_PROBLEM.get(demand.tls, "4.7.5"), f"{target}: {error}{why}", target.host) from error
             self.log.info("{target}: TLS fails, going on in clear: {reason}", target=str(target), reason=str(error))
             client = await self._again(target, route)
         link = Link(client, target)
@@ -171,16 +161,16 @@ class Connections:
 
     async def _again(self, target: Target, route: Route) -> SmtpClient:
         try:
-            return await self._open(route, target, Tls.NONE)
+            return await self._open(route, target, Demand(Tls.NONE))
         except TlsFailed as error:
             raise Unusable("4.7.5", f"{target}: {error}") from error
 
-    async def _open(self, route: Route, target: Target, tls: Tls) -> SmtpClient:
+    async def _open(self, route: Route, target: Target, demand: Demand) -> SmtpClient:
         if self._closing:
             raise Unusable("4.3.2", "the server is stopping")
-        client = await self._connect(target, self._context(target, Tls.IMPLICIT) if tls is Tls.IMPLICIT else None)
+        client = await self._connect(target, self._context(target, demand) if demand.tls is Tls.IMPLICIT else None)
         try:
-            await self._greet(client, route, target, tls)
+            await self._greet(client, route, target, demand)
         except TlsFailed:
             client.abort()
             raise
@@ -218,18 +208,20 @@ class Connections:
         kind = TCP6ClientEndpoint if ":" in target.address else TCP4ClientEndpoint
         return kind(self._reactor, target.address, target.port, limit)
 
-    async def _greet(self, client: SmtpClient, route: Route, target: Target, tls: Tls) -> None:
+    async def _greet(self, client: SmtpClient, route: Route, target: Target, demand: Demand) -> None:
         offers = await client.hello()
         if not route.host and offers.name == self._hostname.lower():
             raise Loop("5.4.6", f"{target} is this host")
-        wanted = tls in (Tls.REQUIRED, Tls.VERIFIED) or (tls is Tls.OPPORTUNISTIC and "STARTTLS" in offers)
-        if wanted:
-            await client.secure_with(self._context(target, tls))
+        tls = demand.tls
+        if tls in (Tls.REQUIRED, Tls.VERIFIED, Tls.DANE) or (tls is Tls.OPPORTUNISTIC and "STARTTLS" in offers):
+            await client.secure_with(self._context(target, demand))
         if route.user and route.password_file is not None:
             await client.log_in(route.user, self._password(route.password_file), in_clear=tls is Tls.NONE)
 
-    def _context(self, target: Target, tls: Tls) -> Any:
-        if not tls.verifies:
+    def _context(self, target: Target, demand: Demand) -> Any:
+        if demand.tls is Tls.DANE:
+            return DaneTls(demand.records, demand.names)
+        if not demand.tls.proves:
             if self._any is None:
                 self._any = CertificateOptions().getContext()
             return AnyCertificate(target.host, self._any)

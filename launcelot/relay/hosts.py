@@ -29,11 +29,15 @@ class Target:
 
     :ivar host: its name, for TLS and for people.
     :ivar address: numeric, or a name that the system resolves.
+    :ivar proven: the DNS said with signatures that this host has the domain's mail, or the configuration said so.
+    :ivar bases: names below which TLSA records of it may stand; see :class:`~launcelot.relay.resolver.Places`.
     """
 
     host: str
     address: str
     port: int
+    proven: bool = False
+    bases: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f"[{self.address}]:{self.port}"
@@ -85,36 +89,52 @@ class Finder:
             return self._allowed(domain, [Target(address, address, self._port)])
         if not domain.isascii():
             raise Unroutable("5.1.2", f"{domain!r} cannot be a domain")
-        hosts = self._ordered(await self._exchanges(domain))
+        exchanges, proven = await self._exchanges(domain)
+        hosts = self._ordered(exchanges)
         targets: list[Target] = []
         problems: list[Unroutable] = []
         for host in hosts:
             try:
-                found = await self._resolver.addresses(host)
+                places = await self._resolver.places(host)
             except NoSuchName:
                 problems.append(Unroutable("5.4.4", f"the mail host {host} of {domain} does not exist"))
                 continue
             except NoAnswer as error:
                 problems.append(Unroutable("4.4.3", str(error)))
                 continue
-            if not found:
+            if not places.addresses:
                 problems.append(Unroutable("5.4.4", f"the mail host {host} of {domain} has no address"))
-            targets += [Target(host, address, self._port) for address in found]
+            bases = tuple(places.bases) if proven else ()
+            targets += [Target(host, address, self._port, proven, bases) for address in places.addresses]
             if len(targets) >= MOST:
                 break
         if not targets:
             raise next((one for one in problems if one.temporary), problems[0])
         return self._allowed(domain, targets)[:MOST]
 
-    async def _exchanges(self, domain: str) -> Sequence[Exchange]:
+    async def at(self, host: str, port: int) -> Sequence[Target]:
+        """
+        A host that the configuration names, wherever it is.
+
+        :raises Unroutable: it cannot be found.
+        """
         try:
-            found = await self._resolver.exchanges(domain)
+            places = await self._resolver.places(host)
+        except NoSuchName:
+            raise Unroutable("4.4.4", f"the host {host} does not exist") from None
+        except NoAnswer as error:
+            raise Unroutable("4.4.3", str(error)) from None
+        return [Target(host, address, port, True, tuple(places.bases)) for address in places.addresses][:MOST]
+
+    async def _exchanges(self, domain: str) -> tuple[Sequence[Exchange], bool]:
+        try:
+            found, proven = await self._resolver.mail_hosts(domain)
         except NoSuchName:
             raise Unroutable("5.1.2", f"the domain {domain} does not exist") from None
         except NoAnswer as error:
             raise Unroutable("4.4.3", str(error)) from None
         if not found:
-            return [Exchange(0, domain)]
+            return [Exchange(0, domain)], proven
         if all(not one.host for one in found):
             raise Unroutable("5.1.10", f"the domain {domain} takes no mail (null MX)")
         usable = [one for one in found if one.host and one.host.isascii() and not is_numeric(one.host)]
@@ -124,7 +144,7 @@ class Finder:
         if not usable:
             why = f"mail for {domain} comes back to this host" if ours else f"{domain} names no mail host that could be one"
             raise Unroutable("5.4.6" if ours else "5.4.4", why)
-        return usable
+        return usable, proven
 
     def _ordered(self, exchanges: Sequence[Exchange]) -> Sequence[str]:
         """Best preference first, chance among equals, each host once."""
@@ -132,13 +152,14 @@ class Finder:
         return list(dict.fromkeys(one.host for one in order))
 
     def _allowed(self, domain: str, targets: Sequence[Target]) -> Sequence[Target]:
-        found = [one for one in targets if self._may_reach(one.address)]
+        found = [one for one in targets if self.may_reach(one.address)]
         if not found:
             text = f"mail for {domain} would go to {targets[0].address}, which is no public address"
             raise Unroutable("5.4.4", text)
         return found
 
-    def _may_reach(self, address: str) -> bool:
+    def may_reach(self, address: str) -> bool:
+        """Whether the DNS may lead to an address."""
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:

@@ -11,7 +11,7 @@ DNSSEC is left to the servers: they are asked for signed data (RFC 3225), and wh
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -48,7 +48,9 @@ MOST_ALIASES = 8
 TLSA = 52
 """The type of TLSA records.  RFC 6698 section 7.1."""
 
-KINDS = {"A": dns.A, "AAAA": dns.AAAA, "MX": dns.MX, "TXT": dns.TXT, "PTR": dns.PTR, "SRV": dns.SRV, "TLSA": TLSA}
+KINDS = {
+    "A": dns.A, "AAAA": dns.AAAA, "CNAME": dns.CNAME, "MX": dns.MX, "PTR": dns.PTR, "SRV": dns.SRV, "TLSA": TLSA, "TXT": dns.TXT,
+}  # fmt: skip
 """What can be asked for by name."""
 
 
@@ -67,24 +69,40 @@ class Answer:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """
+    Where a host is.
+
+    :ivar addresses: IPv6 first; none where it has none.
+    :ivar secure: they were signed, aliases included.
+    :ivar bases: names below which TLSA records of the host may stand, in the order in which they are looked for; none where
+        nothing that is there could be believed.  RFC 7672 sections 2.2.2 and 2.2.3.
+    """
+
+    addresses: Sequence[str]
+    secure: bool = False
+    bases: Sequence[str] = ()
+
+
 class Resolver(Protocol):
-    """Answers questions about names; names are in A-labels, lower-case."""
+    """
+    Answers questions about names; names are in A-labels, lower-case.
 
-    async def exchanges(self, domain: str) -> Sequence[Exchange]:
-        """
-        The mail exchangers of a domain, in any order; none where it has none of its own.
+    Each method raises :class:`NoSuchName`, or :class:`NoAnswer` for not now, as where something was forged.
+    """
 
-        :raises NoSuchName: the domain does not exist.
-        :raises NoAnswer: not now.
-        """
+    async def mail_hosts(self, domain: str) -> tuple[Sequence[Exchange], bool]:
+        """The mail exchangers of a domain, in any order, none where it has none of its own; and whether that was signed."""
 
-    async def addresses(self, host: str) -> Sequence[str]:
-        """
-        The addresses of a host, IPv6 first; none where it has none.
+    async def places(self, host: str) -> Places:
+        """Where a host is."""
 
-        :raises NoSuchName: the host does not exist.
-        :raises NoAnswer: not now.
-        """
+    async def associations(self, name: str) -> tuple[Sequence[bytes], bool]:
+        """The TLSA records of a name, and whether they were signed."""
+
+    async def texts(self, name: str) -> Sequence[bytes]:
+        """The TXT records of a name, the strings of each joined."""
 
 
 @dataclass
@@ -94,33 +112,56 @@ class ScriptedResolver:
 
     :ivar mx: by domain; a text for a host with preference 10, a pair, a list of these, or an exception to raise.
     :ivar hosts: by host, its addresses, or an exception to raise.
+    :ivar tlsa: by name, octets of TLSA records, or an exception to raise.
+    :ivar txt: by name, its texts.
+    :ivar signed: names of which everything is signed; TLSA records always are.
     :ivar asked: everything that was asked, such as ``"MX example.org"``.
     """
 
     mx: Mapping[str, Any] = field(default_factory=dict)
     hosts: Mapping[str, Any] = field(default_factory=dict)
+    tlsa: Mapping[str, Any] = field(default_factory=dict)
+    txt: Mapping[str, Any] = field(default_factory=dict)
+    signed: Collection[str] = ()
     asked: list[str] = field(default_factory=list)
 
-    async def exchanges(self, domain: str) -> Sequence[Exchange]:
+    async def mail_hosts(self, domain: str) -> tuple[Sequence[Exchange], bool]:
         """What was written down; a name that is nowhere does not exist."""
         self.asked.append(f"MX {domain}")
         if domain not in self.mx and domain not in self.hosts:
             raise NoSuchName(domain)
-        found = self.mx.get(domain, [])
-        if isinstance(found, Exception):
-            raise found
-        listed = found if isinstance(found, list) else [found]
-        return [Exchange(10, one) if isinstance(one, str) else Exchange(*one) for one in listed]
+        found = written(self.mx, domain)
+        return [Exchange(10, one) if isinstance(one, str) else Exchange(*one) for one in found], domain in self.signed
 
-    async def addresses(self, host: str) -> Sequence[str]:
+    async def places(self, host: str) -> Places:
         """What was written down; a name that is nowhere does not exist."""
         self.asked.append(f"A {host}")
         if host not in self.hosts:
             raise NoSuchName(host)
-        found = self.hosts[host]
-        if isinstance(found, Exception):
-            raise found
-        return [found] if isinstance(found, str) else list(found)
+        secure = host in self.signed
+        return Places(written(self.hosts, host), secure, [host] if secure else [])
+
+    async def associations(self, name: str) -> tuple[Sequence[bytes], bool]:
+        """What was written down."""
+        self.asked.append(f"TLSA {name}")
+        if name not in self.tlsa:
+            raise NoSuchName(name)
+        return written(self.tlsa, name), True
+
+    async def texts(self, name: str) -> Sequence[bytes]:
+        """What was written down."""
+        self.asked.append(f"TXT {name}")
+        if name not in self.txt:
+            raise NoSuchName(name)
+        return [one.encode() for one in written(self.txt, name)]
+
+
+def written(records: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """The records of a name as a list; none where it has none; raises what stands in their place."""
+    found = records.get(name, [])
+    if isinstance(found, Exception):
+        raise found
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +194,53 @@ class NamesResolver:
         self._known: dict[tuple[str, int], Known] = {}
 
     async def exchanges(self, domain: str) -> Sequence[Exchange]:
-        """The mail exchangers of a domain."""
-        return exchanges_of(await self.answer(domain, "MX"))
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        """The addresses of a host; one kind that cannot be had now does not hide the other."""
-        found, _ = await self.addresses_and_proof(host)
+        """The mail exchangers of a domain; none where it has none of its own."""
+        found, _ = await self.mail_hosts(domain)
         return found
 
-    async def addresses_and_proof(self, host: str) -> tuple[Sequence[str], Answer | None]:
-        """The same, and one answer that they came from: an unsafe one, if any was."""
+    async def mail_hosts(self, domain: str) -> tuple[Sequence[Exchange], bool]:
+        """See :meth:`Resolver.mail_hosts`."""
+        answer = await self.answer(domain, "MX")
+        return [Exchange(one.preference, text_of(one.name)) for one in answer.records], answer.secure
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """The addresses of a host, IPv6 first; none where it has none."""
+        return (await self._addresses(host))[0]
+
+    async def places(self, host: str) -> Places:
+        """See :meth:`Resolver.places`."""
+        addresses, answers = await self._addresses(host)
+        if not self._dnssec or not addresses:
+            return Places(addresses)
+        names = dict.fromkeys([*(one.name for one in answers), host])
+        if all(one.secure for one in answers):
+            return Places(addresses, True, list(names))
+        # Behind an alias that was signed may stand what is not; then the alias is what can be believed.
+        aliased = len(names) > 1 and (await self.answer(host, "CNAME")).secure
+        return Places(addresses, False, [host] if aliased else [])
+
+    async def _addresses(self, host: str) -> tuple[Sequence[str], Sequence[Answer]]:
+        """Addresses, and the answers they are from; one kind that cannot be had now does not hide the other."""
         found: list[str] = []
+        answers: list[Answer] = []
         failed: NoAnswer | None = None
-        proof: Answer | None = None
         for kind in ("AAAA", "A"):
             try:
                 answer = await self.answer(host, kind)
             except NoAnswer as error:
                 failed = error
                 continue
-            found += [str(ipaddress.ip_address(one.address)) for one in answer.records]
-            if answer.records and (proof is None or not answer.secure):
-                proof = answer
+            if answer.records:
+                found += [str(ipaddress.ip_address(one.address)) for one in answer.records]
+                answers.append(answer)
         if not found and failed is not None:
             raise failed
-        return found, proof
+        return found, answers
+
+    async def associations(self, name: str) -> tuple[Sequence[bytes], bool]:
+        """See :meth:`Resolver.associations`."""
+        answer = await self.answer(name, "TLSA")
+        return [bytes(one.data) for one in answer.records], answer.secure
 
     async def texts(self, name: str) -> Sequence[bytes]:
         """The TXT records of a name, the strings of each joined."""
@@ -238,11 +301,6 @@ class NamesResolver:
     def close(self) -> None:
         """Let go of timers."""
         self._servers.close()
-
-
-def exchanges_of(answer: Answer) -> Sequence[Exchange]:
-    """MX records as exchangers."""
-    return [Exchange(one.preference, text_of(one.name)) for one in answer.records]
 
 
 def lasts(message: Any) -> float:

@@ -33,15 +33,17 @@ class Tls(Enum):
     """Where it is offered, whoever the peer is; in clear where it is not, or fails."""
     REQUIRED = "required"
     """Whoever the peer is."""
+    DANE = "dane"
+    """With a certificate that signed TLSA records name."""
     VERIFIED = "verified"
     """With a certificate for the host's name from an authority that is trusted."""
     IMPLICIT = "implicit"
     """As verified, from the first octet."""
 
     @property
-    def verifies(self) -> bool:
-        """Whether the peer's certificate is looked at."""
-        return self in (Tls.VERIFIED, Tls.IMPLICIT)
+    def proves(self) -> bool:
+        """Whether it shows who the peer is."""
+        return self in (Tls.DANE, Tls.VERIFIED, Tls.IMPLICIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def parse_route(text: str) -> Route:
     if user and not host:
         raise ValueError("a password is sent to hosts that are named only, not to whom the DNS names")
     if user and tls in (Tls.OPPORTUNISTIC, Tls.REQUIRED):
-        raise ValueError("a password needs tls=verified or tls=implicit, or tls=none where the way is safe")
+        raise ValueError("a password needs tls=verified, implicit or dane, or tls=none where the way is safe")
     if not connections.isascii() or not connections.isdigit() or int(connections) > 1_000:
         raise ValueError(f"{connections!r} is no number of connections")
     file = Path(password_file) if password_file else None

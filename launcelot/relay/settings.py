@@ -20,15 +20,19 @@ class RelaySettings:
         (),
         "Where mail goes, the first that fits: '<pattern> <host>[:<port>] [<option>=<value> ...]'. Patterns: example.org,"
         " .example.org (all below it), * (everything), from:example.org (by the sender's domain). The host 'mx' asks the DNS."
-        " Options: tls (none, opportunistic, required, verified, implicit), user, password_file, connections.",
+        " Options: tls (none, opportunistic, required, dane, verified, implicit), user, password_file, connections.",
     )
     dns_servers: tuple[str, ...] = setting(
         (), "DNS servers to ask, such as '192.0.2.53' or '[2001:db8::53]:5353'. Empty: those of /etc/resolv.conf."
     )
     dnssec: bool = setting(
         False,
-        "Whether dns_servers validate DNSSEC and are believed when they say that an answer is signed. Name a validating server on"
-        " this machine, such as unbound: whoever stands on the way to another one could say so, too.",
+        "Whether dns_servers validate DNSSEC and are believed when they say that an answer is signed; then hosts that have signed"
+        " TLSA records must show the certificates these name (DANE). Name a validating server on this machine, such as unbound:"
+        " whoever stands on the way to another one could say so, too.",
+    )
+    mta_sts: bool = setting(
+        True, "Whether domains' MTA-STS policies are asked for, kept in the data folder, and followed."
     )
     private_networks: tuple[str, ...] = setting(
         (),
@@ -37,7 +41,8 @@ class RelaySettings:
     )
     port: int = setting(25, "Port of hosts that the DNS names.", minimum=1, maximum=65_535)
     ca_file: str = setting(
-        "", "PEM file of the authorities to trust where a route says tls=verified or implicit. Empty: those of the system."
+        "", "PEM file of the authorities to trust where a route says tls=verified or implicit, and for MTA-STS."
+        " Empty: those of the system."
     )
     connections: int = setting(
         5, "Connections to one destination at once; a route may say otherwise.", unit="connections", minimum=1, maximum=100

@@ -10,9 +10,13 @@ from typing import Any
 
 from launcelot.app.command import main
 from launcelot.app.configuration import parse
-from launcelot.app.publishing import reached
+from launcelot.app.dnscheck import Checker
+from launcelot.app.publishing import Plan, Record, reached
+from launcelot.app.stores import run_now
 from launcelot.app.streams import Streams
+from launcelot.checks.names import ScriptedNames
 from launcelot.hosting.certificates import ensure
+from launcelot.relay.policies import NotFetched
 from tests.app.programs import COMMAND, ProgramCase
 from tests.relay.zones import SignedZones
 
@@ -172,6 +176,28 @@ class DnsTests(ProgramCase):
         self.assertRegex(values["_mta-sts.e.example"], r"\Av=STSv1; id=[0-9a-f]{20}\Z")
         self.assertEqual(plan["files"][0]["url"], "https://mta-sts.e.example/.well-known/mta-sts.txt")
         self.assertIn("mx: mx.e.example\r\n", plan["files"][0]["text"])
+
+    def test_mta_sts(self) -> None:
+        """The record has an id, and the policy on the web can be had and names us."""
+        policy = "version: STSv1\nmode: enforce\nmx: {}\nmax_age: 86400\n"
+        good, missing = "v=STSv1; id=1", NotFetched("mta-sts.e.example answers with 404")
+        for text, web, state, words in (
+            (good, policy.format("*.e.example"), "right", "enforce"), (good, missing, "wrong", "answers with 404"),
+            (good, policy.format("a.example"), "wrong", "does not name"), (good, "<html>", "wrong", "no line of a policy"),
+            ("v=STSv1", "", "wrong", "counts as none"), ("other", "", "advice", "is missing"),
+            (good, policy.format("a.example").replace("enforce", "testing"), "right", "testing"),
+        ):  # fmt: skip
+            names: Any = ScriptedNames({"TXT _mta-sts.e.example": [text], "A mx.e.example": []})
+
+            async def fetch(domain: str, found: Any = web) -> str:
+                if isinstance(found, Exception):
+                    raise found
+                return str(found)
+
+            plan = Plan("mx.e.example", ["e.example"])
+            plan.records = [Record("_mta-sts.e.example", "TXT", "v=STSv1; id=2", "MTA-STS", "e.example")]
+            *_, finding = run_now(Checker(names, plan, fetch).findings())
+            self.assertEqual((finding.state.value, words in finding.text), (state, True), finding)
 
     def test_what_cannot_be_published(self) -> None:
         """A host without a name, domains that nobody could find, addresses that are none."""

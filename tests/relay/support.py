@@ -17,7 +17,9 @@ from launcelot.hosting.proxy import networks
 from launcelot.message.address import Address
 from launcelot.relay.carrier import Relay
 from launcelot.relay.connections import Connections
+from launcelot.relay.demands import Demands
 from launcelot.relay.hosts import Finder
+from launcelot.relay.policies import Policies
 from launcelot.relay.resolver import ScriptedResolver
 from launcelot.relay.routes import parse_routes
 from launcelot.relay.settings import RelaySettings
@@ -142,6 +144,7 @@ class RelayCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.world = memory_site()
+        self.policies: Policies | None = None
         self.hop = HopFactory()
         self.port = self.listen(self.hop)
         self.resolver = ScriptedResolver({"far.example": "mx.far.example"}, {"mx.far.example": "127.0.0.1"})
@@ -167,7 +170,8 @@ class RelayCase(SynchronousTestCase):
         self.links = Connections(reactor, self.world.site.deadlines, "us.example", chosen, InlineWorkers())
         finder = Finder(self.resolver, "us.example", networks(["127.0.0.0/8"]), chosen.port, Random(1).getrandbits)
         return Relay(
-            chosen, parse_routes(routes), finder, self.links, self.world.clock, self.counters, InlineWorkers()
+            chosen, parse_routes(routes), finder, Demands(self.resolver, self.policies), self.links, self.world.clock,
+            self.counters, InlineWorkers(),
         )
 
     def carrying(self, *recipients: SpoolRecipient, body: bytes = BODY, **envelope: Any) -> Deferred[Sequence[Verdict]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
@@ -11,9 +12,11 @@ from twisted.trial.unittest import TestCase
 
 from launcelot.app.configuration import Configuration, parse
 from launcelot.app.relaying import build_relay, schedule_of
+from launcelot.app.stores import run_now
 from launcelot.core.counters import Counters
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import Envelope, SpoolId
+from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from tests.relay.support import ANN, BODY, HopFactory, elsewhere
 from tests.relay.test_resolver import RECORDS, Zone
@@ -60,7 +63,11 @@ class BuiltTests(TestCase):
             "idle": 0.0,
         }
         configuration = Configuration(relay=RelaySettings(**{**known, **settings}))
-        relay = build_relay(reactor, configuration, Counters(), InlineWorkers())
+        workers = InlineWorkers()
+        databases = Databases(Path(self.mktemp()), workers, workers)
+        relay = build_relay(reactor, configuration, Counters(), workers, databases)
+        run_now(databases.open())
+        self.addCleanup(lambda: run_now(databases.close()))
         self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()) if relay is not None else None)
         return relay
 

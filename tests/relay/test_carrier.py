@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from twisted.internet.defer import Deferred, fail
 
+from launcelot.core.counters import Counters
 from launcelot.core.errors import TryLater
 from launcelot.core.limits import ConnectionCount
 from launcelot.message.address import Address
 from launcelot.protocols.smtp.server import SmtpFactory
 from launcelot.protocols.smtp.service import Settings
 from launcelot.protocols.smtp.session import Role
+from launcelot.relay.policies import MIGRATIONS, Policies
 from launcelot.relay.resolver import NoAnswer
+from launcelot.relay.tlsa import Tlsa, record_of
 from launcelot.spool.interface import Envelope, SpoolId
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.site import memory_site
+from launcelot.workers.database import Database
+from launcelot.workers.memory import InlineWorkers
 from tests.relay.support import BODY, CUT, HopFactory, RelayCase, elsewhere
 
 X, Y, Z = (elsewhere(f"{name}@far.example") for name in "xyz")
@@ -295,6 +302,9 @@ class RouteTests(RelayCase):
 CERTIFICATES = Certificates("mx.far.example", "far.example")
 
 
+CERTIFICATE = x509.load_pem_x509_certificate(CERTIFICATES.certificate)
+
+
 class TlsTests(RelayCase):
     """Policies, against our own server with a certificate."""
 
@@ -364,6 +374,147 @@ class TlsTests(RelayCase):
         self.relay = self.make()
         self.assertEqual(self.carry(X), [DONE])
         self.assertEqual((hop.connections, len(hop.got)), (2, 1))
+
+    def name(self, *records: Tlsa) -> None:
+        """Have the DNS say, with signatures, what certificate the host has."""
+        self.resolver.signed = {"far.example", "mx.far.example"}
+        octets = [bytes([one.usage, one.selector, one.matching]) + one.data for one in records]
+        self.resolver.tlsa = {f"_{self.port}._tcp.mx.far.example": octets}
+
+    def demand(self, mode: str, *hosts: str) -> None:
+        """Have far.example demand something by MTA-STS."""
+        workers = InlineWorkers()
+        database = Database(Path(self.mktemp()), MIGRATIONS, workers, workers)
+        self.successResultOf(database.open())
+        self.addCleanup(database.close)
+
+        async def fetch(domain: str) -> str:
+            return "\n".join(["version: STSv1", f"mode: {mode}", "max_age: 86400", *(f"mx: {one}" for one in hosts)])
+
+        self.resolver.txt = {"_mta-sts.far.example": "v=STSv1; id=1"}
+        self.policies = Policies(self.resolver, fetch, database, lambda: 1_000_000.0, Counters())
+
+    def test_dane(self) -> None:
+        """The certificate that is named is the one that counts, and without it mail waits; as a route may demand, too."""
+        right = record_of(CERTIFICATE, 3, 1)
+        wrong = Tlsa(3, 1, 1, bytes(32))
+        for route in ((), ("far.example mx tls=required",), ("far.example mx tls=dane",)):
+            for records, expected in (((right,), DONE), ((wrong, right), DONE), ((wrong,), (LATER, "4.7.5"))):
+                self.name(*records)
+                self.relay = self.make(*route)
+                self.assertEqual(self.carry(X), [expected], (route, records))
+        self.assertEqual(len(self.received()), 6)
+
+    def test_dane_by_authority(self) -> None:
+        """The certificate must be for the host then, or for the domain."""
+        for host, recipient, expected in (
+            ("mx.far.example", X, DONE),
+            ("other.example", X, DONE),
+            ("other.example", elsewhere("x@third.example"), (LATER, "4.7.5")),
+        ):
+            domain = recipient.address.domain
+            self.name(record_of(CERTIFICATE, 2, 0))
+            self.resolver.mx, self.resolver.hosts = {domain: host}, {host: "127.0.0.1"}
+            self.resolver.signed = {domain, host}
+            self.resolver.tlsa = {f"_{self.port}._tcp.{host}": next(iter(self.resolver.tlsa.values()))}
+            self.relay = self.make()
+            self.assertEqual(self.carry(recipient), [expected])
+
+    def test_dane_never_in_clear(self) -> None:
+        """A host whose TLSA records are signed and that offers no TLS gets nothing, whether they can be used or not."""
+        self.far.site.tls = None
+        for record, status in ((record_of(CERTIFICATE, 3, 1), "4.7.5"), (Tlsa(0, 0, 1, bytes(32)), "4.7.10")):
+            self.name(record)
+            self.relay = self.make()
+            self.assertEqual(self.carry(X), [(LATER, status)])
+
+    def test_dane_with_records_that_cannot_be_used(self) -> None:
+        """TLS with whoever is there; a route that wants DANE is not content with that."""
+        self.name(Tlsa(0, 0, 1, bytes(32)), Tlsa(3, 1, 9, b"x"))
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [DONE])
+        self.relay = self.make("* mx tls=dane")
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+
+    def test_dane_only_where_all_is_signed(self) -> None:
+        """Records that lead to the host by an answer without a signature prove nothing, and are not even asked for."""
+        for signed in ((), ("far.example",), ("mx.far.example",)):
+            self.name(Tlsa(3, 1, 1, bytes(32)))
+            self.resolver.signed = signed
+            self.relay = self.make()
+            self.assertEqual(self.carry(X), [DONE])
+            self.relay = self.make("* mx tls=dane")
+            self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.assertFalse([one for one in self.resolver.asked if one.startswith("TLSA")])
+
+    def test_dane_when_the_dns_does_not_say(self) -> None:
+        """An answer that was forged or is not there is no permission to go on."""
+        self.name()
+        self.resolver.tlsa = {f"_{self.port}._tcp.mx.far.example": NoAnswer("forged")}
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.assertEqual(self.received(), [])
+
+    def test_dane_of_a_host_that_a_route_names(self) -> None:
+        """With tls=dane its name alone counts, whose the recipient is does not."""
+        self.name(record_of(CERTIFICATE, 2, 0))
+        route = f"* mx.far.example:{self.port} tls=dane"
+        self.relay = self.make(route)
+        self.assertEqual(self.carry(X), [DONE])
+        self.resolver.tlsa = {}
+        self.relay = self.make(route)
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.resolver.hosts = {}
+        self.relay = self.make(route)
+        self.assertEqual(self.carry(X), [(LATER, "4.4.4")])
+
+    def test_mta_sts(self) -> None:
+        """Enforced: hosts of the policy, with a certificate of an authority that is trusted; in other modes as without."""
+        for mode, host, trusted, expected in (
+            ("enforce", "mx.far.example", True, DONE),
+            ("enforce", "*.far.example", True, DONE),
+            ("enforce", "mx.far.example", False, (LATER, "4.7.5")),
+            ("enforce", "mx.other.example", True, (LATER, "4.7.5")),
+            ("testing", "mx.other.example", False, DONE),
+            ("none", "mx.other.example", False, DONE),
+        ):
+            self.demand(mode, host)
+            self.relay = self.make(ca_file=self.authority if trusted else "")
+            self.assertEqual(self.carry(X), [expected], (mode, host, trusted))
+
+    def test_mta_sts_never_in_clear(self) -> None:
+        """And a host that is not in the policy does not keep mail from one that is."""
+        self.demand("enforce", "mx.far.example")
+        self.resolver.mx = {"far.example": [(5, "evil.example"), (10, "mx.far.example")]}
+        self.resolver.hosts = {"evil.example": "127.0.0.1", "mx.far.example": "127.0.0.1"}
+        self.relay = self.make(ca_file=self.authority)
+        (verdict,) = self.verdicts(X)
+        self.assertEqual((verdict.fate.value, verdict.host), ("done", "mx.far.example"))
+        self.far.site.tls = None
+        self.relay = self.make(ca_file=self.authority)
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+
+    def test_mta_sts_where_the_route_says_otherwise(self) -> None:
+        """What the configuration names goes before; a host that it names is nobody's MX."""
+        self.demand("enforce", "mx.other.example")
+        for route in ("* mx tls=none", f"* 127.0.0.1:{self.port}"):
+            self.relay = self.make(route)
+            self.assertEqual(self.carry(X), [DONE], route)
+
+    def test_dane_goes_before_mta_sts(self) -> None:
+        """RFC 8461 section 2: neither does the policy excuse a certificate, nor forbid one."""
+        self.demand("enforce", "mx.other.example")
+        self.name(record_of(CERTIFICATE, 3, 1))
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [DONE])
+        self.demand("enforce", "mx.far.example")
+        self.name(Tlsa(3, 1, 1, bytes(32)))
+        self.relay = self.make(ca_file=self.authority)
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        # Records that cannot be used leave the policy in force.
+        self.name(Tlsa(0, 0, 1, bytes(32)))
+        self.relay = self.make()
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
 
     def test_login(self) -> None:
         """With the password of a file, over verified TLS; without the file nothing is sent; a wrong one waits."""

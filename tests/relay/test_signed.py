@@ -1,16 +1,38 @@
-"""The resolver against unbound: what is signed, what is not, what was forged, and what is too long for a datagram."""
+"""The resolver and the relay against unbound: what is signed, what is not, what was forged, what is too long for a datagram."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from launcelot.app.configuration import Configuration
+from launcelot.app.relaying import build_relay
+from launcelot.core.counters import Counters
+from launcelot.core.limits import ConnectionCount
+from launcelot.hosting.deadlines import Deadlines
+from launcelot.protocols.smtp.server import SmtpFactory
+from launcelot.protocols.smtp.service import Settings
+from launcelot.protocols.smtp.session import Role
+from launcelot.relay.carrier import Relay
 from launcelot.relay.resolver import NamesResolver, NoAnswer, NoSuchName
+from launcelot.relay.settings import RelaySettings
+from launcelot.relay.tlsa import record_of
+from launcelot.spool.interface import Envelope, SpoolId
+from launcelot.testing.certificates import Certificates
+from launcelot.testing.site import memory_site
+from launcelot.workers.databases import Databases
+from launcelot.workers.memory import InlineWorkers
+from tests.relay.support import ANN, BODY, elsewhere
 from tests.relay.zones import SignedZones
 
 reactor: Any = the_reactor
+CERTIFICATES = Certificates("nothing.that.matters.example")
+CERTIFICATE = x509.load_pem_x509_certificate(CERTIFICATES.certificate)
 
 SIGNED = """
 @ MX 10 mx
@@ -81,3 +103,86 @@ class SignedTests(TestCase):
         found = await self.resolver.answer("long.signed.example", "TXT")
         self.assertTrue(found.secure)
         self.assertEqual(await self.resolver.texts("long.signed.example"), [b"".join(c.encode() * 250 for c in "abcdefghij")])
+
+
+async def nothing_to_do() -> None:
+    """Before the last octet."""
+
+
+class DaneTests(TestCase):
+    """A relay as its configuration builds it, on real sockets, with certificates that real signed zones name."""
+
+    def setUp(self) -> None:
+        self.far = memory_site(tls=CERTIFICATES, domain="signed.example", hostname="mx.signed.example")
+        self.far.add_user("x", "secret")
+        site = self.far.site
+        site.clock, site.deadlines, site.reactor = reactor, Deadlines(reactor), reactor
+        factory = SmtpFactory(site, "smtp", ConnectionCount(100, 100), Settings(error_delay=0.0), Role.MX)
+        self.port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+        number = self.port.getHost().port
+        right, wrong = record_of(CERTIFICATE, 3, 1), "3 1 1 " + "00" * 32
+        records = f"""
+@ MX 10 mx
+mx A 127.0.0.1
+alias CNAME mx
+out CNAME mx.plain.example.
+*.right MX 10 mx
+*.wrong MX 10 bad
+*.alias MX 10 alias
+*.out MX 10 out
+bad A 127.0.0.1
+_{number}._tcp.mx TLSA {right}
+_{number}._tcp.bad TLSA {wrong}
+_{number}._tcp.out TLSA {wrong}
+"""
+        plain = f"@ MX 10 mx\nmx A 127.0.0.1\n_{number}._tcp.mx TLSA {wrong}\n*.led MX 10 bad.signed.example."
+        forged = "@ MX 10 mx\nmx A 127.0.0.1"
+        self.zones = SignedZones({"signed.example": records}, {"plain.example": plain}, {"forged.example": forged})
+        self.addCleanup(self.zones.stop)
+
+    def built(self, **settings: Any) -> Relay:
+        """The relay of some settings."""
+        known = {
+            "enabled": True,
+            "dns_servers": (f"127.0.0.1:{self.zones.port}",),
+            "dnssec": True,
+            "mta_sts": False,
+            "port": self.port.getHost().port,
+            "private_networks": ("127.0.0.0/8", "::1/128"),
+            "idle": 0.0,
+        }
+        workers = InlineWorkers()
+        databases = Databases(Path(self.mktemp()), workers, workers)
+        configuration = Configuration(relay=RelaySettings(**{**known, **settings}))
+        relay = build_relay(reactor, configuration, Counters(), workers, databases)
+        assert relay is not None
+        self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
+        return relay
+
+    async def carry(self, relay: Relay, domain: str) -> tuple[str, str]:
+        """What becomes of one mail."""
+        recipient, envelope = elsewhere(f"x@{domain}"), Envelope(SpoolId("one"), ANN, ())
+        (verdict,) = await relay.carry(relay.destination(envelope, recipient), envelope, [recipient], BODY, nothing_to_do)
+        return verdict.fate.value, verdict.status
+
+    async def test_what_signed_zones_name(self) -> None:
+        """Right and wrong certificates, aliases within and across zones, and zones without signatures."""
+        for domain, expected in (
+            ("signed.example", ("done", "2.0.0")),
+            # Those get to the host, which does not know the domain.
+            ("a.right.signed.example", ("never", "5.7.1")),
+            ("a.alias.signed.example", ("never", "5.7.1")),
+            ("plain.example", ("never", "5.7.1")),
+            ("a.led.plain.example", ("never", "5.7.1")),
+            ("a.wrong.signed.example", ("later", "4.7.5")),
+            ("a.out.signed.example", ("later", "4.7.5")),
+            ("forged.example", ("later", "4.4.3")),
+            ("nothing.signed.example", ("never", "5.1.2")),
+        ):
+            self.assertEqual(await self.carry(self.built(), domain), expected, domain)
+
+    async def test_without_trust(self) -> None:
+        """No record counts, whatever the server says of it."""
+        relay = self.built(dnssec=False)
+        self.assertEqual(await self.carry(relay, "a.wrong.signed.example"), ("never", "5.7.1"))

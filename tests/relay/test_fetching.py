@@ -1,0 +1,137 @@
+"""Policies from a real HTTPS server on this machine: what is taken, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from launcelot.relay import fetching
+from launcelot.relay.fetching import HttpsFetch
+from launcelot.relay.policies import NotFetched
+from launcelot.relay.resolver import NoAnswer, NoSuchName
+from launcelot.testing.certificates import Certificates
+
+reactor: Any = the_reactor
+TEXT = b"version: STSv1\r\n"
+CERTIFICATES = Certificates("mta-sts.far.example")
+
+
+class File(Resource):
+    """The policy, in a folder of its own."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bytes] = []
+        self.kind: bytes | None = b"text/plain; charset=utf-8"
+        self.text = TEXT
+        self.code = 200
+        self.silent = False
+
+    def render_GET(self, request: Any) -> Any:
+        """As was said."""
+        self.asked.append(request.uri)
+        request.setResponseCode(self.code)
+        if self.code // 100 == 3:
+            request.setHeader(b"location", b"/elsewhere")
+        request.defaultContentType = None
+        if self.kind is not None:
+            request.setHeader(b"content-type", self.kind)
+        if self.silent:
+            request.write(b"version")
+            return NOT_DONE_YET
+        return self.text
+
+
+class FetchingTests(TestCase):
+    """RFC 8461 section 3.3."""
+
+    def setUp(self) -> None:
+        self.file = File()
+        self.addresses: Any = ["127.0.0.1"]
+        self.serve(CERTIFICATES)
+
+    def serve(self, certificates: Certificates) -> None:
+        """Have a server with a certificate."""
+        self.site = Site(self.file)
+        self.port = reactor.listenSSL(0, self.site, certificates.server, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+
+    async def addresses_of(self, host: str) -> Any:
+        """What the DNS says."""
+        if isinstance(self.addresses, Exception):
+            raise self.addresses
+        self.assertEqual(host, "mta-sts.far.example")
+        return self.addresses
+
+    async def fetch(self, trusted: bool = True, public: bool = True) -> str:
+        """The policy, or why not."""
+        authority = Path(self.mktemp())
+        authority.write_bytes(CERTIFICATES.certificate if trusted else Certificates("x").certificate)
+        names: Any = type("Names", (), {"addresses": staticmethod(self.addresses_of)})()
+        get = HttpsFetch(reactor, names, lambda _: public, authority, self.port.getHost().port)
+        try:
+            return await get("far.example")
+        except NotFetched as error:
+            return f"! {error}"
+
+    async def test_a_policy(self) -> None:
+        """From where it has to be."""
+        self.assertEqual(await self.fetch(), TEXT.decode())
+        self.assertEqual(self.file.asked, [b"/.well-known/mta-sts.txt"])
+
+    async def test_next_address(self) -> None:
+        """Where nobody listens at the first."""
+        self.addresses = ["127.0.0.2", "127.0.0.1"]
+        self.assertEqual(await self.fetch(), TEXT.decode())
+
+    async def test_certificates(self) -> None:
+        """Of an authority that is trusted, for the right name, of today."""
+        self.assertIn("! mta-sts.far.example", await self.fetch(trusted=False))
+        self.serve(Certificates("far.example"))
+        self.assertIn("! mta-sts.far.example", await self.fetch())
+        self.assertEqual(self.file.asked, [])
+
+    async def test_what_is_no_policy(self) -> None:
+        """Redirections are not followed; other codes and kinds, and too much, are nothing."""
+        for code in (301, 302, 404, 500):
+            self.file.code = code
+            self.assertEqual(await self.fetch(), f"! mta-sts.far.example answers with {code}")
+        self.file.code = 200
+        for kind in (b"text/html", None):
+            self.file.kind = kind
+            self.assertIn("in place of text/plain", await self.fetch())
+        self.file.kind = b"Text/Plain"
+        self.file.text = b"\xff"
+        self.assertEqual(await self.fetch(), "! mta-sts.far.example sends what is no text")
+        self.file.text = b"x" * 70_000
+        self.assertEqual(await self.fetch(), "! it is larger than 65536 octets")
+        self.assertNotIn(b"/elsewhere", self.file.asked)
+
+    async def test_server_that_does_not_end(self) -> None:
+        """Is given up in time, and its connection ended."""
+        self.patch(fetching, "LIMIT", 0.3)
+        self.file.silent = True
+        self.assertIn("takes longer than 0.3 seconds", await self.fetch())
+        gone: Deferred[None] = Deferred()
+        reactor.callLater(0, gone.callback, None)
+        await gone
+
+    async def test_where_the_dns_leads(self) -> None:
+        """Nowhere, or behind our walls."""
+        self.assertEqual(await self.fetch(public=False), "! mta-sts.far.example has no public address")
+        for error in (NoSuchName("x"), NoAnswer("no answer")):
+            self.addresses = error
+            self.assertIn("! mta-sts.far.example: ", await self.fetch())
+        self.addresses = ["127.0.0.3"]
+        self.assertIn("[127.0.0.3] cannot be reached", await self.fetch())
+        self.assertEqual(self.file.asked, [])
+
+
