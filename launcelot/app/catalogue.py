@@ -109,8 +109,8 @@ SERVICES: Mapping[str, ServiceEntry] = {
         "Files: FTP and FTPS",
         {"ftp": Place("listen", 2121, 21), "ftps": Place("listen_tls", 2990, 990)},
         checks={
-            "passive_ports": "launcelot.protocols.ftp.data:passive_ports",
-            "passive_address": "launcelot.protocols.ftp.data:passive_address",
+            "passive_ports": "launcelot.protocols.ftp.side:passive_ports",
+            "passive_address": "launcelot.protocols.ftp.side:passive_address",
         },
     ),
     "questions": ServiceEntry(

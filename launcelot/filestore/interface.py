@@ -48,8 +48,12 @@ class Reader(Protocol):
     async def read(self, offset: int, length: int) -> bytes:
         """Octets from ``offset``; fewer than ``length`` only at the end, none past it."""
 
-    def fileno(self) -> int | None:
-        """A descriptor for ``sendfile``, or None where there is none."""
+    async def sendable(self, offset: int, length: int) -> int | None:
+        """
+        A descriptor from which ``sendfile`` takes these octets without waiting for a disk; they are read into memory first.
+
+        It is open until :meth:`close`.  None where there is none, or where nobody can tell what lies in memory.
+        """
 
     async def close(self) -> None:
         """Let go of it; may be called twice."""

@@ -76,8 +76,8 @@ class MemoryReader:
         """See :meth:`launcelot.filestore.interface.Reader.read`."""
         return self._data[offset : offset + length]
 
-    def fileno(self) -> int | None:
-        """There is none."""
+    async def sendable(self, offset: int, length: int) -> int | None:
+        """There is no descriptor."""
         return None
 
     async def close(self) -> None:

@@ -75,6 +75,9 @@ class EagerServer(Eager, tcp.Server):
     has_options = False
     """Whether it came with no delay and keep-alive, inherited from its port."""
 
+    hears_at_once = True
+    """Whether it is heard from the start, and not only when the protocol resumes it."""
+
     _reading = False
     _heard = False
     _wants_write = False
@@ -88,7 +91,7 @@ class EagerServer(Eager, tcp.Server):
         sock: socket.socket,
         protocol: IProtocol,
         client: tuple[Any, ...],
-        server: tcp.Port,
+        server: Any,
         sessionno: int,
         reactor: Any,
     ) -> None:
@@ -108,7 +111,8 @@ class EagerServer(Eager, tcp.Server):
         self.has_options = isinstance(server, EagerPort)
         if len(client) != 2:
             self._addressType = IPv6Address
-        self.startReading()
+        if self.hears_at_once:
+            self.startReading()
         self.connected = 1
 
     @cached_property
@@ -125,6 +129,13 @@ class EagerServer(Eager, tcp.Server):
     def all_sent(self) -> bool:
         """Whether the kernel has everything, so that closing waits for nobody."""
         return not self._registered and not self._tempDataBuffer
+
+    def close_at_once(self) -> bool:
+        """Close in this call, if the kernel has everything and no event is being handled; whether it did."""
+        if self._reading or not self.all_sent or not self.connected or self._aborting:
+            return False
+        self.connectionLost(_DONE)
+        return True
 
     def startReading(self) -> None:
         """Hear of input, unless we do."""
@@ -203,6 +214,10 @@ class EagerServer(Eager, tcp.Server):
     def doWrite(self) -> Any:
         """Handle one write event."""
         self._at_once = AT_ONCE
+        producer: Any = self.producer
+        if getattr(producer, "wants_events", False) and not self.dataBuffer and not self._tempDataLen:
+            producer.resumeProducing()
+            return None
         return tcp.Server.doWrite(self)
 
     def readConnectionLost(self, reason: Failure) -> None:

@@ -1,10 +1,9 @@
 """
-Data connections: one listener or one address at a time, one connection for each transfer.
+A data connection, from either side.
 
-A connection is taken only from, and made only to, the host of the control connection (RFC 2577 sections 3 and 4).  It stays
-paused until its transfer begins, so nothing is read that nobody asked for, and TLS starts before the first octet is looked
-at.  Memory is bounded both ways: reading stops while more than :data:`READ_AHEAD` octets wait to be stored, sending while the
-transport's buffer is full.
+It stays paused until its transfer begins, so nothing is read that nobody asked for, and TLS starts before the first octet is
+looked at.  Memory is bounded both ways: reading stops while more than :data:`READ_AHEAD` octets wait to be stored, sending while
+the transport's buffer is full.  On a plain connection files are sent by ``sendfile``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import RECEIVED_SHUTDOWN
-from twisted.internet.abstract import isIPAddress
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
@@ -24,53 +22,21 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from launcelot.hosting.deadlines import Deadlines
-from launcelot.hosting.transport import listen_tcp
-from launcelot.protocols.ftp.grammar import IPV4, IPV6
+from launcelot.hosting.sendfile import FileSender, takes_files
+from launcelot.hosting.transport import EagerServer, unsent
 from launcelot.protocols.ftp.session import ChannelLost, NoChannel
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-    from launcelot.hosting.site import Site
-
 READ_AHEAD = 262_144
 """Octets received and not yet taken past which reading is paused."""
 
 SLOWEST = 100
-"""Octets in a second, over one stall limit, that an upload must bring; a peer that trickles less is cut."""
+"""Octets in a second, over one stall limit, that a peer must send or take; one that trickles less is cut."""
 
 CLOSE_LIMIT = 10.0
 """Seconds a server may take to answer our closing notice at the end of an upload."""
-
-
-def passive_ports(text: str) -> range:
-    """
-    The ports that a setting such as ``40000-40100`` means; none for an empty one.
-
-    :raises ValueError: it is written otherwise.
-    """
-    if not text:
-        return range(0)
-    first, dash, last = text.partition("-")
-    if not (dash and first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65_535):
-        raise ValueError(f"passive_ports is {text!r}; write it as 40000-40100, with ports from 1024 to 65535")
-    return range(int(first), int(last) + 1)
-
-
-def passive_address(text: str) -> str:
-    """
-    The address that a setting means; empty for none.
-
-    :raises ValueError: it is no IPv4 address that peers could connect to.
-    """
-    if text and (not isIPAddress(text) or text == "0.0.0.0"):
-        raise ValueError(f"passive_address is {text!r}; write the IPv4 address at which peers reach this machine")
-    return text
-
-
-def plain_host(host: str) -> str:
-    """A host without the wrapping of IPv4 in IPv6, for comparing and telling."""
-    return host[7:] if host.startswith("::ffff:") and "." in host else host.partition("%")[0]
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer, IHandshakeListener)
@@ -100,6 +66,8 @@ class DataConnection(Protocol):
         self._below: Any = None
         self._window = 0
         self._window_end = 0.0
+        self._sender: FileSender | None = None
+        self._untaken = math.inf
         self.secure = False
         self.shaking_hands = False
         self._client = False
@@ -221,9 +189,42 @@ class DataConnection(Protocol):
         if self._lost is None and not self._gone:
             self._transport.write(data)
         while self._choked and not self._gone and self._lost is None:
-            await self._wait(self._clock.seconds() + self._stall)
+            await self._wait_to_send()
         if self._lost is not None or self._gone:
             raise self._lost or ChannelLost("the data connection was closed by the peer")
+
+    @property
+    def takes_files(self) -> bool:
+        """See :meth:`launcelot.protocols.ftp.session.Channel.takes_files`."""
+        return not self.secure and takes_files(self._below)
+
+    async def send_file(self, descriptor: int, offset: int, length: int, moved: Callable[[int], None]) -> None:
+        """See :meth:`launcelot.protocols.ftp.session.Channel.send_file`."""
+        while self._choked and not self._gone and self._lost is None:
+            await self._wait_to_send()
+        if self._lost is not None or self._gone:
+            raise self._lost or ChannelLost("the data connection was closed by the peer")
+        failures: list[OSError | None] = []
+
+        def over(error: OSError | None) -> None:
+            failures.append(error)
+            self._wake()
+
+        self._below.unregisterProducer()
+        sender = self._sender = FileSender(self._below, descriptor, offset, length, over, moved)
+        try:
+            sender.start()
+            while not failures and not self._gone and self._lost is None:
+                await self._wait_to_send()
+        finally:
+            sender.stop()
+            self._sender = None
+        if self._lost is not None or self._gone:
+            raise self._lost or ChannelLost("the data connection was closed by the peer")
+        if failures[0] is not None:
+            self.abort("the file could not be sent")
+            raise ChannelLost("the file could not be sent") from failures[0]
+        self._below.registerProducer(self, True)
 
     async def receive(self) -> bytes:
         """See :meth:`launcelot.protocols.ftp.session.Channel.receive`."""
@@ -249,6 +250,8 @@ class DataConnection(Protocol):
             self._finishing = True
             self._transport.unregisterProducer()
             self._choked = False
+            if not self.secure and issubclass(type(self._below), EagerServer) and self._below.close_at_once():
+                return
             self._transport.loseConnection()
             if not self._client:
                 # Inside TLS our closing notice is written now; some clients never answer it, and nobody has to wait for
@@ -256,17 +259,23 @@ class DataConnection(Protocol):
                 # read would reset the connection.
                 self._below.loseConnection()
             self._resume()
-        limit = CLOSE_LIMIT if self._client and self.secure else self._stall
+        if self._client and self.secure:
+            await self._wait_for_notice()
         while not self._gone and self._lost is None:
-            await self._wait(self._clock.seconds() + limit)
-            limit = self._stall
+            await self._wait_to_send()
         if self._lost is not None and not (self.secure and self._finishing and self._gone):
             raise self._lost
+
+    async def _wait_for_notice(self) -> None:
+        if not self._gone and self._lost is None:
+            await self._wait(self._clock.seconds() + CLOSE_LIMIT)
 
     def abort(self, words: str) -> None:
         """Cut the connection now; whoever waits is told ``words``."""
         if self._lost is None:
             self._lost = ChannelLost(words)
+        if self._sender is not None:
+            self._sender.stop()
         self._pieces.clear()
         self._waiting = 0
         if not self._gone and self._below is not None:
@@ -279,8 +288,27 @@ class DataConnection(Protocol):
             self._client = False
             self._below.loseConnection()
             self._wake()
-        else:
+        elif not self._still_taken():
             self.abort("the data connection stalled")
+
+    async def _wait_to_send(self) -> None:
+        self._untaken = self._outstanding()
+        await self._wait(self._clock.seconds() + self._stall)
+        self._untaken = math.inf
+
+    def _outstanding(self) -> int:
+        """Octets that are handed over and that the peer's machine has not got."""
+        return (self._sender.left if self._sender is not None else 0) + unsent(self._below)
+
+    def _still_taken(self) -> bool:
+        """Whether a slow peer has taken enough since it was last looked at; then it is looked at again."""
+        if self._untaken == math.inf:
+            return False
+        before, self._untaken = self._untaken, self._outstanding()
+        if before - self._untaken < SLOWEST * self._stall:
+            return False
+        self._deadlines.set(self, self._clock.seconds() + self._stall)
+        return True
 
     def _slow_limit(self) -> float:
         now = self._clock.seconds()
@@ -310,16 +338,17 @@ class DataConnection(Protocol):
 
 
 class PassiveFactory(Factory):
-    """Takes one connection, from one host."""
+    """Takes one connection, from one host, where ``side.arriving`` says so."""
 
     noisy = False
 
-    def __init__(self, side: ServerDataSide) -> None:
+    def __init__(self, side: Any) -> None:
         self._side = side
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """A connection, if it is the peer's."""
-        return self._side.arriving(str(getattr(addr, "host", "")))
+        made: Protocol | None = self._side.arriving(str(getattr(addr, "host", "")))
+        return made
 
 
 class ActiveFactory(ClientFactory):
@@ -338,179 +367,3 @@ class ActiveFactory(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         """Tell whoever waits."""
         self._failed()
-
-
-class ServerDataSide:
-    """
-    The data connections of one control connection; see :class:`launcelot.protocols.ftp.session.DataSide`.
-
-    :param host: our address on the control connection.
-    :param peer: the peer's.
-    :param address: what a 227 tells instead of ``host``; empty for ``host``.
-    :param ports: passive ports; empty lets the system choose.
-    :param connect: seconds for a connection, and for its TLS.
-    """
-
-    def __init__(
-        self,
-        site: Site,
-        host: str,
-        peer: str,
-        address: str = "",
-        ports: range = range(0),
-        connect: float = 30.0,
-        stall: float = 120.0,
-    ) -> None:
-        self._site = site
-        self._host = host
-        self._peer = peer
-        self._address = address
-        self._ports = ports
-        self._connect = connect
-        self._stall = stall
-        self._port: Any = None
-        self._closed: Deferred[None] = succeed(None)
-        self._aim: tuple[str, int] | None = None
-        self._connector: Any = None
-        self._connection: DataConnection | None = None
-        self._waiter: Deferred[None] | None = None
-        self._why = ""
-
-    # -- what commands ask ---------------------------------------------------------------------------------------
-
-    @property
-    def ready(self) -> bool:
-        """Whether a transfer may begin."""
-        return self._port is not None or self._aim is not None or self._connection is not None
-
-    @property
-    def family(self) -> int:
-        """The control connection's address family."""
-        host = plain_host(self._host)
-        return IPV6 if ":" in host else IPV4 if "." in host else 0
-
-    def is_peer(self, host: str) -> bool:
-        """Whether a host is the peer's."""
-        return plain_host(host) == plain_host(self._peer)
-
-    def aim(self, host: str, port: int) -> None:
-        """Connect there for the next transfer."""
-        self.drop()
-        self._aim = (host, port)
-
-    async def listen(self, extended: bool) -> tuple[str, int]:
-        """Listen on a new port; the one before is closed."""
-        told = self._address or plain_host(self._host)
-        if self.family == 0 or (not extended and ":" in told):
-            raise NoChannel("This address cannot be told here, use EPSV.")
-        self.drop()
-        # Its port is free a turn later; without waiting, thousands of PASV in one segment hold a port each.
-        await self._closed
-        self._port = self._listen()
-        return told, int(self._port.getHost().port)
-
-    def _listen(self) -> Any:
-        start = self._site.random_bits(16) % len(self._ports) if self._ports else 0
-        for step in range(len(self._ports) or 1):
-            number = self._ports[(start + step) % len(self._ports)] if self._ports else 0
-            try:
-                return self._listen_on(number)
-            except CannotListenError:
-                continue
-        self._site.counters.add("ftp.data.no_port")
-        raise NoChannel("No port is free, try again later.")
-
-    def _listen_on(self, number: int) -> Any:
-        reactor = self._site.reactor
-        own = getattr(reactor, "listen_stream", None)
-        if own is not None:
-            return own(number, PassiveFactory(self), self._host)
-        return listen_tcp(reactor, number, PassiveFactory(self), self._host, 5)
-
-    def drop(self) -> None:
-        """Close listener and connection, and forget the address."""
-        self.abort("the transfer was aborted")
-
-    def abort(self, words: str) -> None:
-        """Cut the connection, or stop waiting for one; whoever waits is told ``words``."""
-        self._aim = None
-        self._unlisten()
-        connector, self._connector = self._connector, None
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort(words)
-            if connector is not None and not connection.made:
-                connector.stopConnecting()
-        self._refuse(words)
-
-    # -- connections ---------------------------------------------------------------------------------------------
-
-    def arriving(self, host: str) -> DataConnection | None:
-        """Somebody connects to the listener; None turns them away."""
-        if not self.is_peer(host) or self._port is None:
-            self._site.counters.add("ftp.data.stranger")
-            return None
-        self._unlisten()
-        return self._make()
-
-    async def open(self, context: Any) -> DataConnection:
-        """
-        The data connection for a transfer, inside TLS if a context is given.
-
-        :raises NoChannel: none came, none could be made, or TLS could not be started.
-        """
-        self._why = ""
-        if self._aim is not None:
-            (host, port), self._aim = self._aim, None
-            factory = ActiveFactory(self._make(), self._failed)
-            source = (self._host, 0)
-            self._connector = self._site.reactor.connectTCP(host, port, factory, self._connect, source)
-        connection = await self._arrived()
-        connection.begin(context)
-        await connection.handshake(self._connect)
-        return connection
-
-    def done(self) -> None:
-        """The transfer is over: what is left of its connection is cut."""
-        connection, self._connection = self._connection, None
-        self._connector = None
-        if connection is not None:
-            connection.abort("the transfer is over")
-
-    async def _arrived(self) -> DataConnection:
-        if self._connection is None or not self._connection.made:
-            late = self._site.clock.callLater(self._connect, self.abort, "The data connection was not opened in time.")
-            waiter = self._waiter = Deferred()
-            try:
-                await waiter
-            finally:
-                if late.active():
-                    late.cancel()
-        if self._connection is None:
-            raise NoChannel(self._why)
-        return self._connection
-
-    def _make(self) -> DataConnection:
-        connection = DataConnection(self._site.clock, self._site.deadlines, self._stall)
-        connection.on_made = self._wake
-        self._connection = connection
-        return connection
-
-    def _failed(self) -> None:
-        self._connector = None
-        self._connection = None
-        self._refuse("The data connection was refused.")
-
-    def _refuse(self, why: str) -> None:
-        self._why = why
-        self._wake()
-
-    def _unlisten(self) -> None:
-        port, self._port = self._port, None
-        if port is not None:
-            self._closed = maybeDeferred(port.stopListening)
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            waiter.callback(None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,9 +26,9 @@ from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
 from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.commands import respond
-from launcelot.protocols.ftp.data import ServerDataSide, passive_address, passive_ports
 from launcelot.protocols.ftp.grammar import LINE_LIMIT, Malformed, Request, parse_request, reply
 from launcelot.protocols.ftp.session import Channel, ChannelLost, NoChannel, Session, State, reply_for
+from launcelot.protocols.ftp.side import ServerDataSide, passive_address, passive_ports
 from launcelot.protocols.ftp.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -272,6 +273,15 @@ class Guarded:
     async def send(self, data: bytes) -> None:
         """As the data connection."""
         await self._channel.send(data)
+
+    @property
+    def takes_files(self) -> bool:
+        """As the data connection."""
+        return self._channel.takes_files
+
+    async def send_file(self, descriptor: int, offset: int, length: int, moved: Callable[[int], None]) -> None:
+        """As the data connection."""
+        await self._channel.send_file(descriptor, offset, length, moved)
 
     async def receive(self) -> bytes:
         """As the data connection; an end without a control connection is a loss."""

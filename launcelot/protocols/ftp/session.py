@@ -8,7 +8,7 @@ The session knows nothing of sockets: it answers on a :class:`~launcelot.core.wi
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,6 +79,18 @@ class Channel(Protocol):
         Send octets; returns when there is room for more.
 
         :raises ChannelLost: the connection is gone, stalled or aborted.
+        """
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether :meth:`send_file` can be used."""
+
+    async def send_file(self, descriptor: int, offset: int, length: int, moved: Callable[[int], None]) -> None:
+        """
+        Send octets of a file, which should lie in memory; the descriptor is not touched any more when this returns or raises.
+
+        :param moved: called with how many octets have left, each time that some have.
+        :raises ChannelLost: the connection is gone, stalled or aborted, or the file cannot be read, which aborts it.
         """
 
     async def receive(self) -> bytes:

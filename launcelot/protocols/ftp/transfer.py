@@ -23,6 +23,9 @@ SEND_PIECE = 49_152
 READ_PIECE = 5 * SEND_PIECE
 """Octets read from a file at once."""
 
+WINDOW = 4 << 20
+"""Octets that are seen to lie in memory before the kernel is asked to send them."""
+
 
 class Transfer(Protocol):
     """
@@ -75,10 +78,27 @@ class SendFile:
         return reply(226, "Transfer complete.")
 
     async def _send(self, channel: Channel) -> None:
-        offset = self._offset
+        if channel.takes_files:
+            await self._send_by_kernel(channel)
+        offset = self._offset + self.octets
         while piece := await self._reader.read(offset, READ_PIECE):
             offset += len(piece)
             await self._pieces(channel, piece)
+
+    async def _send_by_kernel(self, channel: Channel) -> None:
+        """As far as the file can be sent so; small ones have been read already."""
+        end = self._reader.entry.size
+        offset = self._offset
+        while offset < end:
+            length = min(WINDOW, end - offset)
+            descriptor = await self._reader.sendable(offset, length)
+            if descriptor is None:
+                return
+            await channel.send_file(descriptor, offset, length, self._moved)
+            offset += length
+
+    def _moved(self, octets: int) -> None:
+        self.octets += octets
 
     async def _send_ascii(self, channel: Channel) -> None:
         convert = ToWire()

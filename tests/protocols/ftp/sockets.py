@@ -16,16 +16,20 @@ class RealServer:
     """
     A service with memory stores on the real reactor, stopped and checked at the end of the test.
 
+    :param by_hand: the time of deadlines is ``clock``'s, which the test turns.
     :ivar port: of FTP.
     :ivar tls_port: of FTP inside TLS.
     """
 
-    def __init__(self, test: TestCase, certificates: Any = False, files: Any = None, **settings: Any) -> None:
+    def __init__(
+        self, test: TestCase, certificates: Any = False, files: Any = None, by_hand: bool = False, **settings: Any
+    ) -> None:
         from twisted.internet import reactor
 
         world = memory_site(tls=certificates)
         world.add_user("ann", "pw")
-        self.site = replace(world.site, reactor=reactor, clock=reactor)
+        self.clock = world.clock
+        self.site = replace(world.site, reactor=reactor, clock=world.clock if by_hand else reactor)
         if files is not None:
             self.site.files = files
         here = ("tcp:0:interface=127.0.0.1",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,6 +22,11 @@ class Deserted:
 
     async def send(self, data: bytes) -> None:
         """Nothing is sent in an upload."""
+
+    takes_files = False
+
+    async def send_file(self, descriptor: int, offset: int, length: int, moved: Callable[[int], None]) -> None:
+        """Never asked for."""
 
     async def receive(self) -> bytes:
         """The octets, then the end."""
