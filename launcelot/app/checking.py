@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcelot.app.configuration import Configuration
+from launcelot.app.naming import hostname_of
 from launcelot.checks.names import Names
 from launcelot.checks.remembering import MIGRATIONS
 from launcelot.checks.running import Checks
@@ -42,4 +43,12 @@ def checks_of(
 
     settings = configuration.checks
     checks = build_checks(settings, names, lambda: databases.get("checks", MIGRATIONS), aside)
+    if settings.filters:
+        # What speaks to filters is imported by those only who have some.
+        from launcelot.app.filtering import guest_check
+        from launcelot.filters.settings import build_filters
+
+        checks += build_filters(
+            settings.filters, reactor, hostname_of(configuration), settings.filter_timeout, guest_check
+        )
     return Checks(checks, reactor, counters, settings.trusted_networks, close) if checks else None

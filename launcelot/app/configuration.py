@@ -19,6 +19,7 @@ from typing import Any
 from launcelot.accounts.names import canonical
 from launcelot.app.catalogue import SERVICES, ServiceEntry, settings_of
 from launcelot.app.errors import CANNOT_CREATE, CONFIGURATION, Ending
+from launcelot.app.filtering import check_filter
 from launcelot.app.guests import BadGuest, Offers, entry_of, find, offers, own_rules, settings_from
 from launcelot.app.positions import Positions, key_lines, line_of
 from launcelot.app.settings import (
@@ -408,6 +409,7 @@ def asks_for_dane(text: str) -> bool:
 def _check_rules(checks: CheckSettings) -> Iterator[Problem]:
     yield from _each("checks", "trusted_networks", checks.trusted_networks, lambda text: networks([text]))
     yield from _each("checks", "block_lists", checks.block_lists, parse_zone)
+    yield from _each("checks", "filters", checks.filters, check_filter)
 
 
 def _each(table: str, key: str, texts: Sequence[str], check: Callable[[str], object]) -> Iterator[Problem]:

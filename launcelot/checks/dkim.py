@@ -174,7 +174,7 @@ def parse_key(record: bytes, signature: Signature) -> Key:
 def verify(message: Message, signature: Signature, key: Key) -> str:
     """Whether a signature is right: ``"pass"`` or ``"fail"``; long for a large message."""
     digest = hashlib.sha256()
-    for piece in canonical_body(message.buffer, message.start + len(message.head), signature.relaxed_body):
+    for piece in canonical_body(message.buffer, message.body, signature.relaxed_body):
         digest.update(piece)
     if digest.digest() != signature.body_hash:
         return "fail"

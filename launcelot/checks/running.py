@@ -18,9 +18,6 @@ from launcelot.checks.interface import ACCEPT, Action, Case, Check, Message, Ver
 from launcelot.core.counters import Counters
 from launcelot.message.address import Address
 
-TIME = 20.0
-"""Seconds that one check may take."""
-
 
 class Checks:
     """
@@ -72,8 +69,8 @@ class Checks:
         return await self._run(case, lambda check: check.recipient(case, recipient))
 
     async def message(self, case: Case, message: Message) -> Verdict:
-        """At the end of the message."""
-        return await self._run(case, lambda check: check.message(case, message))
+        """At the end of the message; each sees it as those before it want it to be."""
+        return await self._run(case, lambda check: check.message(case, case.edited or message))
 
     async def _run(self, case: Case, moment: Callable[[Check], Coroutine[Any, Any, Verdict]]) -> Verdict:
         for check in self.checks:
@@ -88,7 +85,7 @@ class Checks:
 
     async def _within_time(self, check: Check, moment: Coroutine[Any, Any, Verdict]) -> Verdict:
         waits = Deferred.fromCoroutine(moment)
-        waits.addTimeout(TIME, self._clock)
+        waits.addTimeout(check.time, self._clock)
         verdict: Verdict = await waits.addErrback(self._failed, check)
         return verdict
 

@@ -63,6 +63,15 @@ class CheckSettings:
         "What becomes of mail without one proper From, or with two fields of which there may be one.",
         choices=("off", "quarantine", "refuse"),
     )
+    filters: tuple[str, ...] = setting(
+        (),
+        "Programs that are asked last, in order, such as 'milter unix:/run/opendkim.sock', 'rspamd 127.0.0.1:11333',"
+        " 'lmtp host:port' or 'plugin name'; behind the place stands what becomes of mail while it cannot be asked,"
+        " defer (the default) or accept.",
+    )
+    filter_timeout: float = setting(
+        30.0, "How long such a program may take to answer.", unit="seconds", minimum=1, maximum=300
+    )
 
 
 def build_checks(

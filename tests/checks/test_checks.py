@@ -15,7 +15,7 @@ from launcelot.checks.iprev import ReverseName
 from launcelot.checks.names import NoAnswer, ScriptedNames
 from launcelot.checks.remembering import KNOWN_FOR, MIGRATIONS, WAITS_FOR, Greylisting, Rates
 from launcelot.checks.results import goes_into_junk, without_forged, written
-from launcelot.checks.running import TIME, Checks
+from launcelot.checks.running import Checks
 from launcelot.checks.sanity import fault
 from launcelot.core.counters import Counters
 from launcelot.message.address import Address
@@ -75,7 +75,7 @@ class RunningTests(SynchronousTestCase):
     def test_a_slow_check_is_passed_over(self) -> None:
         """After its time."""
         _, verdict = self.run_all(Fixed("a", Deferred()), Fixed("b", Verdict(Action.REJECT, "no")))
-        self.clock.advance(TIME - 1)
+        self.clock.advance(Check.time - 1)
         self.assertNoResult(verdict)
         self.clock.advance(2)
         self.assertEqual(self.successResultOf(verdict).action, Action.REJECT)

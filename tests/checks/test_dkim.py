@@ -79,7 +79,8 @@ class DkimCase(SynchronousTestCase):
     def results(self, text: bytes, records: Mapping[str, Any] = ZONE, now: float = 1.6e9) -> list[str]:
         """What the check notes."""
         case = Case("192.0.2.1", "x", None, "here.test", now)
-        message = Message(b"Received: ours\r\n" + text, 16, text[: find_header_end(text)])
+        end = find_header_end(text)
+        message = Message(b"Received: ours\r\n" + text, 16 + end, text[:end])
         check = Dkim(ScriptedNames(records), InlineWorkers())
         self.successResultOf(Deferred.fromCoroutine(check.message(case, message)))
         self.found = case.results

@@ -26,7 +26,7 @@ class DmarcCase(SynchronousTestCase):
         head = b"From: " + author + b"\r\n\r\n"
         self.names = ScriptedNames({f"TXT _dmarc.{domain}": record for domain, record in records.items()})
         check = Dmarc(self.names, enforce)
-        verdict = self.successResultOf(Deferred.fromCoroutine(check.message(case, Message(head, 0, head))))
+        verdict = self.successResultOf(Deferred.fromCoroutine(check.message(case, Message(head, len(head), head))))
         self.found = case.results[-1]
         return self.found.value, verdict
 

@@ -66,7 +66,7 @@ class SigningCase(SynchronousTestCase):
     def results(self, text: bytes, now: float = NOW) -> list[str]:
         """What our own verifier says."""
         case = Case("192.0.2.1", "x", None, "here.test", now)
-        message = Message(text, 0, text[: find_header_end(text)])
+        message = Message(text, find_header_end(text), text[: find_header_end(text)])
         check = Dkim(ScriptedNames({f"TXT {name}": record for name, record in self.zone().items()}), InlineWorkers())
         self.successResultOf(Deferred.fromCoroutine(check.message(case, message)))
         return [one.value for one in case.results]

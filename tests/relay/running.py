@@ -54,11 +54,15 @@ class RelayingDaemon:
     def __init__(self, folder: Path, port: int, workers: int = 1, options: str = "connections=20") -> None:
         self.folder = folder
         self.settings = folder / "launcelot.toml"
-        text = SETTINGS.format(workers=workers, port=port, options=options)
         folder.mkdir(exist_ok=True, mode=0o700)
-        self.settings.write_text(text + "".join(f"[{name}]\nenabled = false\n" for name in OFF))
+        self.settings.write_text(self.configuration(port, workers, options))
         self.log = tempfile.TemporaryFile()
         self.start()
+
+    def configuration(self, port: int, workers: int, options: str) -> str:
+        """What stands in the file."""
+        text = SETTINGS.format(workers=workers, port=port, options=options)
+        return text + "".join(f"[{name}]\nenabled = false\n" for name in OFF)
 
     def start(self) -> None:
         """Start, and wait until it listens."""

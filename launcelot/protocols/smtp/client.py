@@ -127,7 +127,7 @@ class Sent:
     What became of a mail.
 
     :ivar recipients: each with its reply, in the order given; one that was accepted at RCPT has the final reply.
-    :ivar reply: to the message; None if no recipient was accepted, so that it was never sent.
+    :ivar reply: to the message, of several (LMTP) the first; None if no recipient was accepted, so that it was never sent.
     """
 
     recipients: tuple[tuple[Address, Reply], ...]
@@ -308,8 +308,9 @@ class SmtpClient(Stream):
             if not data.positive:
                 await self._end_unwanted(data)
                 return Sent(tuple((one, data if words.positive else words) for one, words in results), data)
-            final = await self._send_text(message)
-            return Sent(tuple((one, final if words.positive else words) for one, words in results), final)
+            finals = await self._send_text(message, sum(words.positive for words in answers) if self.factory.lmtp else 1)
+            each = iter(finals if self.factory.lmtp else finals * len(answers))
+            return Sent(tuple((one, next(each) if words.positive else words) for one, words in results), finals[0])
 
     async def quit(self) -> None:
         """Say goodbye and close; never fails."""
@@ -334,12 +335,13 @@ class SmtpClient(Stream):
                     Refused("greeting", words) if not words.positive else BadReply("greeting", f"{words.code} is none")
                 )
             self._greeted = True
-        words = await self._ask(encode_command("EHLO", self.factory.name), "EHLO")
+        verb = "LHLO" if self.factory.lmtp else "EHLO"
+        words = await self._ask(encode_command(verb, self.factory.name), verb)
         if words.positive:
             self.offers = Offers.of(words)
             return
-        if words.temporary:
-            raise Refused("EHLO", words)
+        if words.temporary or self.factory.lmtp:
+            raise Refused(verb, words)
         words = await self._ask(encode_command("HELO", self.factory.name), "HELO")
         if not words.positive:
             raise Refused("HELO", words)
@@ -453,7 +455,8 @@ class SmtpClient(Stream):
         if not words.positive:
             raise BadReply("RSET", f"{words.code} {words.text}")
 
-    async def _send_text(self, message: Message) -> Reply:
+    async def _send_text(self, message: Message, count: int) -> list[Reply]:
+        """The text, and so many replies to it."""
         writer = DotWriter()
         async for piece in message.source:
             self.write(writer.feed(piece))
@@ -462,10 +465,13 @@ class SmtpClient(Stream):
             await message.last()
         await self._expect_no_end()
         self.write(writer.finish())
-        words = await self._reply("end of data", self.factory.timeouts.end_of_data)
-        if 300 <= words.code < 400:
-            raise BadReply("end of data", f"{words.code} is no end")
-        return words
+        found: list[Reply] = []
+        while len(found) < count:
+            words = await self._reply("end of data", self.factory.timeouts.end_of_data)
+            if 300 <= words.code < 400:
+                raise BadReply("end of data", f"{words.code} is no end")
+            found.append(words)
+        return found
 
     async def _expect_no_end(self) -> None:
         """Without the final dot the server has nothing; one that has refused or left meanwhile is not sent it."""
@@ -567,6 +573,7 @@ class SmtpClientFactory(Factory):
     :param clock: the reactor, or a ``task.Clock``.
     :param name: our own host name, for EHLO.
     :param implicit_tls: a context for TLS from the first octet, as on port 465.
+    :param lmtp: the servers speak LMTP: LHLO, and a reply to the message for each recipient that was accepted (RFC 2033).
     :param workers: where passwords are hashed for SCRAM; without, a log-in keeps the reactor for some 30 ms.
     """
 
@@ -581,8 +588,10 @@ class SmtpClientFactory(Factory):
         timeouts: Timeouts | None = None,
         implicit_tls: Any = None,
         workers: Workers | None = None,
+        lmtp: bool = False,
     ) -> None:
         self.workers = workers
+        self.lmtp = lmtp
         self.clock = clock
         self.deadlines = deadlines
         self.name = name

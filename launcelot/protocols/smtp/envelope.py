@@ -15,7 +15,7 @@ from launcelot.core.errors import NotFound, Refusal
 from launcelot.message.address import Address
 from launcelot.protocols.smtp import checking
 from launcelot.protocols.smtp.grammar import Mail, Recipient, Reply, refuse_utf8, reply
-from launcelot.protocols.smtp.notifying import BadValue, both, parse_original, without_success
+from launcelot.protocols.smtp.notifying import BadValue, parse_original, without_success
 from launcelot.protocols.smtp.session import Session, State, Transaction, reply_for
 from launcelot.spool.interface import ELSEWHERE, SpoolId, SpoolRecipient
 
@@ -47,10 +47,11 @@ async def mail(session: Session, given: Mail) -> Reply:
     except Refusal as refusal:
         return reply_for(refusal)
     session.mails += 1
-    case, refused = await checking.begin(session, given)
+    identifier = SpoolId(session.site.new_id())
+    case, refused = await checking.begin(session, given, identifier)
     if refused is not None:
         return refused
-    session.transaction = Transaction(SpoolId(session.site.new_id()), given, case=case)
+    session.transaction = Transaction(identifier, given, case=case)
     session.move(State.MAIL)
     session.wire.limit_total(None)
     return reply(250, "2.1.0", "Sender ok")
@@ -147,14 +148,9 @@ def behind(wanted: SpoolRecipient, found: Sequence[Resident]) -> Sequence[SpoolR
 
 def add(session: Session, transaction: Transaction, recipients: Sequence[SpoolRecipient]) -> Reply:
     """Take those behind one address into the envelope, each once."""
-    keys: list[str] = []
-    for one in recipients:
-        key = one.address.key if one.is_remote else one.account
-        known = transaction.recipients.setdefault(key, one)
-        if known.notify != one.notify:
-            transaction.recipients[key] = replace(known, notify=both(known.notify, one.notify))
-        keys.append(key)
-    transaction.named.append(tuple(keys))
+    transaction.named.append(tuple(transaction.take(recipients)))
+    if transaction.case is not None:
+        transaction.case.recipients.append(recipients[0].address)
     transaction.domains.add(recipients[0].address.domain.lower())
     transaction.addresses.add(recipients[0].address.key)
     transaction.only = recipients[0].address if len(transaction.named) == 1 else None

@@ -9,9 +9,9 @@ the mailboxes when it is answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
+from launcelot.checks.interface import Action, Case
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
 from launcelot.message.trace import received
@@ -145,15 +145,15 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
             session.ending = True
             session.outcome = "bare line end"
         return [incoming.refused]
-    transaction, envelope = session.current, envelope_of(session)
+    transaction = session.current
     try:
         staged = incoming.release()
         if transaction.case is not None:
-            staged, refused = await checking.message(session, transaction.case, incoming, staged)
-            if refused is not None:
-                counters.add("smtp.messages.refused")
-                return [refused]
-            envelope = replace(envelope, verified=checking.is_verified(transaction.case))
+            checked = await check(session, transaction.case, incoming, staged)
+            if isinstance(checked, Reply):
+                return [checked]
+            staged = checked
+        envelope = envelope_of(session)
         if transaction.mail.binary:
             staged = await without_bare_ends(session.site.staging, staged)
         if session.role is Role.LMTP:
@@ -169,6 +169,30 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
     session.effects.note_accepted(envelope, incoming.size, session.forwarded)
     await session.effects.settle(accepted)
     return [reply(250, "2.0.0", f"Accepted as {transaction.id}")]
+
+
+async def check(session: Session, case: Case, incoming: Incoming, staged: Staged) -> Staged | Reply:
+    """
+    Have the checks look at a message: what is to be handed on, or the answer if nothing is.
+
+    :raises Refusal: it cannot be written, or the recipients a check wants cannot be looked up; nothing is open then.
+    """
+    checked, verdict = await checking.message(session, case, incoming, staged)
+    refused = checking.reply_to(verdict)
+    try:
+        if refused is None and verdict.action is not Action.DISCARD:
+            await checking.envelope(session, session.current, case)
+    except BaseException:
+        checked.close()
+        raise
+    if refused is None and session.current.recipients and verdict.action is not Action.DISCARD:
+        return checked
+    checked.close()
+    if refused is not None:
+        session.site.counters.add("smtp.messages.refused")
+        return refused
+    session.site.counters.add("smtp.messages.discarded")
+    return reply(250, "2.0.0", f"Accepted as {session.current.id}")
 
 
 async def signed(session: Session, staged: Staged) -> Staged:
@@ -210,6 +234,7 @@ def envelope_of(session: Session) -> Envelope:
         given.returned,
         given.envelope_id,
         given.utf8,
+        verified=transaction.case is not None and checking.is_verified(transaction.case),
     )
 
 

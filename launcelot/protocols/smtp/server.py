@@ -71,6 +71,9 @@ class SmtpServer(ServerStream):
         except Stopping:
             self.write(self._goodbye("4.3.2", "Service is stopping"))
             raise
+        finally:
+            if session.transaction is not None:
+                session.transaction.close()
         self.outcome = session.outcome or self.outcome
 
     @property

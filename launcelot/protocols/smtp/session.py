@@ -8,7 +8,7 @@ RFC 5321 section 4.1.4 (order of commands), RFC 6409 (submission), RFC 4954 (AUT
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +32,7 @@ from launcelot.core.limits import is_loopback
 from launcelot.core.wire import Wire
 from launcelot.hosting.proxy import Network, is_within
 from launcelot.protocols.smtp.grammar import AUTH_LINE, COMMAND_LINE, Mail, Reply, reply
+from launcelot.protocols.smtp.notifying import both
 from launcelot.protocols.smtp.sending import Sending, SendingLimitReached
 from launcelot.spool.interface import Accepted, Envelope, SpoolId, SpoolRecipient, Verdict
 
@@ -130,6 +131,24 @@ class Transaction:
     body: Incoming | None = None
     case: Case | None = None
 
+    def take(self, recipients: Sequence[SpoolRecipient]) -> list[str]:
+        """Add those behind one address, each once; their keys."""
+        keys: list[str] = []
+        for one in recipients:
+            key = one.address.key if one.is_remote else one.account
+            known = self.recipients.setdefault(key, one)
+            if known.notify != one.notify:
+                self.recipients[key] = replace(known, notify=both(known.notify, one.notify))
+            keys.append(key)
+        return keys
+
+    def close(self) -> None:
+        """Drop what has come of the message, and what checks keep of it."""
+        if self.body is not None:
+            self.body.close()
+        if self.case is not None:
+            self.case.end()
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -211,8 +230,8 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             self.forwarded = {}
-        if transaction is not None and transaction.body is not None:
-            transaction.body.close()
+        if transaction is not None:
+            transaction.close()
         if self.state is not State.CONNECTED:
             self.move(State.READY)
 

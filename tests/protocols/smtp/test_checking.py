@@ -47,7 +47,7 @@ class Probe(Check):
 
     async def message(self, case: Case, message: Message) -> Verdict:
         """At the end."""
-        self.seen.append(message.buffer[message.start :])
+        self.seen.append(message.head + message.buffer[message.body :])
         return await self._at("message")
 
 

@@ -1,0 +1,1 @@
+"""Checks that ask programs beside us: milters, rspamd, filters that speak LMTP."""
