@@ -228,6 +228,11 @@ class Limits:
     octets: int = 0
     messages: int = 0
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit."""
+        return self.octets > 0 or self.messages > 0
+
     def check(self, octets: int, messages: int) -> None:
         """
         Refuse what there would be.

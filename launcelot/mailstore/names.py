@@ -28,6 +28,22 @@ def canonical(name: str) -> str:
     """
     if len(name) > MAX_OCTETS:
         raise Invalid("mailbox name is too long")
+    plain = name.isascii() and name.isprintable()
+    if not plain:
+        name = _composed(name)
+    levels = name.split(SEPARATOR)
+    if len(levels) > MAX_LEVELS:
+        raise Invalid("mailbox name has too many levels")
+    if not all(levels):
+        raise Invalid("mailbox name has an empty level")
+    if not plain and any(unicodedata.category(letter) in _FORBIDDEN for letter in name):
+        raise Invalid("mailbox name has a control character")
+    if levels[0].upper() == INBOX:
+        levels[0] = INBOX
+    return SEPARATOR.join(levels)
+
+
+def _composed(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
     try:
         octets = len(name.encode())
@@ -35,16 +51,7 @@ def canonical(name: str) -> str:
         raise Invalid("mailbox name is not Unicode text") from None
     if octets > MAX_OCTETS:
         raise Invalid("mailbox name is too long")
-    levels = name.split(SEPARATOR)
-    if len(levels) > MAX_LEVELS:
-        raise Invalid("mailbox name has too many levels")
-    if not all(levels):
-        raise Invalid("mailbox name has an empty level")
-    if any(unicodedata.category(letter) in _FORBIDDEN for letter in name):
-        raise Invalid("mailbox name has a control character")
-    if levels[0].upper() == INBOX:
-        levels[0] = INBOX
-    return SEPARATOR.join(levels)
+    return name
 
 
 def known(name: str) -> str | None:

@@ -196,15 +196,19 @@ class Writing:
         states = sqlstates.columns_of((new, slots) for _, new, slots in now).states(keywords)
         return Stored(states, alone, modseq if moved else 0)
 
-    def _keep(self, mailbox: int, modseq: int, moved: Sequence[tuple[Block, Block]]) -> None:
-        """Write blocks as they are now, knowing them as they were, and bring MODSEQ and the counters of flags in step."""
+    def _keep(
+        self, mailbox: int, modseq: int, moved: Sequence[tuple[Block, Block]], messages: int = 0, size: int = 0, uids: int = 0
+    ) -> None:
+        """
+        Write blocks as they are now, knowing them as they were, and bring the mailbox's row in step.
+
+        :param messages: that have come or, negative, gone; ``size`` are their octets.
+        :param uids: that have been given.
+        """
         sqlstates.keep(self.connection, mailbox, [new for _, new in moved])
-        unseen = sum(new.unseen - old.unseen for old, new in moved)
-        deleted = sum(new.deleted - old.deleted for old, new in moved)
-        self.connection.execute(
-            "UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE number = ?",
-            (modseq, unseen, deleted, mailbox),
-        )
+        unseen = sum([new.unseen - old.unseen for old, new in moved])
+        deleted = sum([new.deleted - old.deleted for old, new in moved])
+        self.connection.execute(_COUNT, (modseq, unseen, deleted, messages, size, uids, mailbox))
         self.touched.add(mailbox)
 
     def make_room(self, octets: int, messages: int) -> None:
@@ -213,7 +217,7 @@ class Writing:
 
         :raises OverQuota: the account is full.
         """
-        if self._limits is not None:
+        if self._limits is not None and self._limits.any:
             used = sqlrows.usage_of(self.connection)
             self._limits.check(used.octets + octets, used.messages + messages)
 
@@ -237,15 +241,14 @@ class Writing:
             "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(mailbox, uid, *row.lasting, saved) for uid, row in zip(uids, rows, strict=True)],
         )
-        self.connection.execute(
-            "UPDATE mailboxes SET uid_next = uid_next + ?1, messages = messages + ?1, size = size + ?2 WHERE number = ?3",
-            (len(rows), sum(row.size for row in rows), mailbox),
-        )
-        self._add_states(mailbox, numbers.modseq + 1, uids, [row.mask for row in rows])
+        moved = self._added_states(mailbox, numbers.modseq + 1, uids, [row.mask for row in rows])
+        self._keep(mailbox, numbers.modseq + 1, moved, len(rows), sum([row.size for row in rows]), len(rows))
         return uids
 
-    def _add_states(self, mailbox: int, modseq: int, uids: Sequence[int], masks: Sequence[int]) -> None:
-        """States of new messages, which ascend; the first may belong to a block that is there."""
+    def _added_states(
+        self, mailbox: int, modseq: int, uids: Sequence[int], masks: Sequence[int]
+    ) -> list[tuple[Block, Block]]:
+        """Blocks without and with new messages, which ascend; the first of them may belong to a block that is there."""
         moved: list[tuple[Block, Block]] = []
         at = 0
         while at < len(uids):
@@ -255,7 +258,7 @@ class Writing:
             slots = [uid - old.first for uid in uids[at:end]]
             moved.append((old, old.added(slots, masks[at:end], modseq)))
             at = end
-        self._keep(mailbox, modseq, moved)
+        return moved
 
     def _take_rows(self, mailbox: int, rows: Sequence[Row]) -> None:
         if not rows:
@@ -264,13 +267,9 @@ class Writing:
         uids = [row.uid for row in rows]
         self.connection.executemany("DELETE FROM messages WHERE mailbox = ? AND uid = ?", [(mailbox, uid) for uid in uids])
         self.connection.executemany("INSERT INTO expunged VALUES (?, ?, ?)", [(mailbox, modseq, uid) for uid in uids])
-        self.connection.execute(
-            "UPDATE mailboxes SET messages = messages - ?, size = size - ? WHERE number = ?",
-            (len(rows), sum(row.size for row in rows), mailbox),
-        )
-        blocks = sqlstates.blocks_with(self.connection, mailbox, uids)
-        chosen, _ = sqlstates.choose(blocks, uids, None)
-        self._keep(mailbox, modseq, [(old, old.without(slots)) for old, slots in chosen])
+        chosen, _ = sqlstates.choose(sqlstates.blocks_with(self.connection, mailbox, uids), uids, None)
+        moved = [(old, old.without(slots)) for old, slots in chosen]
+        self._keep(mailbox, modseq, moved, -len(rows), -sum(row.size for row in rows))
 
     def _count_usage(self, rows: Sequence[Row], sign: int) -> None:
         self.connection.execute(
@@ -450,6 +449,11 @@ _INHERIT = """
     SELECT ?, identifier, rights FROM grants JOIN mailboxes ON mailboxes.number = grants.mailbox WHERE mailboxes.name = ?
 """
 
+_COUNT = """
+    UPDATE mailboxes SET modseq = ?, unseen = unseen + ?, deleted = deleted + ?, messages = messages + ?, size = size + ?,
+        uid_next = uid_next + ?
+    WHERE number = ?
+"""
 _ROWS = "SELECT uid, content, size, internal, internal_zone, internal_day FROM messages WHERE mailbox = ?"
 
 CONTENT_COLUMNS = (

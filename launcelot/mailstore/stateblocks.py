@@ -168,7 +168,9 @@ class Block(NamedTuple):
         return self._replace(modseq=modseq, base=base, modseqs=octets_of(with_value(offsets, changed, modseq - base)))
 
     def added(self, slots: Sequence[int], masks: Sequence[int], modseq: int) -> Block:
-        """With messages in slots where there was none; ``modseq`` is above all others here."""
+        """With messages in slots where there was none, ascending; ``modseq`` is above all others here."""
+        if len(slots) == 1 and slots[0] == len(self.flags) and not self.keywords and masks[0] <= SYSTEM_MASK:
+            return self._with_next(masks[0], modseq)
         length = max(len(self.flags), slots[-1] + 1)
         words = [mask >> SYSTEM_COUNT for mask in masks]
         keywords = b""
@@ -183,6 +185,23 @@ class Block(NamedTuple):
         width = len(self.modseqs) // len(self.flags) if self.flags else 0
         modseqs = self.modseqs.ljust(length * width, b"\0")
         return self._replace(flags=bytes(flags), keywords=keywords, modseqs=modseqs)._at(modseq, slots)
+
+    def _with_next(self, mask: int, modseq: int) -> Block:
+        """With a message without keywords in the next slot, as nearly all come."""
+        number, highest, base, flags, _, modseqs = self
+        if not flags:
+            base, modseqs = modseq, b""
+        else:
+            if not modseqs:
+                base, modseqs = highest, bytes(len(flags))
+            width = len(modseqs) // len(flags)
+            if modseq - base >> 8 * width:
+                offsets = numbers(modseqs, len(flags))
+                offsets.append(0)
+                modseqs = octets_of(with_value(offsets, (len(flags),), modseq - base))
+            else:
+                modseqs += (modseq - base).to_bytes(width, "little")
+        return Block(number, modseq, base, flags + bytes((THERE | mask,)), b"", modseqs)
 
     def without(self, slots: Sequence[int] | None) -> Block:
         """Without messages in some slots, or without any if None; the highest MODSEQ stays as it was."""

@@ -83,6 +83,8 @@ Migration = Callable[[sqlite3.Connection], None]
 
 Job = tuple["Deferred[Any]", Callable[[sqlite3.Connection], Any]]
 
+Runner = Callable[[sqlite3.Connection, Callable[[sqlite3.Connection], Any]], Any]
+
 Outcome = tuple["Deferred[Any]", Any]
 """Who waits, and the result or the Failure that is handed back."""
 
@@ -102,7 +104,7 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[Migration], writer: Workers, readers: Workers) -> None:
         self.path = path
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = os.fspath(path.with_name(path.name + "-wal"))
         self._migrations = migrations
         self._writer = writer
         self._readers = readers
@@ -195,9 +197,13 @@ class Database:
         batch = [jobs.popleft() for _ in range(min(len(jobs), BATCH))]
         try:
             connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [(deferred, self._outcome(connection, job)) for deferred, job in batch]
-            connection.execute("COMMIT")
+            if len(batch) == 1:
+                ((deferred, job),) = batch
+                outcomes = [(deferred, self._outcome(connection, run_alone, job))]
+            else:
+                connection.execute("BEGIN IMMEDIATE")
+                outcomes = [(deferred, self._outcome(connection, run_in_savepoint, job)) for deferred, job in batch]
+                connection.execute("COMMIT")
             self._wal_size = size_of(self._wal)
         except (sqlite3.Error, OSError) as error:
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(error))
@@ -211,9 +217,9 @@ class Database:
         self._unmoved_jobs += len(batch)
         return outcomes
 
-    def _outcome(self, connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
+    def _outcome(self, connection: sqlite3.Connection, run: Runner, job: Callable[[sqlite3.Connection], Any]) -> Any:
         """What comes of one job; SQL that the file does not understand is the file's failing, as in :meth:`read`."""
-        outcome = run_in_savepoint(connection, job)
+        outcome = run(connection, job)
         if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.OperationalError):
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(outcome.value))
             return refusal_because(outcome.value)
@@ -442,6 +448,16 @@ def script(statements: str) -> Migration:
 def run_in_savepoint(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
     """What ``job`` returns, or the Failure of the refusal or bug it raised, undone; errors of the disk go on."""
     connection.execute("SAVEPOINT job")
+    return _attempt(connection, job, "RELEASE job", "ROLLBACK TO job", "RELEASE job")
+
+
+def run_alone(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
+    """Likewise, in a transaction of its own, which is on disk then."""
+    connection.execute("BEGIN IMMEDIATE")
+    return _attempt(connection, job, "COMMIT", "ROLLBACK")
+
+
+def _attempt(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any], keep: str, *undo: str) -> Any:
     try:
         result = job(connection)
     except sqlite3.Error as error:
@@ -451,10 +467,10 @@ def run_in_savepoint(connection: sqlite3.Connection, job: Callable[[sqlite3.Conn
     except Exception:  # noqa: BLE001 - handed to whoever waits, with its traceback
         failure = Failure()
     else:
-        connection.execute("RELEASE job")
+        connection.execute(keep)
         return result
-    connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
+    for statement in undo:
+        connection.execute(statement)
     return failure
 
 
@@ -465,10 +481,10 @@ def refusal_because(error: Exception) -> Failure:
     return Failure(refusal)
 
 
-def size_of(path: Path) -> int:
+def size_of(path: str) -> int:
     """A file's octets; 0 if there is none."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return 0
 

@@ -49,6 +49,21 @@ class AppendTests(ImapCase):
         link.say(b"t APPEND nope {20+}\r\nx LOGOUT\r\ny LOGOUT\r\n\r\nz NOOP\r\n")
         self.assertRegex(link.take(), rb"\At NO \[TRYCREATE\] [^\r\n]*\r\nz OK NOOP completed\r\n\Z")
 
+    def test_mailbox_that_goes_while_the_message_comes(self) -> None:
+        """TRYCREATE behind the message; one that has its name by then takes it."""
+        link, other = self.log_in(), self.log_in()
+        for then, answer in ((b"", b"t NO [TRYCREATE]"), (b"x CREATE away\r\n", b"t OK [APPENDUID")):
+            other.say(b"x CREATE away\r\n")
+            self.assertRegex(other.take(), rb"x OK")
+            link.say(b"t APPEND away {3}\r\n")
+            self.assertRegex(link.take(), rb"\A\+ ")
+            other.say(b"x DELETE away\r\n" + then)
+            other.take()
+            link.say(b"abc\r\n")
+            self.assertTrue(link.take().startswith(answer))
+            other.say(b"x STATUS away (MESSAGES)\r\n")
+            self.assertEqual(b"MESSAGES 1" in other.take(), bool(then))
+
     def test_too_large(self) -> None:
         """Larger than allowed is TOOBIG unread; if it comes anyway the connection closes."""
         link = self.log_in()

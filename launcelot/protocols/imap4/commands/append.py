@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from launcelot.core.errors import Refusal
+from launcelot.core.errors import Gone, Refusal
 from launcelot.mailstore.interface import Appended, Draft, Mailbox
 from launcelot.message.headers import find_header_end
 from launcelot.message.recode import Unencodable, plan, recoded
@@ -92,10 +92,10 @@ async def append(session: Session, request: Append) -> Reply:
     """
     stages = Stages(session)
     try:
-        arrived = await Assembly(session, stages.first, request.mailbox).read(request.message)
-        drafts = await stages.drafts(arrived)
+        assembly = Assembly(session, stages.first, request.mailbox)
+        drafts = await stages.drafts(await assembly.read(request.message))
         with Progress(session):
-            appended = await add(await session.mail.mailbox(request.mailbox), drafts)
+            appended = await _add(session, assembly.target, request.mailbox, drafts)
     except Rejected as rejected:
         return rejected.reply
     except Refusal as refusal:
@@ -112,6 +112,16 @@ async def append_uid(session: Session, mailbox: str, appended: Sequence[Appended
     if not await tells_uids(session, mailbox):
         return b""
     return b"APPENDUID %d %b" % (appended[0].uid_validity, format_set([one.uid for one in appended]))
+
+
+async def _add(session: Session, target: Mailbox | None, name: str, drafts: Sequence[Draft]) -> Sequence[Appended]:
+    """Put messages into a mailbox that was found before they came, or into what has its name if it is gone by now."""
+    if target is not None:
+        try:
+            return await add(target, drafts)
+        except Gone:
+            pass
+    return await add(await session.mail.mailbox(name), drafts)
 
 
 async def add(mailbox: Mailbox, drafts: Sequence[Draft]) -> Sequence[Appended]:

@@ -88,6 +88,7 @@ class Assembly:
 
     :param mailbox: where they go.
     :param freed: octets that will be removed when these are added.
+    :ivar target: the mailbox, once it has been found to take the messages.
     """
 
     def __init__(self, session: Session, staged: Staged, mailbox: str, freed: int = 0) -> None:
@@ -101,6 +102,7 @@ class Assembly:
         self._parts = 0
         self._has_nul = False
         self._clean = True
+        self.target: Mailbox | None = None
 
     async def read(self, first: Arriving) -> list[Arrived]:
         """
@@ -228,9 +230,9 @@ class Assembly:
 
     # -- octets ----------------------------------------------------------------------------------------------------
 
-    async def _admit(self, size: int, start: int) -> Mailbox:
+    async def _admit(self, size: int, start: int) -> None:
         """
-        The mailbox the message may go to.
+        Refuse what the mailbox does not take.
 
         :param size: octets that come next.
         :param start: where the message began.
@@ -252,7 +254,7 @@ class Assembly:
             raise LimitReached("too many messages in one command")
         messages = len(self._arrived) + 1 - bool(self._freed)
         await check_room(session, self._name, staged - self._freed + size, messages)
-        return mailbox
+        self.target = mailbox
 
     async def _literal(self, literal: Announced) -> None:
         """

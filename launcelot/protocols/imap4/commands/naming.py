@@ -36,11 +36,13 @@ def tell_normalized(session: Session, supplied: str, gone: bool = False, now: st
 
     :param supplied: as it came; :param now: the name it has, if that is not only another spelling.
     """
+    if not session.rev2:
+        return
     try:
         name = canonical(now or supplied)
     except Invalid:
         return
-    if session.rev2 and canonical(supplied) != supplied:
+    if canonical(supplied) != supplied:
         tell_name(session, rb"\NonExistent" if gone else b"", name, supplied)
 
 
