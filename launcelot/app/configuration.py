@@ -29,6 +29,7 @@ from launcelot.app.settings import (
     FileSettings,
     ServiceSwitch,
     TlsSettings,
+    TraceSettings,
     default_data,
 )
 from launcelot.checks.dnsbl import parse_zone
@@ -50,6 +51,7 @@ GROUPS: Mapping[str, type[Any]] = {
     "relay": RelaySettings,
     "checks": CheckSettings,
     "dkim": SigningSettings,
+    "trace": TraceSettings,
 }
 """The tables that are not services."""
 
@@ -71,6 +73,7 @@ class Configuration:
     relay: RelaySettings = field(default_factory=RelaySettings)
     checks: CheckSettings = field(default_factory=CheckSettings)
     dkim: SigningSettings = field(default_factory=SigningSettings)
+    trace: TraceSettings = field(default_factory=TraceSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -84,6 +87,11 @@ class Configuration:
     def dkim_folder(self) -> Path:
         """Where the keys are that mail is signed with."""
         return Path(self.dkim.folder) if self.dkim.folder else self.data / "dkim"
+
+    @property
+    def trail_folder(self) -> Path:
+        """Where the trail of mail is kept."""
+        return self.data / "trail"
 
     @property
     def admin_socket(self) -> Path:

@@ -15,7 +15,7 @@ from launcelot.app.errors import CANNOT_CREATE, UNAVAILABLE, Ending
 
 SUBFOLDERS = ("mail", "files", "staging")
 
-OURS = frozenset({*SUBFOLDERS, "launcelot.toml", "accounts.sqlite", "spool.sqlite", "tls", "dkim", "demo.json", "log"})
+OURS = frozenset({*SUBFOLDERS, "launcelot.toml", "accounts.sqlite", "spool.sqlite", "tls", "dkim", "demo.json", "log", "trail"})
 """What may be in a folder that no daemon has held yet for it to be taken as ours."""
 
 

@@ -1,4 +1,4 @@
-"""The options of ``launcelot queue``, ``send`` and ``simulate``."""
+"""The options of ``launcelot queue``, ``trace``, ``send`` and ``simulate``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,22 @@ def add_queue(commands: Any, common: Common) -> None:
         parser.add_argument("ids", metavar="ID", nargs="*", help="which mails")
         parser.add_argument("--all", action="store_true", help="every mail")
         _choosing(parser)
+
+
+def add_trace(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    trace = commands.add_parser(
+        "trace",
+        help="one mail's life: from RCPT to its mailbox or its next hop",
+        description="Prints what is known of one mail and of those made of it: redirected ones, answers, notices.  Or finds the"
+        " ids of mails that came in.",
+    )
+    common(trace, "launcelot.app.tracing:main")
+    trace.add_argument("id", metavar="ID", nargs="?", help="as in the log, in queue list and in the sender's 250")
+    trace.add_argument("--sender", metavar="ADDRESS", help="find mail from this address")
+    trace.add_argument("--recipient", metavar="ADDRESS", help="find mail for this recipient")
+    trace.add_argument("--message-id", metavar="ID", help="find mail with this Message-ID")
+    trace.add_argument("--limit", type=int, default=100, metavar="COUNT", help="mails found, the latest (default: %(default)s)")
 
 
 def _choosing(parser: Any) -> None:

@@ -21,7 +21,7 @@ from launcelot.app.configuration import Configuration, configuration_for
 from launcelot.app.errors import FAILED, NO_INPUT, OK, TEMPORARY, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.people import become_owner
-from launcelot.app.stores import run_now
+from launcelot.app.stores import run_now, trail_of
 from launcelot.app.streams import Streams
 from launcelot.core.errors import InUse, Invalid, Refusal
 from launcelot.spool.files import SpoolFile
@@ -31,6 +31,8 @@ MOST = 10_000
 """Recipients in one answer of the daemon."""
 
 LISTED = 1_000
+
+DONE = {"hold": "held", "release": "released", "retry": "trying", "drop": "dropped"}
 
 CHANGES = ("hold", "release", "retry", "drop")
 
@@ -175,9 +177,6 @@ def change_rows(given: Namespace, streams: Streams) -> int:
     return TEMPORARY if said["busy"] else OK
 
 
-DONE = {"hold": "held", "release": "released", "retry": "trying", "drop": "dropped"}
-
-
 def wanted(given: Namespace) -> dict[str, Any]:
     """Which recipients are meant."""
     named = {key: getattr(given, key, None) for key in ("destination", "sender", "recipient")}
@@ -212,11 +211,24 @@ def asked(given: Namespace, do: str, more: Mapping[str, Any]) -> Mapping[str, An
     folder = DataFolder(configuration.data)
     folder.lock()
     try:
-        return run_now(answer(files_of(configuration), request))
+        said = run_now(answer(files_of(configuration), request))
+        if do in DONE:
+            note(configuration, "released" if do == "retry" else DONE[do], said["recipients"])
+        return said
     except Refusal as refusal:
         raise Ending(refusal.text, TEMPORARY if refusal.temporary else FAILED) from refusal
     finally:
         folder.release()
+
+
+def note(configuration: Configuration, what: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tell the trail of mail what was done without the daemon."""
+    trail = trail_of(configuration)
+    if trail is not None:
+        trail.open()
+        for row in rows:
+            trail.note(row["id"], what, recipient=row["recipient"], reason="somebody asked for it")
+        trail.close()
 
 
 def files_of(configuration: Configuration) -> list[SpoolFile]:

@@ -25,6 +25,8 @@ AT_ONCE: Mapping[str, frozenset[str]] = {
     "files": frozenset({"keep_abandoned"}),
     "relay": frozenset(),
     "checks": frozenset(),
+    "dkim": frozenset(),
+    "trace": frozenset(),
 }
 """Settings beside ``[tls]`` and the services' that count without a restart."""
 

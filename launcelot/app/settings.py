@@ -124,6 +124,20 @@ class FileSettings:
 
 
 @dataclass(frozen=True)
+class TraceSettings:
+    """The table ``[trace]``."""
+
+    size: int = setting(
+        67_108_864,
+        "What the trail of mail, which `launcelot trace` reads, may take of the disk; a message takes some 500."
+        " 0 for no trail; each worker has 524288 at least.",
+        unit="octets",
+        minimum=0,
+    )
+    days: float = setting(30.0, "How long the trail is kept, if there is room for so much.", unit="days", minimum=1)
+
+
+@dataclass(frozen=True)
 class ServiceSwitch:
     """What the table of every service has besides its own settings."""
 

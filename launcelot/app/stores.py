@@ -51,6 +51,7 @@ from launcelot.workers.interface import Workers
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 from launcelot.workers.threads import ThreadWorkers
+from launcelot.workers.trail import NOWHERE, FileTrail, Trail
 
 T = TypeVar("T")
 
@@ -62,6 +63,9 @@ WAITING = 10_000
 
 MAIL_WRITERS = 2
 """Threads that write mail; each account belongs to one of them."""
+
+LEAST_TRAIL = 1 << 19
+"""Octets of the trail of mail that every worker has, however little is set."""
 
 PER_ACCOUNT = 6
 """Descriptors of an account's open mail file: the readers' and the writer's, each with its log and index."""
@@ -78,6 +82,7 @@ class Stores:
     :ivar relay: takes mail to other hosts; None where none goes there.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar signer: signs mail of accounts; None where nothing is signed.
+    :ivar file_trail: what happens to mail is noted there; None where that is switched off.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
     :ivar workers: closed last.
@@ -97,6 +102,7 @@ class Stores:
     relay: Carrier | None = None
     checks: Checks | None = None
     signer: Signer | None = None
+    file_trail: FileTrail | None = None
 
     def __post_init__(self) -> None:
         self._spools: list[SqliteSpool] = [self.spool]
@@ -107,6 +113,8 @@ class Stores:
 
         :raises Refusal: a file cannot be opened, or was written by a newer program.
         """
+        if self.file_trail is not None:
+            self.file_trail.open()
         await self.accounts.open()
         await self.databases.open()
         self._spools += self.left()
@@ -137,6 +145,13 @@ class Stores:
         await self.databases.close()
         for one in self.workers:
             await one.close()
+        if self.file_trail is not None:
+            self.file_trail.close()
+
+    @property
+    def trail(self) -> Trail:
+        """Where it is noted what happens to mail."""
+        return NOWHERE if self.file_trail is None else self.file_trail
 
 
 def fresh_id() -> str:
@@ -259,6 +274,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     relay = build_relay(clock, configuration, counters, readers, databases)
     signer = signer_of(configuration, staging, readers)
     notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
+    trail = trail_of(configuration, part)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
         accounts,
@@ -271,6 +287,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
         hostname_of(configuration),
         counters,
         signer,
+        trail or NOWHERE,
     )
 
     def spool(name: str) -> SqliteSpool:
@@ -287,6 +304,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
             carrier=relay,
             notices=notices,
             direct=True,
+            trail=trail or NOWHERE,
         )
 
     def left() -> Sequence[SqliteSpool]:
@@ -297,8 +315,16 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     deposits = Depositor(delivery, own, counters, delivery.forget)
     checks = checks_of(clock, configuration, databases, counters, readers)
     return Stores(
-        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks, signer
+        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks, signer, trail
     )
+
+
+def trail_of(configuration: Configuration, part: Part = WHOLE) -> FileTrail | None:
+    """Where a process notes what happens to mail, to be opened; None where that is switched off."""
+    if not configuration.trace.size:
+        return None
+    size = max(configuration.trace.size // part.of, LEAST_TRAIL)
+    return FileTrail(configuration.trail_folder, size, configuration.trace.days, time.time, part.number, part.of)
 
 
 def signer_of(configuration: Configuration, staging: Staging, aside: Workers) -> Signer | None:

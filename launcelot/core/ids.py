@@ -28,6 +28,16 @@ def encode(number: int, length: int) -> str:
     return text[len(text) - length :]
 
 
+def time_of(id: str) -> float | None:
+    """When an identifier was made, in wall-clock seconds; None for what is none of ours."""
+    if len(id) != ID_LENGTH or not set(id) <= set(ALPHABET):
+        return None
+    number = 0
+    for character in id:
+        number = number << 5 | ALPHABET.index(character)
+    return (number >> RANDOM_BITS) / 1000
+
+
 def new_id(seconds: float, random_bits: Callable[[int], int]) -> str:
     """
     A fresh identifier.

@@ -28,7 +28,7 @@ from launcelot.core.counters import Counters
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.core.ids import AccountId
 from launcelot.delivery.outbound import Outbound
-from launcelot.mailstore.interface import INBOX, AccountMail, Draft, Filing, MailStore, Outgoing
+from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Draft, Filing, MailStore, Outgoing
 from launcelot.mailstore.names import known
 from launcelot.message.address import Address, parse_mailbox
 from launcelot.message.headers import collect
@@ -42,10 +42,18 @@ from launcelot.spool.delivery import MailboxDelivery, trace_fields
 from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer, Staged, Staging
+from launcelot.workers.trail import NOWHERE, Trail
 
 COMPILED = 500
 """Compiled scripts that are kept for the next delivery."""
 PIECE = 262_144
+
+ACTIONS = 50
+"""Actions of a script that the trail tells."""
+
+TEXT = 500
+"""Characters of a text in the trail."""
+
 JUNK_USE = "\\Junk"
 """The special use (RFC 6154) of the mailbox for mail that a check has put aside."""
 
@@ -97,6 +105,7 @@ class FilteredDelivery:
     :param now: the wall clock, aware, in the zone that scripts live in.
     :param ids: gives a fresh identifier each time.
     :param hostname: ours, in message ids.
+    :param trail: where it is noted where mail went.
     :param signer: signs what we write; not what is sent on, of which nobody knows whose it is.
     """
 
@@ -115,6 +124,7 @@ class FilteredDelivery:
         hostname: str,
         counters: Counters,
         signer: Signer | None = None,
+        trail: Trail = NOWHERE,
     ) -> None:
         self._plain = plain
         self._accounts = accounts
@@ -127,6 +137,7 @@ class FilteredDelivery:
         self._hostname = hostname
         self._counters = counters
         self._signer = signer
+        self._trail = trail
         self._compiled: OrderedDict[AccountId, tuple[bytes, Script]] = OrderedDict()
 
     async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
@@ -135,7 +146,8 @@ class FilteredDelivery:
         mail = await self._mail.mail(account.id, account.quota, account.messages)
         active = await mail.scripts.active()
         if active is None:
-            await self._put(mail, envelope, recipient, body, key)
+            where = await self._put(mail, envelope, recipient, body, key)
+            self._trail.note(envelope.id, "delivered", recipient=str(recipient.address), account=account.name, into=where)
             return
         staged = self._staging.begin()
         plan = Plan()
@@ -146,27 +158,42 @@ class FilteredDelivery:
             case = Case(account, mail, envelope, recipient, staged.view(), now, remembered)
             outcome = await self._outcome(case, *active)
             await self._draw_up(plan, case, outcome)
-            await mail.file(key, plan.filings, plan.remember, plan.outgoing)
+            is_new = await mail.file(key, plan.filings, plan.remember, plan.outgoing)
+            self._note_filed(case, active[0], outcome, plan, is_new)
         finally:
             staged.close()
             for one in plan.bodies:
                 one.close()
-        await self._send(mail, key)
+        await self._send(mail, key, envelope.id)
 
     async def _put(
         self, mail: AccountMail, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str
-    ) -> None:
-        """Deliver without a script: into INBOX, or into Junk what a check has put aside."""
+    ) -> str:
+        """Deliver without a script: into INBOX, or into Junk what a check has put aside; says where."""
         if not goes_into_junk(body):
-            await self._plain.put(mail, envelope, recipient, body, key)
-            return
+            made = await self._plain.put(mail, envelope, recipient, body, key)
+            return f"INBOX {made.uid}" if isinstance(made, Appended) else "INBOX, before"
         staged = self._staging.begin()
         try:
             await copy(staged, [trace_fields(envelope.sender, recipient.address), body])
             whole = staged.view()
             await mail.file(key, [Filing(Draft(lambda: whole, len(whole)), special_use=JUNK_USE)])
+            return "Junk"
         finally:
             staged.close()
+
+    def _note_filed(self, case: Case, script: str, outcome: Outcome, plan: Plan, is_new: bool) -> None:
+        into = [one.special_use or one.mailbox for one in plan.filings]
+        self._trail.note(
+            case.envelope.id,
+            "delivered",
+            recipient=str(case.recipient.address),
+            account=case.account.name,
+            into=", ".join(into)[:TEXT] if is_new else "what it was filed into before",
+            script=script,
+            actions=[described(one) for one in outcome.actions[:ACTIONS]],
+            error=outcome.error[:TEXT],
+        )
 
     async def _account(self, recipient: SpoolRecipient) -> Account:
         for found in await self._accounts.resolve(recipient.address):
@@ -325,24 +352,40 @@ class FilteredDelivery:
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    async def _send(self, mail: AccountMail, key: str) -> None:
+    async def _send(self, mail: AccountMail, key: str, id: SpoolId) -> None:
         """Hand over what a delivery sends, of this run or of one that a crash cut short."""
         waiting = await mail.outgoing(key)
         if not waiting:
             return
         ids = [SpoolId(f"{_FOREIGN.sub('-', key)}.s{one.position}") for one in waiting]
-        for id, one in zip(ids, waiting, strict=True):
+        for child, one in zip(ids, waiting, strict=True):
             sender = parse_mailbox(one.sender) if one.sender else None
+            self._trail.note(child, "made", of=id, kind="mail of a script")
             try:
-                await self._outbound.send(id, sender, parse_mailbox(one.recipient), one.body)
+                await self._outbound.send(child, sender, parse_mailbox(one.recipient), one.body)
             except NotPermitted as refusal:
-                self.log.warn("{id}: not sent to {to}: {why}", id=id, to=one.recipient, why=refusal.text)
+                self.log.warn("{id}: not sent to {to}: {why}", id=child, to=one.recipient, why=refusal.text)
+                self._trail.note(id, "not sent", recipient=one.recipient, reason=refusal.text[:TEXT])
+            else:
+                self._trail.note(id, "sent on", mail=child, sender=one.sender, recipient=one.recipient)
         await mail.sent(key)
         await self._outbound.forget(ids)
 
     async def forget(self, account: AccountId, keys: Sequence[str]) -> None:
         """For the spool to call when rows are gone; see :class:`~launcelot.spool.interface.Forget`."""
         await self._plain.forget(account, keys)
+
+
+def described(action: Keep | FileInto | Redirect | Reject | Vacation | Notify) -> str:
+    """What a script wanted, in a few words for the trail."""
+    name = type(action).__name__.lower()
+    if isinstance(action, FileInto):
+        name += f" {action.mailbox}"
+    elif isinstance(action, Redirect):
+        name += f" {action.address}"
+    elif isinstance(action, Vacation):
+        name += f" {action.to}"
+    return name[:TEXT]
 
 
 async def copy(staged: Staged, pieces: Iterable[Buffer]) -> None:

@@ -32,6 +32,7 @@ from launcelot.workers.databases import Databases
 from launcelot.workers.interface import Workers
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
+from launcelot.workers.trail import NOWHERE, Trail
 
 
 class SessionTap(Protocol):
@@ -64,6 +65,7 @@ class Site:
     :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar signer: signs mail of our accounts; None where nothing is signed.
     :ivar tap: sees every new session; None outside of tests.
+    :ivar trail: where it is noted what happens to mail.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
@@ -88,6 +90,7 @@ class Site:
     checks: Checks | None = None
     signer: Signer | None = None
     tap: SessionTap | None = None
+    trail: Trail = NOWHERE
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)

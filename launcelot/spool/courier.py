@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import InUse, Refusal
+from launcelot.spool.chronicle import Chronicle
 from launcelot.spool.interface import Carrier, Delivery, Fate, Forget, Verdict, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending, Shelf, describe
 from launcelot.spool.notices import Kind, Notices, NotReturnable, Results, wants
@@ -58,6 +59,7 @@ class Courier:
     :param carrier: takes mail to other hosts; without one it waits.
     :param notices: tell senders; without them mail that cannot be delivered is held.
     :param most: mails kept in memory, more or less; 0 for all.
+    :param chronicle: told what becomes of mail.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -75,6 +77,7 @@ class Courier:
         carrier: Carrier | None = None,
         notices: Notices | None = None,
         most: int = 0,
+        chronicle: Chronicle | None = None,
     ) -> None:
         self._shelf = shelf
         self._deliver = deliver
@@ -85,6 +88,7 @@ class Courier:
         self._concurrency = concurrency
         self._notices = notices
         self._most = most
+        self._chronicle = chronicle or Chronicle()
         self._outgoing = (
             None if carrier is None else Outgoing(
                 carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send
@@ -194,10 +198,12 @@ class Courier:
             if not pending.held:
                 pending.held, pending.turn = True, 0
                 self._settle(pending)
+                self._chronicle.asked("held", [pending])
                 await self._shelf.note(pending)
 
     async def release(self, chosen: Sequence[Pending]) -> None:
         """Try these now."""
+        self._chronicle.asked("released", chosen)
         for pending in chosen:
             self._release(pending)
             await self._shelf.note(pending)
@@ -234,6 +240,7 @@ class Courier:
         finally:
             for pending in chosen:
                 pending.busy = False
+        self._chronicle.asked("dropped", chosen)
         self._forget_these(chosen)
 
     # -- running -------------------------------------------------------------------------------------------------
@@ -409,14 +416,8 @@ class Courier:
             except Refusal as refusal:
                 self.log.info("{id}: no notice of success: {reason}", id=mail.envelope.id, reason=refusal.text)
         if remote:
-            for pending, verdict in results:
-                self.log.info(
-                    "{id} to {recipient} was taken by {host}: {reply}",
-                    id=mail.envelope.id,
-                    recipient=str(pending.recipient.address),
-                    host=verdict.host,
-                    reply=verdict.diagnostic,
-                )
+            self._chronicle.relayed(results)
+        self._chronicle.noticed(mail, Kind.SUCCESS, notice)
         self._finish(done, Change(tuple(done), (), notice), at_once=remote or notice is not None)
 
     async def _postpone(self, mail: Mail, results: Results, body: Buffer) -> None:
@@ -434,9 +435,10 @@ class Courier:
                     pending.told = False
             else:
                 self._counters.add("spool.notices.delay")
+                self._chronicle.noticed(mail, Kind.DELAY, notice)
                 self._sweeper.add(Change((), tuple(pending for pending, _ in tell), notice), at_once=True)
         for pending, verdict in results:
-            self._put_back(pending, verdict.text)
+            self._put_back(pending, verdict.text, verdict)
 
     async def _give_up(self, mail: Mail, results: Results, body: Buffer) -> None:
         if self._notices is None:
@@ -454,19 +456,14 @@ class Courier:
             results = [one for one in results if one not in tell]
         except Refusal as refusal:
             for pending, verdict in results:
-                self._put_back(pending, f"{verdict.text} (the sender cannot be told now: {refusal.text})")
+                self._put_back(pending, f"{verdict.text} (the sender cannot be told now: {refusal.text})", verdict)
             return
         for pending, verdict in results:
             pending.last_error = verdict.text
-            self.log.warn(
-                "{id} to {recipient} is given up after {attempts} attempts: {reason}",
-                id=mail.envelope.id,
-                recipient=str(pending.recipient.address),
-                attempts=pending.attempts + 1,
-                reason=verdict.text,
-            )
+            self._chronicle.given_up(pending, verdict)
         self._counters.add("spool.failed", len(results))
         self._counters.add("spool.notices.failure", notice is not None)
+        self._chronicle.noticed(mail, Kind.FAILURE, notice)
         gone = [pending for pending, _ in results]
         if gone:
             self._finish(gone, Change(tuple(gone), (), notice), at_once=True)
@@ -484,7 +481,7 @@ class Courier:
                 del self._mails[mail]
             self._settle(pending)
 
-    def _put_back(self, pending: Pending, reason: str) -> None:
+    def _put_back(self, pending: Pending, reason: str, verdict: Verdict | None = None) -> None:
         """Another attempt later, or none if the mail is too old."""
         now = self._now()
         pending.attempts += 1
@@ -494,6 +491,7 @@ class Courier:
             pause = self._schedule.pause(pending.attempts, pending.recipient.is_remote)
             pending.next_attempt = now + pause
             self._put_off(pending, pause)
+        self._chronicle.put_back(pending, verdict)
         self._note(pending)
 
     def _hold(self, pending: Pending, reason: str) -> None:
@@ -502,13 +500,7 @@ class Courier:
         pending.attempts += 1
         pending.last_error = reason
         pending.held = True
-        self.log.warn(
-            "{id} to {recipient} is held after {attempts} attempts: {reason}",
-            id=pending.mail.envelope.id,
-            recipient=str(pending.recipient.address),
-            attempts=pending.attempts,
-            reason=reason,
-        )
+        self._chronicle.held(pending, reason)
         self._note(pending)
         self._settle(pending)
 

@@ -99,16 +99,15 @@ class MailboxDelivery:
         inbox = await self._mail.mail(resident.id, resident.quota, resident.messages)
         await self.put(inbox, envelope, recipient, body, key)
 
-    async def put(self, inbox: Inbox, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
-        """Deliver into an inbox that has been opened."""
+    async def put(self, inbox: Inbox, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> object:
+        """Deliver into an inbox that has been opened; what the inbox says of it."""
         trace = trace_fields(envelope.sender, recipient.address)
         if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
-            await inbox.deliver(trace + body[:], key)
-            return
+            return await inbox.deliver(trace + body[:], key)
         copy = self._staging.begin()
         try:
             await copy_into(copy, trace, body)
-            await inbox.deliver(copy.view(), key)
+            return await inbox.deliver(copy.view(), key)
         finally:
             copy.close()
 

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import TooLarge, TryLater
+from launcelot.spool.chronicle import Chronicle
 from launcelot.spool.courier import CONCURRENCY, Courier
 from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending
@@ -16,6 +17,7 @@ from launcelot.spool.notices import Notices
 from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import forget_nothing
 from launcelot.workers.staging import Buffer, Staged
+from launcelot.workers.trail import NOWHERE, Trail
 
 
 class Octets:
@@ -56,6 +58,7 @@ class MemorySpool:
     :param forget: told of keys that will not come again.
     :param carrier: takes mail to other hosts; without one it waits.
     :param notices: tell senders; without them mail that cannot be delivered is held.
+    :param trail: where it is noted what becomes of mail.
     """
 
     def __init__(
@@ -69,9 +72,21 @@ class MemorySpool:
         concurrency: int = CONCURRENCY,
         carrier: Carrier | None = None,
         notices: Notices | None = None,
+        trail: Trail = NOWHERE,
     ) -> None:
+        self._chronicle = Chronicle(trail)
         self._courier = Courier(
-            self, deliver, clock, now, counters or Counters(), forget, schedule, concurrency, carrier=carrier, notices=notices
+            self,
+            deliver,
+            clock,
+            now,
+            counters or Counters(),
+            forget,
+            schedule,
+            concurrency,
+            carrier=carrier,
+            notices=notices,
+            chronicle=self._chronicle,
         )
         self._now = now
         self._mails: dict[int, Mail] = {}
@@ -100,6 +115,7 @@ class MemorySpool:
         if once:
             self._accepted.add(envelope.id)
         mail = self._keep(envelope, body, body.size)
+        self._chronicle.queued(mail)
         self._courier.take(mail)
         return Accepted(envelope.id, mail.delivered)
 
@@ -173,7 +189,10 @@ class MemorySpool:
                 del self._left[number], self._mails[number]
                 self._bodies.pop(number).close()
         notices = [change.notice for change in changes if change.notice is not None]
-        return [self._keep(one.envelope, Octets(one.octets), len(one.octets)) for one in notices]
+        mails = [self._keep(one.envelope, Octets(one.octets), len(one.octets)) for one in notices]
+        for mail in mails:
+            self._chronicle.queued(mail)
+        return mails
 
     async def mark(self, *pending: Pending) -> None:
         """What is in memory is known."""

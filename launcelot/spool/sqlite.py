@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.counters import Counters
 from launcelot.core.errors import Refusal, TooLarge, TryLater
+from launcelot.spool.chronicle import Chronicle
 from launcelot.spool.courier import CONCURRENCY, Courier
 from launcelot.spool.direct import DirectDelivery
 from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
@@ -50,6 +51,7 @@ from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import forget_nothing
 from launcelot.workers.database import Database
 from launcelot.workers.staging import IN_MEMORY, Staged, Staging
+from launcelot.workers.trail import NOWHERE, Trail
 
 __all__ = ["CHUNK", "IN_HAND", "LOAD_BATCH", "MIGRATIONS", "SqliteSpool"]
 
@@ -73,6 +75,7 @@ class SqliteSpool:
     :param carrier: takes mail to other hosts; not owned.  Without one it waits.
     :param notices: tell senders; without them mail that cannot be delivered is held.
     :param in_hand: mails kept in memory.
+    :param trail: where it is noted what becomes of mail.
     :param direct: mail for one mailbox here is delivered while whoever brought it waits, if that can be done now.
     """
 
@@ -93,6 +96,7 @@ class SqliteSpool:
         notices: Notices | None = None,
         in_hand: int = IN_HAND,
         direct: bool = False,
+        trail: Trail = NOWHERE,
     ) -> None:
         self._database = database
         self._marks = Marks(database.path.with_suffix(".marks"))
@@ -101,6 +105,7 @@ class SqliteSpool:
         self._now = now
         self._in_hand = in_hand
         counters = counters or Counters()
+        self._chronicle = Chronicle(trail)
         self._direct = DirectDelivery(deliver, forget, clock, counters) if direct else None
         self._courier = Courier(
             self,
@@ -114,6 +119,7 @@ class SqliteSpool:
             carrier=carrier,
             notices=notices,
             most=in_hand,
+            chronicle=self._chronicle,
         )
         self._next_number = 0
         self._serving = False
@@ -200,13 +206,16 @@ class SqliteSpool:
         if not is_new:
             del self._held[mail.number]
             body.close()
-        elif len(self._held) > 2 * self._in_hand and all(one.recipient.is_remote for one in mail.pending):
+            waits.callback(False)
+            return
+        self._chronicle.queued(mail)
+        if len(self._held) > 2 * self._in_hand and all(one.recipient.is_remote for one in mail.pending):
             body.close()
             mail.delivered.callback(None)
             self.parked(mail)
         else:
             self._courier.take(mail, body)
-        waits.callback(is_new)
+        waits.callback(True)
 
     def _not_written(self, failure: Failure, mail: Mail, body: Staged, waits: Deferred[bool]) -> None:
         del self._held[mail.number]
@@ -384,6 +393,8 @@ class SqliteSpool:
             for mail in mails:
                 del self._held[mail.number]
             raise
+        for mail in mails:
+            self._chronicle.queued(mail)
         gone = {pending for change in changes for pending in change.removed}
         self._marks.clear(self._marks.of(key_of(pending) for pending in gone))
         for mail in {pending.mail for pending in gone}:

@@ -22,6 +22,7 @@ from launcelot.spool.sqlite import MIGRATIONS, SqliteSpool
 from launcelot.workers.database import Database
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Buffer
+from launcelot.workers.trail import FileTrail, Step, steps_of
 from tests.spool.contract import ANN, BODY, SpoolCase
 
 DONE = Verdict(Fate.DONE, "2.0.0", "taken", "mx.far.example", "250 2.0.0 Ok")
@@ -446,6 +447,9 @@ class SqliteRemoteTests(RemoteContract):
         folder = Path(self.mktemp())
         folder.mkdir()
         self.path = folder / "spool.sqlite"
+        self.trail = FileTrail(folder / "trail", 1 << 20, 30, self.now)
+        self.trail.open()
+        self.addCleanup(self.trail.close)
 
     def make(self) -> SqliteSpool:
         """Without a carrier."""
@@ -468,6 +472,7 @@ class SqliteRemoteTests(RemoteContract):
             carrier=carrier,
             notices=notices,
             in_hand=in_hand,
+            trail=self.trail,
         )
         self.wait(spool.start())
         return spool
@@ -593,6 +598,42 @@ class SqliteRemoteTests(RemoteContract):
         self.crash()
         self.assertEqual(self.waiting(self.carrying()), [])
         self.assertEqual(([one[1] for one in self.carrier.calls], self.told()), (["one", "one", "two", "two"], []))
+
+    def test_trail(self) -> None:
+        """Each attempt with what the host said, what becomes of the mail, and the notices that tell of it."""
+        self.carrier.plan["far.example"] = [LATER, DONE]
+        self.carrier.plan["near.example"] = [NEVER]
+        spool = self.carrying()
+        self.send(spool, elsewhere("x@far.example", "SUCCESS"), elsewhere("y@near.example"))
+        self.wait(spool.hold(SpoolId("one")))
+        self.wait(spool.release(SpoolId("one")))
+        self.clock.advance(1)
+        steps = [(one.event, one.fields.get("recipient"), one.fields.get("mail")) for one in self.steps("one")]
+        x = "x@far.example"
+        self.assertEqual(
+            sorted(steps),
+            sorted(
+                [
+                    ("queued", None, None),
+                    ("deferred", x, None),
+                    ("failed", "y@near.example", None),
+                    ("told", None, "n1"),
+                    ("held", x, None),
+                    ("released", x, None),
+                    ("relayed", x, None),
+                    ("told", None, "n2"),
+                ]
+            ),
+        )
+        by_event = {one.event: one.fields for one in self.steps("one")}
+        self.assertEqual((by_event["relayed"]["host"], by_event["relayed"]["reply"]), ("mx.far.example", "250 2.0.0 Ok"))
+        self.assertEqual((by_event["deferred"]["reason"], by_event["deferred"]["attempts"]), ("nobody answers", 1))
+        self.assertEqual(by_event["failed"]["status"], "5.1.1")
+        self.assertEqual([one.event for one in self.steps("n1")], ["made", "queued"])
+
+    def steps(self, id: str) -> list[Step]:
+        """What the trail says of a mail."""
+        return steps_of(self.path.parent / "trail", [id])
 
     def test_more_marks_than_there_is_room_for(self) -> None:
         """Then they stand in the rows, and do as much."""

@@ -15,7 +15,7 @@ from launcelot.checks.interface import Action, Case
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
 from launcelot.message.trace import received
-from launcelot.protocols.smtp import checking
+from launcelot.protocols.smtp import checking, tracing
 from launcelot.protocols.smtp.binary import without_bare_ends
 from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
 from launcelot.protocols.smtp.grammar import Chunk, Reply, reply
@@ -127,6 +127,7 @@ async def end_body(session: Session, incoming: Incoming) -> Reply | None:
     """Hand a whole message on and answer: once, or on LMTP once for each recipient.  RFC 2033 section 4.2."""
     named = len(session.current.named)
     answers = await hand_over(session, incoming)
+    tracing.note(session, incoming.head, incoming.size, answers)
     if session.role is not Role.LMTP:
         return answers[0]
     for one in answers if len(answers) == named else list(answers) * named:

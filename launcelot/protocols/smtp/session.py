@@ -84,6 +84,10 @@ class Unlawful(Exception):
 class Effects(Protocol):
     """What a session can make its connection do besides reading and writing."""
 
+    @property
+    def session_id(self) -> str:
+        """Names the session in the log."""
+
     def channel_binding(self, kind: str) -> bytes | None:
         """See :mod:`launcelot.hosting.binding`."""
 
