@@ -328,16 +328,16 @@ class MemoryMailbox:
     async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
         """The same of one message."""
         found = self._sheet((uid,), columns)
-        return found if found.rows else None
+        return found if len(found) else None
 
     def _sheet(self, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
         shelf = self._shelf
-        rows = [
-            (entry.uid, *[_whole(entry) if column is Column.OCTETS else _CELLS[column](one) for column in columns])
-            for entry in shelf.present(uids)
-            for one in (shelf.message(entry),)
-        ]
-        return Sheet(rows, _itself)
+        entries = shelf.present(uids)
+        messages = [shelf.message(entry) for entry in entries]
+        found: list[Sequence[object]] = [[entry.uid for entry in entries]]
+        for column in columns:
+            found.append([_whole(one) for one in entries] if column is Column.OCTETS else list(map(_CELLS[column], messages)))
+        return Sheet(found, _itself)
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""

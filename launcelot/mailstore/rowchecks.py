@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from launcelot.mailstore import mending, sqlrows, sqlstates, textindex
+from launcelot.mailstore import digests, mending, sqlrows, sqlstates, textindex
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.findings import Finding
 from launcelot.mailstore.flags import NO_FLAGS, SYSTEM_COUNT
@@ -183,6 +183,19 @@ def index(connection: sqlite3.Connection, writing: Writing | None) -> Iterator[F
         yield Finding("index", f"the text index {problem}{said}", writing is not None)
 
 
+def digested(connection: sqlite3.Connection, writing: Writing | None) -> Iterator[Finding]:
+    """Digests say what messages say."""
+    try:
+        right = digests.is_right(connection)
+    except sqlite3.DatabaseError:
+        right = False
+    if not right:
+        if writing is not None:
+            digests.reset(connection)
+        said = "; they are made anew" if writing is not None else ""
+        yield Finding("index", f"digests do not say what messages say{said}", writing is not None)
+
+
 _CONTENT_OF = "SELECT content, internal, internal_zone FROM messages WHERE mailbox = ? AND uid = ?"
 _EPOCH_DAY = 719_163
 """1970-01-01, as :meth:`datetime.date.toordinal` counts."""
@@ -227,5 +240,5 @@ _COUNTERS = (
     ("octets", _ACCOUNT, "(SELECT coalesce(sum(size), 0) FROM messages)"),
 )
 
-ROW_CHECKS: tuple[RowCheck, ...] = (inbox, states, strays, bodiless, orphans, columns, numbers, counters, index)
+ROW_CHECKS: tuple[RowCheck, ...] = (inbox, states, strays, bodiless, orphans, columns, numbers, counters, index, digested)
 """In the order in which one may rely on those before."""

@@ -1,8 +1,8 @@
 """
-Some columns of many messages at once, as plain tuples: what a listing of a whole mailbox is made from.
+Some columns of many messages at once: what a listing of a whole mailbox is made from.
 
-A :class:`~launcelot.mailstore.interface.Message` for each row costs several times what its octets do; ten thousand rows are
-fetched, as tuples, in a few milliseconds.
+A :class:`~launcelot.mailstore.interface.Message` for each row costs several times what its octets do; columns of ten thousand
+are fetched in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -46,9 +46,17 @@ class Sheet:
     """
     Some messages.
 
-    :ivar rows: ascending by UID: the UID, then the columns in the order in which they were asked for.
+    :ivar columns: their UIDs, ascending, then what was asked for, in that order; all of one length.
     :ivar flags: the flags behind a value of ``FLAGS``.
     """
 
-    rows: Sequence[tuple[Any, ...]]
+    columns: Sequence[Sequence[Any]]
     flags: Callable[[Any], frozenset[str]]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """What is told of each message."""
+        return list(zip(*self.columns, strict=True))

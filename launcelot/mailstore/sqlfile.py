@@ -22,7 +22,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
-from launcelot.mailstore.headertexts import HeaderTextsKept
 from launcelot.mailstore.interface import INBOX, Draft, Furnishing, Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
@@ -73,7 +72,6 @@ class AccountFile:
         self._watchers = Watchers()
         self.rolls = Rolls()
         self.threadings = Threadings()
-        self.header_texts = HeaderTextsKept()
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
@@ -212,7 +210,6 @@ class AccountFile:
         database, self._database = self._database, None
         self.rolls.clear()
         self.threadings.clear()
-        self.header_texts.clear()
         if database is not None:
             self._closing = database.close()
         return succeed(None) if self._closing is None else shielded(self._closing)
@@ -300,7 +297,6 @@ class AccountFile:
     def changed(self, mailboxes: Iterable[int] | None) -> None:
         """Another process has changed these mailboxes, or any of them; mending changes even what never changes otherwise."""
         self.threadings.clear()
-        self.header_texts.clear()
         if mailboxes is None:
             self._watchers.notify_all()
         else:

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
+from launcelot.mailstore.digests import LARGE
 from launcelot.mailstore.flags import sort_out
-from launcelot.mailstore.headertexts import HeaderTexts, is_current, texts_of
 from launcelot.mailstore.interface import (
     Appended,
     Changes,
@@ -38,7 +38,7 @@ from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
-from launcelot.mailstore.sqlsheets import CHANGING, sheet_of, sheet_of_one
+from launcelot.mailstore.sqlsheets import CHANGING, pieces_of, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threadings import Threading, still_holds
 from launcelot.mailstore.threads import Algorithm, Bundle
@@ -51,12 +51,10 @@ SHORT = 200
 """Rows read in the reactor thread at most; they take about a millisecond."""
 SHORT_COLUMN = 2_000
 """UIDs read in the reactor thread at most; they take about a millisecond."""
-LONG_COLUMN = 10_000
-"""Texts of one column looked through in the reactor thread at most; they take about a millisecond."""
 SLICE = 1_000
 """Rows read at a time in a reader thread."""
 LONG_SLICE = 2_000
-"""Rows read at a time in the reactor thread when they are short; they take about a millisecond."""
+"""Messages read at a time when only some of their columns are; short ones take the reactor thread about a millisecond."""
 BODIES = 16
 """Messages read at a time with their octets."""
 LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
@@ -158,14 +156,15 @@ class SqliteMailbox:
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
         read = self._file.read if len(uids) <= SHORT else self._file.read_aside
-        size = LONG_SLICE if LIGHT.issuperset(columns) else SLICE
-        if size == LONG_SLICE:
+        size = LONG_SLICE
+        if LIGHT.issuperset(columns):
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
         if Column.OCTETS in columns:
             size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside
-        for start in range(0, len(uids), size):
-            wanted = uids[start : start + size]
+        if len(uids) >= LARGE:
+            self._file.wants_tending()
+        for wanted in pieces_of(uids, size):
             yield await read(
                 lambda connection, wanted=wanted: sheet_of(connection, self._number, wanted, columns)  # type: ignore[misc]
             )
@@ -208,25 +207,15 @@ class SqliteMailbox:
             )
         return sorted([*plan.known, *found])
 
-    async def _containing(self, column: str, wanted: bytes) -> Sequence[int] | None:
-        """UIDs of the messages of which a column contains a text, from memory; None where that is not worth it."""
-        number, kept = self._number, self._file.header_texts
-        known = kept.get(number, column)
-        if known is not None and len(known.uids) <= LONG_COLUMN:
-            current = await self._file.read(partial(is_current, mailbox=number, known=known))
-            if current:
-                return known.containing(wanted)
-        if known is None:
-            rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, number))
-            if rows <= SHORT_COLUMN or not kept.fits(number, column):
-                return None
-
-        def job(connection: Connection) -> tuple[HeaderTexts, Sequence[int]]:
-            texts = texts_of(connection, number, column, known)
-            return texts, texts.containing(wanted)
-
-        texts, found = await self._file.read_aside(job)
-        kept.keep(number, column, texts)
+    async def _containing(self, column: str, wanted: str) -> Sequence[int] | None:
+        """UIDs of the messages of which a column contains a text, from digests; None where there are none."""
+        number = self._number
+        rows = await self._file.read(lambda connection: sqlrows.messages_in(connection, number))
+        if rows < LARGE:
+            return None
+        found = await self._file.read_aside(lambda connection: sqlsearch.containing(connection, number, column, wanted))
+        if found is None:
+            self._file.wants_tending()
         return found
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:

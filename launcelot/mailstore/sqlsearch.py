@@ -17,8 +17,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from launcelot.mailstore import search
+from launcelot.mailstore import digests, search
 from launcelot.mailstore.dates import moment_of, seconds_of
+from launcelot.mailstore.digests import LAST_BLOCK
 from launcelot.mailstore.flags import Keywords
 from launcelot.mailstore.query import (
     All,
@@ -41,6 +42,7 @@ from launcelot.mailstore.query import (
 )
 from launcelot.mailstore.sqlrows import content_octets, fits, keywords_of, listed, numbers_of, text
 from launcelot.mailstore.sqlstates import is_of_states, matching, states_of_uids
+from launcelot.mailstore.stateblocks import first_of
 from launcelot.mailstore.textindex import exists, narrowed, proof_of
 from launcelot.message.casemap import fold
 
@@ -237,12 +239,32 @@ def _contains(query: Contains, marks: Marks) -> Condition | None:
     return f"instr(c.{column}, ?) > 0", [text(fold(query.text))]
 
 
-def plain(query: Query) -> tuple[str, bytes] | None:
+def plain(query: Query) -> tuple[str, str] | None:
     """The column of ``contents`` and the text it must contain, of a query that asks nothing else."""
     if not isinstance(query, Contains):
         return None
     column = _COLUMNS.get(query.field)
-    return None if column is None else (column, text(fold(query.text)).encode())
+    return None if column is None else (column, text(fold(query.text)))
+
+
+def containing(connection: Connection, mailbox: int, column: str, wanted: str) -> list[int] | None:
+    """
+    UIDs of messages of which a column contains a text, ascending: from digests, and where there are none from rows.
+
+    :returns: None if there are no digests at all, or the text is such that they cannot tell.
+    :raises Gone: the mailbox has been deleted.
+    """
+    numbers_of(connection, mailbox)
+    if "\0" in wanted or not digests.exists(connection):
+        return None
+    found, seen = digests.containing(connection, mailbox, column, wanted)
+    low = 1
+    for block in [*seen, LAST_BLOCK + 1]:
+        if low < first_of(block):
+            rows = connection.execute(_CONTAINING.format(column), (mailbox, low, first_of(block) - 1, wanted))
+            found += [uid for (uid,) in rows]
+        low = first_of(block + 1)
+    return sorted(found)
 
 
 def _saved(query: SavedDate, marks: Marks) -> Condition:
@@ -270,6 +292,10 @@ def _joined(queries: Sequence[Query], marks: Marks, word: str, empty: str) -> Co
 
 
 _IN = "m.uid IN (SELECT value FROM json_each(?))"
+_CONTAINING = """
+    SELECT m.uid FROM messages AS m JOIN contents AS c ON c.number = m.content
+    WHERE m.mailbox = ? AND m.uid BETWEEN ? AND ? AND instr(c.{}, ?) > 0
+"""
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SIGNS = {Compare.BELOW: "<", Compare.EQUAL: "=", Compare.FROM: ">=", Compare.ABOVE: ">"}
 _COLUMNS = {

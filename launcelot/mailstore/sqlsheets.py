@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, compress, islice
 from operator import eq, itemgetter, lt
 from sqlite3 import Connection
 from typing import Any
 
+from launcelot.mailstore import digests
+from launcelot.mailstore.digests import Values
 from launcelot.mailstore.schema import CHUNK_BITS
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.sqlrows import fits, keywords_of, listed, numbers_of
 from launcelot.mailstore.sqlstates import Columns, states_of_uids
+from launcelot.mailstore.stateblocks import SPAN, first_of, number_of
 
 CHANGING = frozenset({Column.FLAGS, Column.MODSEQ})
 """Columns of what changes of a message."""
+MANY = 200
+"""Messages from which on digests are asked."""
 SPARE = 100
 """Rows between the first and the last message asked for that are read though nobody wants them."""
 
@@ -30,13 +36,29 @@ def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns:
     """
     numbers_of(connection, mailbox)
     flags = keywords_of(connection, mailbox).flags
-    changing = CHANGING.intersection(columns)
-    if len(changing) == len(columns):
-        return Sheet(_zipped(states_of_uids(connection, mailbox, uids), columns), flags)
-    rows, _ = neighbours(connection, _selected(columns), mailbox, uids)
-    if changing and rows:
-        rows = _with_states(rows, states_of_uids(connection, mailbox, [row[0] for row in rows]), columns)
-    return Sheet(rows, flags)
+    lasting = [column for column in columns if column not in CHANGING]
+    if not lasting:
+        return Sheet(_with_states([], states_of_uids(connection, mailbox, uids), columns), flags)
+    found = _lasting(connection, mailbox, uids, lasting)
+    if len(lasting) == len(columns) or not found[0]:
+        return Sheet(found if found[0] else [()] * (1 + len(columns)), flags)
+    return Sheet(_with_states(found, states_of_uids(connection, mailbox, found[0]), columns), flags)
+
+
+def _lasting(connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[Values]:
+    """Columns of what never changes, their UIDs first: from digests, and where there are none from rows."""
+    selected = _selected(columns)
+    if len(uids) < MANY or not digests.OF_COLUMN.keys() >= set(columns) or not digests.exists(connection):
+        return _columns(neighbours(connection, selected, mailbox, uids)[0], columns)
+    pieces = [
+        found or _columns(neighbours(connection, selected, mailbox, piece)[0], columns)
+        for piece, found in digests.columns_of(connection, mailbox, uids, columns)
+    ]
+    return pieces[0] if len(pieces) == 1 else [list(chain.from_iterable(several)) for several in zip(*pieces, strict=True)]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> Sequence[Values]:
+    return list(zip(*rows, strict=True)) if rows else [()] * (1 + len(columns))
 
 
 def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
@@ -47,7 +69,7 @@ def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[
     :returns: None if the message is not there.
     """
     row = connection.execute(_one(columns), (mailbox, uid)).fetchone()
-    return None if row is None else Sheet((row,), _no_flags)
+    return None if row is None else Sheet([(value,) for value in row], _no_flags)
 
 
 def _no_flags(key: object) -> frozenset[str]:
@@ -65,24 +87,15 @@ def _selected(columns: Sequence[Column]) -> str:
     return f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
 
 
-def _zipped(states: Columns, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
-    """Rows of nothing but what changes."""
-    found = {Column.FLAGS: states.masks, Column.MODSEQ: states.modseqs}
-    return list(zip(states.uids, *[found[column] for column in columns], strict=True))
-
-
-def _with_states(rows: list[tuple[Any, ...]], states: Columns, columns: Sequence[Column]) -> list[tuple[Any, ...]]:
-    """Rows with what changes in its place."""
-    if len(states.uids) != len(rows):
+def _with_states(lasting: Sequence[Values], states: Columns, columns: Sequence[Column]) -> Sequence[Values]:
+    """All columns in their order, of messages that have a state: those that last come after their UIDs."""
+    if lasting and len(states.uids) != len(lasting[0]):
         there = set(states.uids)
-        rows = [row for row in rows if row[0] in there]
-    found: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    for place, column in enumerate(columns, 1):
-        if column is Column.FLAGS:
-            found[place] = states.masks
-        elif column is Column.MODSEQ:
-            found[place] = states.modseqs
-    return list(zip(*found, strict=True))
+        chosen = [uid in there for uid in lasting[0]]
+        lasting = [list(compress(values, chosen)) for values in lasting]
+    changing = {Column.FLAGS: states.masks, Column.MODSEQ: states.modseqs}
+    rest = iter(lasting[1:])
+    return [states.uids, *(changing[column] if column in CHANGING else next(rest) for column in columns)]
 
 
 def neighbours(
@@ -113,6 +126,21 @@ def neighbours(
     return found, len(found) == len(rows)
 
 
+def pieces_of(uids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """
+    Pieces of about so many UIDs; where they are long, each ends with a block.
+
+    :param uids: ascending.
+    """
+    start = 0
+    while start < len(uids):
+        end = start + size
+        if size > SPAN and end < len(uids):
+            end = bisect_left(uids, first_of(number_of(uids[end])), start, end)
+        yield uids[start:end]
+        start = end
+
+
 def ascending(uids: Iterable[int]) -> Sequence[int]:
     """Each UID once, in order; as they are if they come like that."""
     given = uids if isinstance(uids, Sequence | array) else list(uids)
@@ -120,9 +148,6 @@ def ascending(uids: Iterable[int]) -> Sequence[int]:
 
 
 _EXPRESSIONS: Mapping[Column, str] = {
-    # Their places are filled from ``states``.
-    Column.MODSEQ: "0",
-    Column.FLAGS: "0",
     Column.SIZE: "m.size",
     Column.ARRIVED: "m.internal",
     Column.ZONE: "m.internal_zone",

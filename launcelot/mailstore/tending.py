@@ -1,6 +1,6 @@
 """
-What is done with mail files in quiet moments: their text index is carried on, or made anew when most of it has gone, the
-expunge log is cut where it is longest, and space of removed mail is given back to the system.
+What is done with mail files in quiet moments: blocks of messages are digested, the text index is carried on, or made anew when
+most of it has gone, the expunge log is cut where it is longest, and space of removed mail is given back to the system.
 
 Everything here may as well be done later or never; it is done in pieces of some ten milliseconds outside the reactor thread,
 one file at a time, and a file that somebody changes meanwhile is left alone until it is quiet again.
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
-from launcelot.mailstore import textindex
+from launcelot.mailstore import digests, textindex
 
 if TYPE_CHECKING:
     from launcelot.mailstore.sqlfile import AccountFile
@@ -107,6 +107,9 @@ def next_piece(connection: sqlite3.Connection) -> Piece | None:
         return textindex.reset
     for mailbox, floor in long_logs(connection):
         return lambda writing: cut_log(writing, mailbox, floor)
+    blocks = digests.missing(connection)
+    if blocks:
+        return lambda writing: digests.make(writing, blocks)
     gone = textindex.departed(connection)
     if gone:
         return lambda writing: textindex.remove(writing, gone)

@@ -89,7 +89,7 @@ async def send_listing(session: Session, listing: Listing, uids: Sequence[int], 
             return await _send_rows(session, listing, only, large)
     found = 0
     async for sheet in mailbox.sheets(uids, listing.columns):
-        if sheet.rows:
+        if len(sheet):
             found += await _send_rows(session, listing, sheet, large)
             await session.wire.drain()
             await session.breathe()
@@ -99,7 +99,7 @@ async def send_listing(session: Session, listing: Listing, uids: Sequence[int], 
 async def _send_rows(session: Session, listing: Listing, sheet: Sheet, large: Large) -> int:
     """One batch of them."""
     view, write = session.view, session.wire.write
-    given = list(zip(*sheet.rows, strict=True))
+    given = sheet.columns
     uids = given[0]
     if listing.flags:
         used = {sheet.flags(key) for key in set(given[listing.flags])}
