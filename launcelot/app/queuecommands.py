@@ -79,6 +79,9 @@ def add_send(commands: Any, common: Common) -> None:
     send.add_argument("--user", metavar="NAME", help="log in; the password is of --password-file, or $LAUNCELOT_PASSWORD")
     send.add_argument("--password-file", metavar="FILE")
     send.add_argument("--notify", metavar="WORDS", help="ask for notices: never, or some of success,failure,delay")
+    send.add_argument(
+        "--require-tls", action="store_true", help="go over TLS with hosts that show who they are, or come back (REQUIRETLS)"
+    )
     send.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each reply (default: %(default)g)")
 
 

@@ -19,7 +19,7 @@ from launcelot.core.errors import NotPermitted
 from launcelot.delivery.outbound import LocalOutbound
 from launcelot.message.address import Address
 from launcelot.message.headers import find_header_end
-from launcelot.message.trace import count_received, was_delivered_to
+from launcelot.message.trace import count_received, tls_is_optional, was_delivered_to
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
 from launcelot.spool.notices import Notices, unsigned
@@ -173,5 +173,6 @@ class EverywhereOutbound(LocalOutbound):
         except BaseException:
             staged.close()
             raise
-        envelope = Envelope(id, sender, (SpoolRecipient(ELSEWHERE, recipient),), utf8=utf8)
+        wish = tls_is_optional(body)
+        envelope = Envelope(id, sender, (SpoolRecipient(ELSEWHERE, recipient),), utf8=utf8, tls_optional=wish)
         await self.spool.accept(envelope, staged, once=True)

@@ -13,7 +13,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Errand:
 
     :ivar user: empty to send without logging in.
     :ivar notify: for every recipient.
+    :ivar require_tls: REQUIRETLS (RFC 8689).
     """
 
     host: str
@@ -68,6 +69,7 @@ class Errand:
     octets: bytes
     notify: str
     timeout: float
+    require_tls: bool = False
 
 
 def main(given: Namespace, streams: Streams) -> int:
@@ -129,6 +131,7 @@ async def send(reactor: Any, errand: Errand) -> Sent:
         if errand.user:
             await client.log_in(errand.user, errand.password, in_clear=is_near(errand.host))
         message = Message.of(errand.octets, utf8=not header_of(errand.octets).isascii())
+        message = replace(message, require_tls=errand.require_tls)
         return await client.send(errand.sender, errand.recipients, message, [Wish(errand.notify)] * len(errand.recipients))
     finally:
         await client.quit()
@@ -180,6 +183,8 @@ def errand_of(given: Namespace, streams: Streams) -> Errand:
     notify = set((given.notify or "").upper().split(",")) - {""}
     if not notify <= {"SUCCESS", "FAILURE", "DELAY"} and notify != {"NEVER"}:
         raise Ending("send: --notify is never, or some of success,failure,delay", USAGE)
+    if given.require_tls and given.tls == "none":
+        raise Ending("send: --require-tls needs TLS on the way to the server, too; choose another --tls", USAGE)
     if given.ca_file and given.tls == "none":
         raise Ending("send: --ca-file is of use with TLS only", USAGE)
     recipients = [address_of(one) for one in given.recipients]
@@ -199,6 +204,7 @@ def errand_of(given: Namespace, streams: Streams) -> Errand:
         octets,
         ",".join(sorted(notify)),
         given.timeout,
+        given.require_tls,
     )
 
 

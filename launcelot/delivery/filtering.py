@@ -284,6 +284,11 @@ class FilteredDelivery:
 
     async def _outgoing(self, plan: Plan, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
         """Plan to send something; False if it cannot be, and the message has to be kept instead."""
+        if case.envelope.require_tls and self._leaves(case, action):
+            # What is sent from here would not be protected as it demands.  RFC 8689 section 6.
+            text = "{id}: {what} is not sent to another host: the mail demands REQUIRETLS"
+            self.log.info(text, id=case.envelope.id, what=type(action).__name__.lower())
+            return not isinstance(action, (Redirect, Reject))
         if isinstance(action, Redirect):
             return self._redirect(plan, case, action)
         if isinstance(action, Reject):
@@ -293,6 +298,15 @@ class FilteredDelivery:
         else:
             await self._notify(plan, case, action)
         return True
+
+    def _leaves(self, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
+        """Whether an action sends something of the mail to another host."""
+        sender = case.envelope.sender
+        if isinstance(action, Redirect):
+            return not self._accounts.is_local(parse_mailbox(action.address).domain)
+        if isinstance(action, Reject):
+            return sender is not None and not self._accounts.is_local(sender.domain)
+        return isinstance(action, Vacation) and not self._accounts.is_local(parse_mailbox(action.to).domain)
 
     async def _write(self, plan: Plan, case: Case, to: Address, body: bytes) -> None:
         """Plan to send a message of our own; it is signed if it goes out, and its From is one the account may send as."""
@@ -342,7 +356,8 @@ class FilteredDelivery:
     async def _notify(self, plan: Plan, case: Case, action: Notify) -> None:
         recipients, body = notification(action, case.whole, self._letter(case))
         for recipient in recipients:
-            if self._outbound.can_send(recipient):
+            stays = self._accounts.is_local(recipient.domain)
+            if self._outbound.can_send(recipient) and (stays or not case.envelope.require_tls):
                 await self._write(plan, case, recipient, body)
 
     def _letter(self, case: Case) -> Letterhead:

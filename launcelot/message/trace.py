@@ -22,6 +22,7 @@ MAX_WORD = 255
 
 _RECEIVED = re.compile(rb"^received[ \t]*+:", re.MULTILINE | re.IGNORECASE)
 _DELIVERED = re.compile(rb"^delivered-to[ \t]*+:(.*)$", re.MULTILINE | re.IGNORECASE)
+_TLS_REQUIRED = re.compile(rb"^tls-required[ \t]*+:((?:[^\r\n]|\r?\n[ \t])*+)", re.MULTILINE | re.IGNORECASE)
 _FOREIGN = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _FOREIGN_COMMENT = re.compile(r"[^ A-Za-z0-9.:_/,=+@-]")
 
@@ -79,6 +80,12 @@ def was_delivered_to(buffer: Buffer, recipient: Address) -> bool:
     wanted = str(recipient).casefold().encode()
     found = _DELIVERED.finditer(buffer, 0, find_header_end(buffer))
     return any(one[1].decode("utf-8", "replace").strip().casefold().encode() == wanted for one in found)
+
+
+def tls_is_optional(buffer: Buffer) -> bool:
+    """Whether a message says ``TLS-Required: No``, once.  RFC 8689 section 3."""
+    found = [one[1].strip().lower() for one in _TLS_REQUIRED.finditer(buffer, 0, find_header_end(buffer))]
+    return found == [b"no"]
 
 
 def fold(name: str, pieces: list[str]) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -26,11 +26,12 @@ from launcelot.message.address import domain_key
 from launcelot.message.headers import find_header_end
 from launcelot.message.recode import EIGHT_BIT, Change, Unencodable, plan, recoded
 from launcelot.message.trace import count_received
-from launcelot.protocols.smtp.client import Message, Sent, Wish
+from launcelot.protocols.smtp.client import Message, Sent
+from launcelot.protocols.smtp.client import Wish as Notify
 from launcelot.protocols.smtp.failures import Disconnected, NotSendable, Refused, SmtpError
 from launcelot.protocols.smtp.grammar import Reply
 from launcelot.relay.connections import Connections, Link, Loop
-from launcelot.relay.demands import Demands, Unusable
+from launcelot.relay.demands import Demands, Unmet, Unusable, Wish
 from launcelot.relay.hosts import Finder, Target, Unroutable
 from launcelot.relay.routes import Route, Routes, Tls
 from launcelot.relay.settings import RelaySettings
@@ -60,6 +61,13 @@ class Letter:
     recipients: Sequence[SpoolRecipient]
     body: Buffer
     message: Message
+
+    @property
+    def wish(self) -> Wish:
+        """What it says of TLS; notices go without protection rather than not at all (RFC 8689 section 5)."""
+        if self.envelope.require_tls and self.envelope.sender is not None:
+            return Wish.REQUIRED
+        return Wish.OPTIONAL if self.envelope.tls_optional and not self.envelope.require_tls else Wish.NONE
 
 
 class Relay:
@@ -132,6 +140,8 @@ class Relay:
             return [Verdict(fate, error.status, str(error))] * len(recipients)
         except Loop as error:
             return [Verdict(Fate.NEVER, error.status, str(error))] * len(recipients)
+        except Unmet as error:
+            return [Verdict(Fate.NEVER, error.status, str(error), error.host)] * len(recipients)
         except Unusable as error:
             verdict = Verdict(Fate.LATER, error.status, str(error), error.host, clean(error.diagnostic))
             self._note_down(destination, verdict)
@@ -159,7 +169,7 @@ class Relay:
 
     async def _carry(self, letter: Letter) -> Sequence[Verdict]:
         while True:
-            link = self._connections.idle(letter.destination)
+            link = self._connections.idle(letter.destination, letter.wish is Wish.REQUIRED)
             if link is None:
                 return await self._hand_over(await self._fresh(letter), letter)
             try:
@@ -171,22 +181,24 @@ class Relay:
         """
         A new connection to the first host that can be used.
 
-        :raises Unusable: none can; what is said is of the first that was tried.
+        :raises Unmet: none can do what the mail demands.
+        :raises Unusable: none can; what is said is of the first that was tried, unless another attempt does not help there.
         """
-        first: Unusable | None = None
+        problems: list[Unusable] = []
         route, domain = letter.route, domain_key(letter.recipients[0].address.domain)
         targets = await self._targets(route, domain)
-        policy = await self._demands.policy(route, domain)
+        policy = await self._demands.policy(route, domain, letter.wish)
         for target in targets:
             try:
-                demand = await self._demands.of(route, domain, target, policy)
+                demand = await self._demands.of(route, domain, target, policy, letter.wish)
                 return await self._connections.open(route, target, demand)
             except Loop:
                 raise
             except Unusable as error:
                 self.log.info("{target} cannot be used: {reason}", target=str(target), reason=str(error))
-                first = first or error
-        raise first or Unusable("4.4.4", "there is no host to go to")
+                problems.append(error)
+        passing = [one for one in problems if not isinstance(one, Unmet)]
+        raise [*passing, *problems, Unusable("4.4.4", "there is no host to go to")][0]
 
     async def _targets(self, route: Route, domain: str) -> Sequence[Target]:
         if not route.host:
@@ -242,8 +254,10 @@ class Relay:
         return [Verdict(Fate.LATER, "4.4.2", clean(text), link.target.host, unsure=unsure)] * len(letter.recipients)
 
     async def _send(self, link: Link, letter: Letter, message: Message) -> Sent:
-        wishes = [Wish(one.notify, one.original) for one in letter.recipients]
+        wishes = [Notify(one.notify, one.original) for one in letter.recipients]
         addresses = [one.address for one in letter.recipients]
+        if letter.envelope.require_tls:
+            message = replace(message, require_tls=link.protects, returned="HDRS" if message.returned else "")
         sent = await link.client.send(letter.envelope.sender, addresses, message, wishes)
         self._counters.add("relay.messages", bool(sent.accepted))
         return sent
@@ -266,7 +280,7 @@ class Relay:
             raise NotSendable("MAIL", f"{error}; and {wrong}", "5.6.3") from wrong
         # Base64 of 57 octets is 78 with its line end.
         size = letter.message.size * 78 // 57 + PIECE
-        return Message(pieces_of_changed(letter.body, changes), size, False, last=letter.message.last)
+        return replace(letter.message, source=pieces_of_changed(letter.body, changes), size=size, eight_bit=False, utf8=False)
 
 
 class Stale(Exception):

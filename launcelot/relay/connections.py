@@ -27,7 +27,7 @@ from launcelot.hosting.tls import BadCertificate, client_tls
 from launcelot.protocols.smtp.client import SmtpClient, SmtpClientFactory, Timeouts
 from launcelot.protocols.smtp.failures import LoginRefused, NotSendable, SmtpError, TlsFailed
 from launcelot.relay.dane import DaneTls
-from launcelot.relay.demands import Demand, Unusable
+from launcelot.relay.demands import Demand, Unmet, Unusable, Wish
 from launcelot.relay.hosts import Target, is_numeric
 from launcelot.relay.routes import Route, Tls
 from launcelot.relay.settings import RelaySettings
@@ -75,8 +75,14 @@ class Link:
 
     client: SmtpClient
     target: Target
+    demand: Demand
     sent: int = 0
     waiting: IDelayedCall | None = None
+
+    @property
+    def protects(self) -> bool:
+        """Whether it may carry mail with ``REQUIRETLS``.  RFC 8689 section 4.2.1."""
+        return self.demand.protects and self.client.secure and "REQUIRETLS" in self.client.offers
 
     @property
     def is_used(self) -> bool:
@@ -121,12 +127,18 @@ class Connections:
 
     # -- using one -----------------------------------------------------------------------------------------------
 
-    def idle(self, destination: str) -> Link | None:
-        """A connection that is there already."""
+    def idle(self, destination: str, protects: bool = False) -> Link | None:
+        """
+        A connection that is there already.
+
+        :param protects: only one that may carry mail with ``REQUIRETLS``.
+        """
         waiting = self._idle.get(destination, [])
         found: Link | None = None
-        while waiting and found is None:
-            link = waiting.pop()
+        for link in [one for one in reversed(waiting) if one.protects or not protects]:
+            if found is not None:
+                break
+            waiting.remove(link)
             if link.waiting is not None and link.waiting.active():
                 link.waiting.cancel()
             if link.client.is_alive:
@@ -151,11 +163,13 @@ class Connections:
             client = await self._open(route, target, demand)
         except TlsFailed as error:
             if demand.tls is not Tls.OPPORTUNISTIC:
-                why = f" (demanded by {demand.why})" if demand.why else ""
-                raise Unusable(TLS_PROBLEM.get(demand.tls, "4.7.5"), f"{target}: {error}{why}", target.host) from error
+                raise not_shown(target, demand, error) from error
             self.log.info("{target}: TLS fails, going on in clear: {reason}", target=str(target), reason=str(error))
             client = await self._again(target, route)
-        link = Link(client, target)
+        link = Link(client, target, demand)
+        if demand.wish is Wish.REQUIRED and not link.protects:
+            client.abort()
+            raise Unmet("5.7.30", f"{target}: does not offer REQUIRETLS, which the mail demands", target.host)
         self._busy.add(link)
         return link
 
@@ -252,9 +266,10 @@ class Connections:
         self._busy.discard(link)
         link.sent += 1
         settings = self._settings
+        kept = settings.idle > 0 and link.sent < settings.messages_per_connection and link.demand.wish is not Wish.OPTIONAL
         if not (in_order and link.client.is_alive):
             link.client.abort()
-        elif self._closing or settings.idle <= 0 or link.sent >= settings.messages_per_connection:
+        elif self._closing or not kept:
             self._say_goodbye(link)
         else:
             link.waiting = self._reactor.callLater(settings.idle, self._expire, destination, link)
@@ -313,6 +328,14 @@ class Connections:
             waiting, self._quiet = self._quiet, []
             for quiet in waiting:
                 quiet.callback(None)
+
+
+def not_shown(target: Target, demand: Demand, error: TlsFailed) -> Unusable:
+    """What becomes of a host that does not show what is demanded of it."""
+    why = f" (demanded by {demand.why})" if demand.why else ""
+    if demand.wish is Wish.REQUIRED:
+        return Unmet("5.7.10", f"{target}: {error}{why}", target.host)
+    return Unusable(TLS_PROBLEM.get(demand.tls, "4.7.5"), f"{target}: {error}{why}", target.host)
 
 
 TLS_PROBLEM = {Tls.REQUIRED: "4.7.10", Tls.VERIFIED: "4.7.5", Tls.IMPLICIT: "4.7.5"}

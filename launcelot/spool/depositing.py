@@ -12,6 +12,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
@@ -116,9 +117,7 @@ class Depositor:
         self, envelope: Envelope, rest: Sequence[SpoolRecipient], body: Staged, verdicts: Verdicts
     ) -> None:
         """Have the spool take those who share an address with somebody who has the mail, and the body with them."""
-        words = Envelope(
-            envelope.id, envelope.sender, tuple(rest), envelope.user, envelope.returned, envelope.envelope_id, envelope.utf8
-        )
+        words = replace(envelope, recipients=tuple(rest))
         try:
             await self._spool.accept(words, body)
         except Refusal as refusal:

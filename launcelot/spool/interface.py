@@ -59,6 +59,8 @@ class Envelope:
     :ivar returned: ``RET``, ``"FULL"`` or ``"HDRS"`` (RFC 3461 section 4.3); empty if it was not given.
     :ivar envelope_id: ``ENVID``, without the encoding as xtext (RFC 3461 section 4.4).
     :ivar utf8: the message was given with ``SMTPUTF8`` (RFC 6531).
+    :ivar require_tls: the mail may go to other hosts only over TLS that shows who they are, and that promise the same (RFC 8689).
+    :ivar tls_optional: what domains demand of TLS is not to be followed (``TLS-Required: No``, RFC 8689 section 3).
     :ivar verified: the sender's address was shown to be the sender's, as by SPF or DMARC; only then, or when it is an address
         here, it is told what becomes of the mail.
     """
@@ -71,6 +73,8 @@ class Envelope:
     envelope_id: str = ""
     utf8: bool = False
     verified: bool = False
+    require_tls: bool = False
+    tls_optional: bool = False
 
 
 class Delivery(Protocol):

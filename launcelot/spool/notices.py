@@ -121,7 +121,9 @@ class Notices:
         octets = compose_report(report, original)
         if any(one.is_remote for one in found):
             octets = await self._sign(octets, self._now())
-        return Notice(Envelope(id, None, tuple(found), utf8=not octets.isascii()), octets)
+        # RFC 8689 section 5: what protects the mail protects what is said of it.
+        envelope = Envelope(id, None, tuple(found), utf8=not octets.isascii(), require_tls=mail.envelope.require_tls)
+        return Notice(envelope, octets)
 
     async def _who(self, envelope: Envelope, sender: Address) -> Sequence[SpoolRecipient]:
         try:

@@ -74,10 +74,12 @@ class FilteringTests(SynchronousTestCase):
 
         self.world.result(put())
 
-    def arrives(self, key: str = "k1", body: bytes = BODY, sender: Address | None = EVE, to: str = "ann@test") -> None:
+    def arrives(
+        self, key: str = "k1", body: bytes = BODY, sender: Address | None = EVE, to: str = "ann@test", **more: Any
+    ) -> None:
         """A message is delivered."""
         recipient = SpoolRecipient(self.ann.id, parse_mailbox(to))
-        envelope = Envelope(SpoolId("m1"), sender, (recipient,))
+        envelope = Envelope(SpoolId("m1"), sender, (recipient,), **more)
         self.successResultOf(Deferred.fromCoroutine(self.deliver(envelope, recipient, body, key)))
 
     def found(self, mailbox: str = "INBOX") -> list[tuple[bytes, list[str]]]:
@@ -88,6 +90,17 @@ class FilteringTests(SynchronousTestCase):
             return [(await box.read(one.uid, 0, 1 << 20), sorted(one.flags)) for one in await box.states()]
 
         return self.world.result(read())
+
+    def test_mail_that_demands_tls_does_not_leave(self) -> None:
+        """REQUIRETLS: what would be sent to another host is kept, or is not sent; what stays here goes its way."""
+        for script, sent, kept in (
+            ('redirect "x@far.example";', 0, 1), ('require "reject"; reject "no";', 0, 1), ('redirect "bob@test";', 1, 0),
+            ('require "vacation"; vacation "away";', 0, 1), ('require "enotify"; notify "mailto:x@far.example";', 0, 1),
+        ):  # fmt: skip
+            self.post.sent, before = [], len(self.found())
+            self.script(script)
+            self.arrives(key=script, require_tls=True)
+            self.assertEqual((len(self.post.sent), len(self.found()) - before), (sent, kept), script)
 
     def test_without_a_script(self) -> None:
         """As ever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from launcelot.core.counters import Counters
 from launcelot.core.errors import TryLater
 from launcelot.core.limits import ConnectionCount
 from launcelot.message.address import Address
+from launcelot.protocols.smtp import commands as smtp_commands
 from launcelot.protocols.smtp.server import SmtpFactory
 from launcelot.protocols.smtp.service import Settings
 from launcelot.protocols.smtp.session import Role
@@ -515,6 +517,104 @@ class TlsTests(RelayCase):
         self.name(Tlsa(0, 0, 1, bytes(32)))
         self.relay = self.make()
         self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+
+    def test_requiretls(self) -> None:
+        """RFC 8689: signed or named by a policy, verified, and offered; otherwise it comes back, and nothing is sent."""
+        cases: list[tuple[str, Any, str, tuple[str, str]]] = [
+            ("signed and named", lambda: self.name(record_of(CERTIFICATE, 3, 1)), "", DONE),
+            ("by a policy", lambda: self.demand("enforce", "mx.far.example"), self.authority, DONE),
+            ("by a policy that is tried", lambda: self.demand("testing", "mx.far.example"), self.authority, DONE),
+            ("signed, verified", lambda: setattr(self.resolver, "signed", {"far.example"}), self.authority, DONE),
+            ("nobody says so", lambda: None, self.authority, ("never", "5.7.10")),
+            ("a policy that does not", lambda: self.demand("testing", "mx.other.example"), self.authority, ("never", "5.7.10")),
+            ("another certificate", lambda: self.name(Tlsa(3, 1, 1, bytes(32))), self.authority, ("never", "5.7.10")),
+            ("nobody trusts it", lambda: setattr(self.resolver, "signed", {"far.example"}), "", ("never", "5.7.10")),
+        ]
+        for what, prepare, authority, expected in cases:
+            self.policies, self.resolver.signed, self.resolver.tlsa, self.resolver.txt = None, (), {}, {}
+            prepare()
+            self.relay = self.make(ca_file=authority)
+            self.assertEqual(self.carry(X, require_tls=True), [expected], what)
+            self.assertEqual(self.carry(X, require_tls=True), [expected], what)
+        self.assertEqual(len(self.received()), 8)
+
+    def test_requiretls_by_a_route(self) -> None:
+        """A host that the configuration names is known; in clear it does not go there."""
+        for options, expected in (("tls=verified", DONE), ("", DONE), ("tls=none", ("never", "5.7.10"))):
+            self.resolver.hosts = {"mx.far.example": "127.0.0.1"}
+            self.relay = self.make(f"* 127.0.0.1:{self.port} {options}", ca_file=self.address_authority())
+            self.assertEqual(self.carry(X, require_tls=True), [expected], options)
+
+    def address_authority(self) -> str:
+        """Of a certificate that the server has from now on, for its address."""
+        certificates = Certificates("127.0.0.1")
+        self.far.site.tls = lambda: certificates.server
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(certificates.certificate)
+        return str(path)
+
+    def test_requiretls_where_it_is_not_offered(self) -> None:
+        """5.7.30; another host of the domain that does offer it gets the mail; what cannot be reached now waits."""
+        self.name(record_of(CERTIFICATE, 3, 1))
+        offers = smtp_commands.offers
+        self.patch(smtp_commands, "offers", lambda session: [one for one in offers(session) if one != "REQUIRETLS"])
+        self.relay = self.make()
+        self.assertEqual(self.carry(X, require_tls=True), [("never", "5.7.30")])
+        self.assertEqual(self.carry(X), [DONE])
+        self.patch(smtp_commands, "offers", offers)
+        self.resolver.mx = {"far.example": [(5, "dead.example"), (10, "mx.far.example")]}
+        self.resolver.hosts = {"dead.example": "127.0.0.9", "mx.far.example": "127.0.0.1"}
+        self.resolver.signed = {*self.resolver.signed, "dead.example"}
+        self.relay = self.make()
+        self.assertEqual(self.carry(X, require_tls=True), [DONE])
+        self.resolver.mx = {"far.example": "dead.example"}
+        self.relay = self.make()
+        self.assertEqual(self.carry(X, require_tls=True), [(LATER, "4.4.1")])
+
+    def test_requiretls_takes_no_connection_that_shows_less(self) -> None:
+        """One that is kept from a mail without is passed over; one of its own is used again."""
+        self.resolver.signed = {"far.example"}
+        self.relay = self.make(ca_file=self.authority)
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual(self.links.count, 1)
+        self.assertEqual(self.carry(X, require_tls=True), [DONE])
+        self.assertEqual(self.carry(X, require_tls=True), [DONE])
+        self.assertEqual(self.links.count, 2)
+
+    def test_requiretls_and_notices(self) -> None:
+        """A notice about such a mail goes without rather than not at all; with where that can be had.  RFC 8689 section 5."""
+        seen: list[Any] = []
+        mail = smtp_commands.COMMANDS[b"MAIL"]
+
+        async def keep(session: Any, given: Any) -> Any:
+            seen.append((given.require_tls, given.returned))
+            return await mail.run(session, given)
+
+        table = {**smtp_commands.COMMANDS, b"MAIL": replace(mail, run=keep)}
+        self.patch(smtp_commands, "COMMANDS", table)
+        self.relay = self.make(ca_file=self.authority)
+        self.assertEqual(self.carry(X, sender=None, require_tls=True), [DONE])
+        self.resolver.signed = {"far.example", "mx.far.example"}
+        self.name(record_of(CERTIFICATE, 3, 1))
+        self.relay = self.make(ca_file=self.authority)
+        self.assertEqual(self.carry(X, sender=None, require_tls=True), [DONE])
+        self.assertEqual(self.carry(X, require_tls=True, returned="FULL"), [DONE])
+        self.assertEqual([one for one, _ in seen], [False, True, True])
+
+    def test_tls_is_optional(self) -> None:
+        """What the domain demands is left out, what the route demands is not; and nobody else gets such a connection."""
+        self.demand("enforce", "mx.other.example")
+        self.name(Tlsa(3, 1, 1, bytes(32)))
+        self.relay = self.make()
+        self.assertEqual(self.carry(X, tls_optional=True), [DONE])
+        self.assertEqual(self.links.count, 0)
+        self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.far.site.tls = None
+        self.relay = self.make("* mx tls=required")
+        self.assertEqual(self.carry(X, tls_optional=True), [(LATER, "4.7.10")])
+        self.relay = self.make()
+        self.assertEqual(self.carry(X, tls_optional=True), [DONE])
 
     def test_login(self) -> None:
         """With the password of a file, over verified TLS; without the file nothing is sent; a wrong one waits."""

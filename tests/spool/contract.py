@@ -29,12 +29,14 @@ class Recorder:
     A delivery that keeps what it gets, once for each key, and fails when told to.
 
     :ivar plan: what the next deliveries to an account raise or wait for; nothing means success.
+    :ivar envelopes: of what it got.
     :ivar kept: what deliveries wait for: with nobody to hold it, it and the delivery would be collected.
     """
 
     def __init__(self) -> None:
         self.got: dict[str, bytes] = {}
         self.calls: list[str] = []
+        self.envelopes: list[Envelope] = []
         self.plan: dict[AccountId, list[Exception | Deferred[None]]] = {}
         self.kept: list[Deferred[None]] = []
         self.forgotten: list[tuple[AccountId, tuple[str, ...]]] = []
@@ -43,6 +45,7 @@ class Recorder:
 
     async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
         self.calls.append(key)
+        self.envelopes.append(envelope)
         self.now += 1
         self.most = max(self.most, self.now)
         try:

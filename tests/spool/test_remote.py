@@ -30,6 +30,7 @@ LATER = Verdict(Fate.LATER, "4.4.1", "nobody answers")
 NEVER = Verdict(Fate.NEVER, "5.1.1", "mx said no", "mx.far.example", "550 5.1.1 No such user")
 UNSURE = Verdict(Fate.LATER, "4.4.2", "the connection broke", unsure=True)
 ANN_HERE = Address("ann", "example.org")
+TLS: dict[str, Any] = {"require_tls": True, "tls_optional": True}
 
 
 def elsewhere(text: str, notify: str = "", original: str = "") -> SpoolRecipient:
@@ -187,6 +188,14 @@ class RemoteContract(SpoolCase):
         self.assertIn("Subject: x", notice)
         self.assertNotIn(".dot", notice)
         self.assertEqual(self.waiting(spool), [])
+
+    def test_notices_are_protected_as_the_mail_was(self) -> None:
+        """RFC 8689 section 5."""
+        spool = self.carrying()
+        for require in (False, True):
+            self.carrier.plan["far.example"] = [NEVER]
+            self.send(spool, elsewhere("x@far.example"), id=f"m{require}", require_tls=require)
+        self.assertEqual([one.require_tls for one in self.recorder.envelopes if one.sender is None], [False, True])
 
     def test_never_about_a_notice(self) -> None:
         """Mail without a sender that another host refuses is the end of it."""
@@ -505,7 +514,7 @@ class SqliteRemoteTests(RemoteContract):
 
         self.carrier.carry = keep  # type: ignore[method-assign]
         recipient = elsewhere("x@far.example", "DELAY,FAILURE", "rfc822;a")
-        self.send(self.carrying(), recipient, returned="HDRS", envelope_id="é", utf8=True, verified=True, user="ann")
+        self.send(self.carrying(), recipient, returned="HDRS", envelope_id="é", utf8=True, verified=True, user="ann", **TLS)
         self.clock.pump([600] * 30)
         self.assertEqual(len(self.told()), 1)
         before = len(seen)
@@ -514,6 +523,7 @@ class SqliteRemoteTests(RemoteContract):
         self.assertGreater(len(seen), before)
         envelope, recipients = seen[-1]
         self.assertEqual((envelope.returned, envelope.envelope_id, envelope.utf8, envelope.verified), ("HDRS", "é", True, True))
+        self.assertEqual({name: getattr(envelope, name) for name in TLS}, TLS)
         self.assertEqual((envelope.user, list(recipients), len(self.told())), ("ann", [recipient], 1))
         self.wait(later.hold(SpoolId("one")))
         self.carrier.plan["far.example"] = [UNSURE]

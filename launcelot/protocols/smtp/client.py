@@ -7,7 +7,7 @@ the connection, with a result or one of :mod:`launcelot.protocols.smtp.failures`
 :class:`Refused` and :class:`NotSendable` the connection is gone, because nobody knows what the next reply would answer.
 
 RFC 5321 section 4.5.3.2 gives the times waited.  Left out: BDAT (a counted body that is stopped half-way cannot be told
-apart from a lost one any better than DATA) and REQUIRETLS.
+apart from a lost one any better than DATA).
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Message:
     :ivar utf8: whether the header may have UTF-8 in it.
     :ivar returned: ``RET``, ``"FULL"`` or ``"HDRS"``; empty for none.  Said where DSN is offered, as is ``envelope_id``.
     :ivar envelope_id: ``ENVID``.
+    :ivar require_tls: ``REQUIRETLS``; the server must offer it.  RFC 8689.
     :ivar last: awaited when all but the final dot has been sent.  What it raises ends the connection and is raised by
         :meth:`SmtpClient.send`; the server has nothing then.
     """
@@ -96,6 +97,7 @@ class Message:
     returned: str = ""
     envelope_id: str = ""
     last: Callable[[], Awaitable[None]] | None = None
+    require_tls: bool = False
 
     @staticmethod
     def of(data: bytes, utf8: bool = False) -> Message:
@@ -405,6 +407,10 @@ class SmtpClient(Stream):
             found.append("BODY=8BITMIME")
         if utf8:
             found.append("SMTPUTF8")
+        if message.require_tls:
+            if not self.secure or "REQUIRETLS" not in self.offers:
+                raise NotSendable("MAIL", "the mail needs REQUIRETLS, which the server does not offer", "5.7.30")
+            found.append("REQUIRETLS")
         if "DSN" in self.offers:
             if message.returned:
                 found.append(f"RET={message.returned}")

@@ -75,6 +75,8 @@ def offers(session: Session) -> list[str]:
         found.append("DSN")
     if session.can_start_tls:
         found.append("STARTTLS")
+    if session.wire.secure:
+        found.append("REQUIRETLS")
     if session.may_log_in and session.account is None:
         offered = sasl.offered(session.site.logins, True, session.wire.secure)
         found.append("AUTH " + " ".join(name.decode("ascii") for name in offered))

@@ -20,6 +20,9 @@ from launcelot.protocols.smtp.session import Session, State, Transaction, reply_
 from launcelot.spool.interface import ELSEWHERE, SpoolId, SpoolRecipient
 
 NO_NOTICES = reply(555, "5.5.4", "DSN is not offered here")
+TLS_ONLY = reply(555, "5.5.4", "REQUIRETLS is for mail that comes over TLS")
+"""RFC 8689 section 2."""
+
 TOO_MANY = reply(452, "4.5.3", "Too many recipients")
 
 
@@ -29,6 +32,8 @@ async def mail(session: Session, given: Mail) -> Reply:
         return reply(555, "5.5.4", "Parameters of MAIL need EHLO")
     if given.wants_notices and not session.sends_notices:
         return NO_NOTICES
+    if given.require_tls and not session.wire.secure:
+        return TLS_ONLY
     if 0 < session.settings.max_mails <= session.mails:
         session.ending = True
         session.outcome = "too many mails"

@@ -133,6 +133,7 @@ class Mail:
     :ivar binary: ``BODY=BINARYMIME``.
     :ivar returned: ``RET``, upper-case; empty if it was not given, as is ``envelope_id``.
     :ivar envelope_id: ``ENVID``, decoded.
+    :ivar require_tls: ``REQUIRETLS``.
     """
 
     sender: Address | None
@@ -142,11 +143,12 @@ class Mail:
     binary: bool = False
     returned: str = ""
     envelope_id: str = ""
+    require_tls: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether it has no parameters, so that a client without EHLO may say it."""
-        return not (self.size or self.eight_bit or self.utf8 or self.binary or self.wants_notices)
+        return not (self.size or self.eight_bit or self.utf8 or self.binary or self.wants_notices or self.require_tls)
 
     @property
     def wants_notices(self) -> bool:
@@ -241,7 +243,7 @@ def parse_mail(argument: bytes) -> Mail:
     sender, parameters = _path_and_parameters(argument, b"FROM:", postmaster=False)
     size = 0
     body = returned = envelope_id = ""
-    utf8 = False
+    utf8 = require_tls = False
     try:
         for name, value in parameters.items():
             if name == "SIZE":
@@ -252,6 +254,10 @@ def parse_mail(argument: bytes) -> Mail:
                 if value is not None:
                     raise SyntaxProblem(501, "5.5.4", "SMTPUTF8 takes no value")
                 utf8 = True
+            elif name == "REQUIRETLS":
+                if value is not None:
+                    raise SyntaxProblem(501, "5.5.4", "REQUIRETLS takes no value")
+                require_tls = True
             elif name == "AUTH":
                 # RFC 4954 section 5: understood, and not passed on to anybody.
                 if value is None or _XTEXT.fullmatch(value) is None:
@@ -265,7 +271,7 @@ def parse_mail(argument: bytes) -> Mail:
     except notifying.BadValue as bad:
         raise SyntaxProblem(501, "5.5.4", str(bad)) from None
     refuse_utf8(sender, utf8)
-    return Mail(sender, size, body == "8BITMIME", utf8, body == "BINARYMIME", returned, envelope_id)
+    return Mail(sender, size, body == "8BITMIME", utf8, body == "BINARYMIME", returned, envelope_id, require_tls)
 
 
 def _size(value: str | None) -> int:

@@ -9,12 +9,13 @@ the mailboxes when it is answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from launcelot.checks.interface import Action, Case
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
-from launcelot.message.trace import received
+from launcelot.message.trace import received, tls_is_optional
 from launcelot.protocols.smtp import checking, tracing
 from launcelot.protocols.smtp.binary import without_bare_ends
 from launcelot.protocols.smtp.body import BARE, PIECE, Incoming
@@ -155,6 +156,8 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
                 return [checked]
             staged = checked
         envelope = envelope_of(session)
+        if not envelope.require_tls and any(one.is_remote for one in envelope.recipients):
+            envelope = replace(envelope, tls_optional=tls_is_optional(staged.view()))
         if transaction.mail.binary:
             staged = await without_bare_ends(session.site.staging, staged)
         if session.role is Role.LMTP:
@@ -236,6 +239,7 @@ def envelope_of(session: Session) -> Envelope:
         given.envelope_id,
         given.utf8,
         verified=transaction.case is not None and checking.is_verified(transaction.case),
+        require_tls=given.require_tls,
     )
 
 
