@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
+from itertools import chain, compress, repeat
 from typing import TypeVar
 
 from launcelot.mailstore.interface import MessageState
+from launcelot.mailstore.statecolumns import columns_of
 from launcelot.protocols.imap4.grammar import responses
 from launcelot.protocols.imap4.grammar.reader import Malformed
 from launcelot.protocols.imap4.grammar.requests import Messages
@@ -18,6 +19,9 @@ Key = TypeVar("Key")
 
 ROWS = 5_000
 """Rows joined into one write."""
+
+ROW_END = ")\r\n* "
+"""Behind a row, with what the next one begins with."""
 
 EXPUNGED: Reply = no("Some of the messages no longer exist", b"EXPUNGEISSUED")
 """For commands with sequence numbers; with UIDs such messages are passed over.  RFC 2180 section 4, RFC 5530 section 3."""
@@ -40,7 +44,7 @@ def find(view: View, messages: Messages) -> Sequence[int]:
 
 
 async def write_flags(
-    session: Session, states: Iterable[MessageState], uid: bool, modseq: bool, silent: bool = False
+    session: Session, states: Sequence[MessageState], uid: bool, modseq: bool, silent: bool = False
 ) -> None:
     """
     One FETCH response for each message that is in view.
@@ -50,22 +54,27 @@ async def write_flags(
     :param silent: whether flags are not.
     """
     view = session.view
-    told = list(states)
-    items = [(b"UID %d", uid), (b"FLAGS %b", not silent), (b"MODSEQ (%d)", modseq)]
-    words = b" ".join([words for words, wanted in items if wanted])
-    template = (b"* %d UIDFETCH (" if session.uid_only else b"* %d FETCH (") + words + b")\r\n"
+    told = columns_of(states)
     for start in range(0, len(told), ROWS):
-        uids, modseqs, flags = zip(*told[start : start + ROWS], strict=True)
-        numbers = numbers_of(view, uids)
-        columns: list[Iterable[object]] = [uids if session.uid_only else numbers]
+        some = told[start : start + ROWS]
+        numbers = numbers_of(view, some.uids)
+        columns: list[Iterable[str]] = [map(str, some.uids if session.uid_only else numbers)]
+        opening = " UIDFETCH (" if session.uid_only else " FETCH ("
+        ending = " MODSEQ (" if modseq else ROW_END
         if uid:
-            columns.append(uids)
-        if not silent:
-            columns.append(flags_as_told(view, uids, flags, frozenset))
+            columns += repeat(opening + "UID "), map(str, some.uids)
+            opening = " "
+        if silent:
+            columns.append(repeat(opening.rstrip(" ") + ending if uid else opening + ending.lstrip(" ")))
+        else:
+            texts = flags_as_told(view, some.uids, some.keys, some.flags)
+            whole = {text: f"{opening}FLAGS {text.decode('ascii')}{ending}" for text in set(texts)}
+            columns.append(map(whole.__getitem__, texts))
         if modseq:
-            columns.append(modseqs)
-        rows = zip(*columns, strict=True)
-        session.wire.write(b"".join(map(template.__mod__, compress(rows, numbers) if 0 in numbers else rows)))
+            columns += map(str, some.modseqs), repeat(")" + ROW_END)
+        rows = zip(*columns, strict=False)
+        text = "".join(chain.from_iterable(compress(rows, numbers) if 0 in numbers else rows))
+        session.wire.write(f"* {text}"[:-2].encode("ascii"))
         await session.wire.drain()
         await session.breathe()
 
