@@ -1,4 +1,4 @@
-"""The options of ``launcelot queue``, ``trace``, ``send`` and ``simulate``."""
+"""The options of ``launcelot queue``, ``trace``, ``send``, ``fetch`` and ``simulate``."""
 
 from __future__ import annotations
 
@@ -83,6 +83,31 @@ def add_send(commands: Any, common: Common) -> None:
         "--require-tls", action="store_true", help="go over TLS with hosts that show who they are, or come back (REQUIRETLS)"
     )
     send.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each reply (default: %(default)g)")
+
+
+def add_fetch(commands: Any, common: Common) -> None:
+    """Add it to the ``launcelot`` command."""
+    fetch = commands.add_parser(
+        "fetch",
+        help="fetch mail of a POP3 or IMAP server into a Maildir or an mbox file, each message once",
+        description="May be run again and again, also after it was cut short: what is there is not fetched twice.  Ends with 1 if"
+        " a message that was listed could not be had, 75 if one could not be removed.",
+    )
+    common(fetch, "launcelot.app.fetch:main")
+    fetch.add_argument("protocol", metavar="PROTOCOL", choices=("pop3", "imap"), help="pop3 or imap")
+    fetch.add_argument("target", metavar="TARGET", help="a Maildir or an mbox file; made if it is not there")
+    fetch.add_argument("--format", choices=("maildir", "mbox"), default="maildir", help="default: %(default)s")
+    fetch.add_argument("--server", metavar="HOST", default="localhost", help="where (default: %(default)s)")
+    fetch.add_argument("--port", type=int, help="default: 110 or 143, with --tls implicit 995 or 993")
+    fetch.add_argument("--tls", choices=("starttls", "implicit", "none"), default="starttls", help="default: %(default)s")
+    fetch.add_argument("--ca-file", metavar="FILE", help="PEM of the authorities to trust (default: those of the system)")
+    fetch.add_argument("--user", metavar="NAME", required=True, help="the password is of --password-file, or $LAUNCELOT_PASSWORD")
+    fetch.add_argument("--password-file", metavar="FILE")
+    fetch.add_argument("--mailbox", metavar="NAME", help="of IMAP (default: INBOX)")
+    fetch.add_argument("--delete", action="store_true", help="remove on the server what is stored here and synced")
+    fetch.add_argument("--crlf", action="store_true", help="keep the octets as they come; else lines end with LF alone")
+    fetch.add_argument("--state", metavar="FILE", help="where identifiers of stored messages are kept (default: beside them)")
+    fetch.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each answer (default: %(default)g)")
 
 
 def add_simulate(commands: Any, common: Common) -> None:

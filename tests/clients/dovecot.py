@@ -27,7 +27,7 @@ CONFIGURATION = """
 base_dir = {folder}/run
 state_dir = {folder}/run
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 ssl = {ssl}
 {certificates}
@@ -82,6 +82,29 @@ service stats {{
 }}
 """
 
+POP3 = """
+service pop3-login {{
+  chroot =
+  service_count = 0
+  process_min_avail = 1
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service pop3 {{
+  service_count = 256
+  process_min_avail = 2
+  process_limit = 4096
+}}
+protocol pop3 {{
+  mail_max_userip_connections = 0
+}}
+"""
+
 
 class Dovecot:
     """
@@ -89,18 +112,29 @@ class Dovecot:
 
     :param location: its ``mail_location``.
     :param certificate: a file with certificate and key, for a port with TLS.
+    :param pop3: whether it speaks POP3 as well.
     :raises SkipTest: it is not installed.
     :ivar port: where it speaks IMAP.
+    :ivar pop3_port: where it speaks POP3.
     :ivar folder: everything of it; removed by :meth:`stop`.
     """
 
-    def __init__(self, location: str = "sdbox:~/mail", certificate: Path | None = None, parent: str | None = None) -> None:
+    def __init__(
+        self,
+        location: str = "sdbox:~/mail",
+        certificate: Path | None = None,
+        parent: str | None = None,
+        pop3: bool = False,
+    ) -> None:
         binary = program("dovecot")
         program("imap")
+        if pop3:
+            program("pop3")
         self.folder = Path(tempfile.mkdtemp(prefix="launcelot-dovecot-", dir=parent))
         self.folder.chmod(0o755)
         self.port = free_port()
         self.tls_port = free_port() if certificate is not None else 0
+        self.pop3_port = free_port() if pop3 else 0
         self._write(location, certificate)
         self.process = subprocess.Popen(
             [binary, "-F", "-c", str(self.folder / "dovecot.conf")],
@@ -130,7 +164,9 @@ class Dovecot:
             own.chmod(0o600)
             certificates = f"ssl_cert = <{own}\nssl_key = <{own}"
         (self.folder / "dovecot.conf").write_text(
-            CONFIGURATION.format(
+            (POP3.format(port=self.pop3_port) if self.pop3_port else "")
+            + CONFIGURATION.format(
+                protocols="imap pop3" if self.pop3_port else "imap",
                 folder=self.folder, internal=internal, group=group, login=login, location=location, password=PASSWORD,
                 port=self.port, tls_port=self.tls_port, ssl="yes" if certificate else "no", certificates=certificates,
             )  # fmt: skip
@@ -138,11 +174,14 @@ class Dovecot:
 
     def _wait(self) -> None:
         until = time.monotonic() + START_LIMIT
+        left = [(self.port, b"* OK"), *([(self.pop3_port, b"+OK")] if self.pop3_port else [])]
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as one:
-                    if one.recv(100).startswith(b"* OK"):
-                        return
+                with socket.create_connection(("127.0.0.1", left[0][0]), timeout=5) as one:
+                    if one.recv(100).startswith(left[0][1]):
+                        del left[0]
+                        if not left:
+                            return
             except OSError:
                 pass
             time.sleep(0.05)

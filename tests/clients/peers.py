@@ -17,6 +17,7 @@ PACKAGES = {
     "ncftpput": "ncftp",
     "dovecot": "dovecot-imapd",
     "imap": "dovecot-imapd",
+    "pop3": "dovecot-pop3d",
     "offlineimap": "offlineimap3",
     "getmail": "getmail6",
     "smtp-sink": "postfix",
