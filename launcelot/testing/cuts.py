@@ -12,13 +12,17 @@ A connection is cut once: who connects again in the same run is served.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from launcelot.testing.network import MemoryNetwork
+from launcelot.testing.transcript import shown
 from launcelot.testing.transport import MemoryTransport
+
+CONTEXT = 24
+"""Octets that a report shows of what came before a cut."""
 
 
 class Way(Enum):
@@ -53,15 +57,14 @@ class Cut:
 
 
 class Meter:
-    """Lets everything pass and counts."""
+    """Lets everything pass and keeps it."""
 
     def __init__(self) -> None:
-        self.passed = dict.fromkeys(Way, 0)
+        self.passed = {way: bytearray() for way in Way}
 
     def room(self, end: MemoryTransport, room: int) -> int:
         """All of it."""
-        octets = min(room, end.waiting)
-        self.passed[Way.TO_SERVER if end.client else Way.TO_CLIENT] += octets
+        self.passed[Way.TO_SERVER if end.client else Way.TO_CLIENT] += end.next_octets(room)
         return room
 
 
@@ -111,10 +114,12 @@ class Table:
     What came of each cut.
 
     :ivar whole: what came of the run without any.
+    :ivar said: what each side said in it.
     """
 
     whole: str
     outcomes: Sequence[tuple[Cut, str]]
+    said: Mapping[Way, bytes] = field(default_factory=dict)
 
     def ranges(self) -> Iterator[tuple[Way, Kind, int, int, str]]:
         """Neighbouring cuts with one outcome: way, kind, first and last number of octets, outcome."""
@@ -130,6 +135,19 @@ class Table:
     def other_than(self, allowed: Collection[str]) -> Sequence[tuple[Cut, str]]:
         """The cuts whose outcome is none of these."""
         return [(cut, outcome) for cut, outcome in self.outcomes if outcome not in allowed]
+
+    def report(self) -> str:
+        """One line for each range of octets, with what was said last before its first one was lost; for people."""
+        lines = [f"whole: {self.whole}"]
+        heading = ""
+        for way, kind, first, last, outcome in self.ranges():
+            if heading != (heading := f"{way.value}, {kind.value}:"):
+                lines.append(heading)
+            octets = f"{first}" if first == last else f"{first}-{last}"
+            before = self.said.get(way, b"")[max(0, first - CONTEXT) : first]
+            behind = f', behind "{shown(before, True)}"' if before.isascii() and before else ""
+            lines.append(f"  {octets}: {outcome}{behind}")
+        return "\n".join(lines)
 
     def __str__(self) -> str:
         lines: dict[str, list[str]] = {}
@@ -149,12 +167,14 @@ def every_cut(
     run: Callable[[Any], object],
     kinds: Sequence[Kind] = (Kind.FIN, Kind.RST),
     ways: Sequence[Way] = tuple(Way),
+    step: int = 1,
 ) -> Table:
     """
     Play a dialogue whole and cut at every octet.
 
     :param make: gives a new world each time, with a ``network`` of its own.
     :param run: plays the dialogue in it and says in a word or two what came of it.
+    :param step: 1 for each octet, more for one in so many.
     """
     meter = Meter()
     world = make()
@@ -163,9 +183,9 @@ def every_cut(
     outcomes = []
     for way in ways:
         for kind in kinds:
-            for octets in range(meter.passed[way]):
+            for octets in range(0, len(meter.passed[way]), step):
                 cut = Cut(way, octets, kind)
                 world = make()
                 world.network.fuse = CutFuse(world.network, cut)
                 outcomes.append((cut, str(run(world))))
-    return Table(whole, outcomes)
+    return Table(whole, outcomes, {way: bytes(octets) for way, octets in meter.passed.items()})

@@ -100,6 +100,10 @@ class FaultyTaps(Taps):
         follower = FOLLOWERS.get(transcript.service) or FOLLOWERS.get(family, Follower)
         return FaultyTap(self, protocol, transcript, concerned, follower(), number)
 
+    def count(self, family: str) -> int:
+        """How many connections there have been to all listeners of a service."""
+        return self._counts.get(family, 0)
+
     def concerning(self, service: str) -> Sequence[Armed]:
         """The faults that are about a listener."""
         return [one for one in self.armed if one.fault.point.protocol in (family_of(service), service, "tls")]

@@ -129,6 +129,15 @@ class Mail:
         if not quiet:
             raise NoMail(f"accepted mail was not delivered within {timeout:.2f} s")
 
+    def settle(self, timeout: float = PATIENCE) -> None:
+        """
+        Wait until what was accepted is delivered, which is at once unless something is on its way.
+
+        :raises NoMail: it is not, after ``timeout`` seconds.
+        """
+        if not self._thread.run(self._quiet(timeout)):
+            raise NoMail(f"accepted mail was not delivered within {timeout:.2f} s")
+
     # -- in the reactor's thread -----------------------------------------------------------------------------------
 
     def _await(self, wish: Wish) -> tuple[Future[Message], Callable[[], None]]:

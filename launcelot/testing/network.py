@@ -16,9 +16,8 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import CannotListenError, ConnectionRefusedError, DNSLookupError, UserError
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
-    IConnector,
     IDelayedCall,
     IHostnameResolver,
     IListeningPort,
@@ -31,11 +30,11 @@ from twisted.internet.interfaces import (
     IReactorUNIX,
 )
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from launcelot.testing.connecting import MemoryConnector
 from launcelot.testing.datagrams import LARGEST, MemoryDatagramPort
-from launcelot.testing.names import NameResolver, Names, address_of, is_numeric
+from launcelot.testing.names import NameResolver, Names, address_of
 from launcelot.testing.transport import READ_SIZE, Address, Fuse, MemoryTransport
 
 
@@ -72,76 +71,8 @@ class MemoryPort:
         return self._address
 
 
-@implementer(IConnector)
-class MemoryConnector:
-    """One attempt to connect."""
-
-    def __init__(self, network: MemoryNetwork, destination: Any, factory: Any, source: str = "127.0.0.1") -> None:
-        self._network = network
-        self._destination = destination
-        self._factory = factory
-        self._source = source
-        self._transport: MemoryTransport | None = None
-        self._stopped = False
-
-    def connect(self) -> None:
-        """Try when the network next moves."""
-        self._factory.doStart()
-        self._factory.startedConnecting(self)
-        self._network.soon(self._find)
-
-    def stopConnecting(self) -> None:
-        """Give the attempt up."""
-        self._stopped = True
-
-    def disconnect(self) -> None:
-        """Close the connection, or give the attempt up."""
-        if self._transport is not None:
-            self._transport.loseConnection()
-        else:
-            self._stopped = True
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection now."""
-        return self._transport is not None and self._transport.connected
-
-    def getDestination(self) -> Any:
-        """Where to."""
-        return self._destination
-
-    def _find(self) -> None:
-        """Have the name looked up, as the system does when it connects to one."""
-        host = getattr(self._destination, "host", "")
-        if not host or is_numeric(host):
-            self._network.travel(self._try, trips=2)
-            return
-        self._network.names.look_up(host, self._found)
-
-    def _found(self, addresses: Sequence[str]) -> None:
-        if not addresses:
-            self._fail(DNSLookupError(f"no address for {self._destination.host}"))
-            return
-        self._destination = address_of(addresses[0], self._destination.port)
-        self._network.travel(self._try, trips=2)
-
-    def _fail(self, error: Exception) -> None:
-        self._factory.clientConnectionFailed(self, Failure(error))
-        self._factory.doStop()
-
-    def _try(self) -> None:
-        if self._stopped:
-            self._fail(UserError())
-            return
-        port = self._network.port_at(self._destination)
-        if port is None:
-            self._fail(ConnectionRefusedError())
-            return
-        protocol = self._factory.buildProtocol(self._destination)
-        if protocol is None:
-            self._fail(ConnectionRefusedError())
-            return
-        self._transport = self._network.join(protocol, port, self._source)
+Arrived = Callable[[MemoryTransport], None]
+"""Is given a client's transport."""
 
 
 class MemoryNetwork:
@@ -219,8 +150,14 @@ class MemoryNetwork:
             found = self._taken.get(address_of("0.0.0.0", address.port)) or self._taken.get(address_of("::", address.port))
         return found
 
-    def join(self, client: IProtocol, port: MemoryPort, source: str = "127.0.0.1") -> MemoryTransport | None:
-        """Connect a client's protocol to a port; the client's transport, or None if the server turned it away."""
+    def join(
+        self, client: IProtocol, port: MemoryPort, source: str = "127.0.0.1", arrived: Arrived | None = None
+    ) -> MemoryTransport | None:
+        """
+        Connect a client's protocol to a port; the client's transport.
+
+        :param arrived: is given it before the protocol is.
+        """
         server_address = port.getHost()
         unix = isinstance(server_address, UNIXAddress)
         client_address: Address = UNIXAddress(None) if unix else address_of(source, self.free_port())
@@ -237,6 +174,8 @@ class MemoryNetwork:
         else:
             near.cut_off()
             self._ends.append(near)
+        if arrived is not None:
+            arrived(near)
         client.makeConnection(near)
         return near
 
@@ -292,14 +231,20 @@ class MemoryNetwork:
             call()
             self.pump()
 
-        travelling = Clock.callLater(self.clock, delay, landed)
-        self._travelling.add(travelling)
+        travelling = self.later(delay, landed)
+
+    def later(self, delay: float, call: Callable[..., None], *arguments: Any) -> IDelayedCall:
+        """Have something done later that is the network's own and ends with it."""
+        made = Clock.callLater(self.clock, delay, call, *arguments)
+        self._travelling.add(made)
+        return made
 
     def drop_travelling(self) -> None:
         """Nothing that is under way arrives any more."""
         travelling, self._travelling = self._travelling, set()
         for one in travelling:
-            one.cancel()
+            if one.active():
+                one.cancel()
 
     def pump(self, limit: int = 1_000_000) -> None:
         """
@@ -372,7 +317,7 @@ class MemoryReactor:
     ) -> MemoryConnector:
         """Connect in the network."""
         source = bindAddress[0] if bindAddress and bindAddress[0] else "127.0.0.1"
-        connector = MemoryConnector(self.network, address_of(host, port), factory, source)
+        connector = MemoryConnector(self.network, address_of(host, port), factory, timeout, source)
         connector.connect()
         return connector
 
@@ -393,7 +338,7 @@ class MemoryReactor:
 
     def connectUNIX(self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False) -> MemoryConnector:
         """Connect to a path."""
-        connector = MemoryConnector(self.network, UNIXAddress(address), factory)
+        connector = MemoryConnector(self.network, UNIXAddress(address), factory, timeout)
         connector.connect()
         return connector
 

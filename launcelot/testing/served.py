@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,6 +22,7 @@ from launcelot.hosting.site import Site
 from launcelot.message.address import Address
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.complaints import Complaints
+from launcelot.testing.cuts import Kind, Table, Way
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
 from launcelot.testing.machine import Machine, Running
@@ -30,6 +31,7 @@ from launcelot.testing.messages import Message
 from launcelot.testing.nameserver import NameServer
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
 from launcelot.testing.site import furnish
 from launcelot.testing.storing import guard
@@ -82,6 +84,7 @@ class Served:
         self._thread = ReactorThread()
         self._complaints = Complaints()
         self.zone = Zone()
+        self._arrived = 0
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}
         self._running = False
@@ -232,6 +235,41 @@ class Served:
 
     async def _restart(self, down: float) -> None:
         await self._machine.restart(down)
+
+    def disarm(self, armed: Armed) -> None:
+        """Have it go well again, on connections that are made from now on; it is not missed if it never happened."""
+        self._thread.call(self._taps.armed.remove, armed)
+
+    def every_cut(
+        self,
+        name: str,
+        run: Callable[[], object],
+        kinds: Collection[str] = ("fin", "rst"),
+        ways: Collection[Way] = tuple(Way),
+        step: int = 1,
+    ) -> Table:
+        """
+        Have a client's work played whole, and then once for each octet at which its connections to a listener may be lost.
+
+        :param name: of the listener, such as ``"smtp"``.
+        :param run: does the work.  What it raises says that the client knows that it failed; what it returns is the outcome in
+            words, and if it returns nothing the outcome is what the client believes against what has arrived
+            (:mod:`launcelot.testing.verdicts`).
+        :param kinds: ``"fin"``, ``"rst"`` or ``"stall"``, which ends when the client gives up.
+        :param step: 1 for each octet, more for one in so many.
+        :raises LookupError: nobody has connected there.
+        """
+        return EveryCut(self, name, run).play([Kind(kind) for kind in kinds], list(ways), step)
+
+    def arrived(self) -> int:
+        """How much mail has arrived since this was asked last."""
+        self.mail.settle()
+        before, self._arrived = self._arrived, len(self.mail.all())
+        return self._arrived - before
+
+    def connections(self, family: str) -> int:
+        """How many connections there have been to all listeners of a service."""
+        return self._thread.call(self._taps.count, family)
 
     @property
     def unstruck(self) -> Sequence[Fault]:

@@ -7,6 +7,7 @@ is delivered inside the call that caused it.  :class:`launcelot.testing.network.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -41,7 +42,11 @@ class Fuse(Protocol):
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class MemoryTransport:
-    """One end of a connection."""
+    """
+    One end of a connection.
+
+    :ivar ended: told when it is gone, after the protocol.
+    """
 
     TLS = False
     disconnecting = False
@@ -66,6 +71,7 @@ class MemoryTransport:
         self._fin_received = False
         self._fin_told = False
         self._lost: Failure | None = None
+        self.ended: Callable[[Failure], None] | None = None
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -187,6 +193,10 @@ class MemoryTransport:
         """Octets written and not yet under way."""
         return len(self._unsent)
 
+    def next_octets(self, most: int) -> bytes:
+        """Those that go under way next."""
+        return bytes(self._unsent[:most])
+
     @property
     def arrived(self) -> bool:
         """Whether everything that was written has been delivered."""
@@ -296,6 +306,8 @@ class MemoryTransport:
         if producer is not None:
             producer.stopProducing()
         self.protocol.connectionLost(reason)
+        if self.ended is not None:
+            self.ended(reason)
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)

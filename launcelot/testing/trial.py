@@ -22,13 +22,15 @@ from collections.abc import Callable, Collection, Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
+from launcelot.testing.certificates import Certificates
 from launcelot.testing.cuts import Kind, Table, every_cut
 from launcelot.testing.dialogue import fits
 from launcelot.testing.leaks import Deferreds, ProcessReactor, Threads, collect
 from launcelot.testing.link import Pair, every_split
 from launcelot.testing.matching import Wanted
 from launcelot.testing.messages import Wish
-from launcelot.testing.site import World
+from launcelot.testing.services import HOST
+from launcelot.testing.site import Known, World
 from launcelot.testing.transcript import Transcript, shown
 from launcelot.testing.worlds import TrialWorld
 
@@ -142,8 +144,11 @@ class WorldMixin(Case):
         """
         self._watch()
 
+        known: Known = {}
+        certificates: bool | Certificates = Certificates("here.test", "localhost", HOST) if tls else False
+
         def make() -> TrialWorld:
-            return TrialWorld(tls)
+            return TrialWorld(certificates, known=known)
 
         def closed(world: TrialWorld) -> object:
             try:
@@ -155,7 +160,7 @@ class WorldMixin(Case):
         bad = table.other_than(allowed)
         if bad or table.whole not in allowed:
             first = "the whole run" if not bad else str(bad[0][0])
-            raise self.failureException(f"{len(bad)} cuts end in what is not allowed, first {first}:\n{table}")
+            raise self.failureException(f"{len(bad)} cuts end in what is not allowed, first {first}:\n{table.report()}")
         return table
 
 

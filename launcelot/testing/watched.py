@@ -15,9 +15,10 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from launcelot.testing.connecting import MemoryConnector
 from launcelot.testing.datagrams import MemoryDatagramPort
 from launcelot.testing.leaks import WatchedClock, maker
-from launcelot.testing.network import MemoryConnector, MemoryNetwork, MemoryPort, MemoryReactor
+from launcelot.testing.network import MemoryNetwork, MemoryPort, MemoryReactor
 
 
 @implementer(IReactorTCP, IReactorUDP, IReactorUNIX, IReactorTime, IReactorPluggableNameResolver)
@@ -64,6 +65,8 @@ class WatchedReactor(MemoryReactor):
         for connector, who in self._connectors:
             if connector.connected:
                 yield f"a connection to {_place(connector.getDestination())} is open: made at {who}"
+            elif connector.connecting:
+                yield f"a connection to {_place(connector.getDestination())} is being made: at {who}"
         for port, who in self._ports:
             if port.listening:
                 yield f"a port is open: {_place(port.getHost())}, made at {who}"

@@ -24,7 +24,7 @@ from launcelot.testing.machine import Machine, Running
 from launcelot.testing.nameserver import NameServer, doom_of
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import STARTS_AT, World, furnish
+from launcelot.testing.site import STARTS_AT, Known, World, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
@@ -82,16 +82,25 @@ class TrialWorld(World):
 
     clock: WatchedClock
 
-    def __init__(self, tls: bool = False, domain: str = "test", hostname: str = "here.test", seed: int = 1) -> None:
+    def __init__(
+        self,
+        tls: bool | Certificates = False,
+        domain: str = "test",
+        hostname: str = "here.test",
+        seed: int = 1,
+        known: Known | None = None,
+    ) -> None:
         clock = WatchedClock()
         network = MemoryNetwork(clock)
-        certificates = Certificates(hostname, "localhost", HOST) if tls else None
+        certificates = Certificates(hostname, "localhost", HOST) if tls is True else tls or None
         within = TappingReactor(MemoryReactor(clock, network))
 
         def wall_clock() -> float:
             return STARTS_AT + clock.seconds()
 
-        site, post = furnish(within, clock, wall_clock, network.soon, certificates, domain, hostname, seed, catches=True)
+        site, post = furnish(
+            within, clock, wall_clock, network.soon, certificates, domain, hostname, seed, catches=True, known=known
+        )
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
         self.taps = within.taps = FaultyTaps(clock.seconds, post, clock.of_the_world)

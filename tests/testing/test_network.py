@@ -9,13 +9,141 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, ReconnectingClientFactory
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.hosting.transport import EagerServer, listen_tcp
+from launcelot.testing.names import Doom
 from launcelot.testing.network import MemoryNetwork, MemoryPort, MemoryReactor
 from tests.testing.conformance import Conformance, Recorder
+
+
+class Caller(ReconnectingClientFactory):
+    """Connects once more when it is cut off, and keeps what it is told."""
+
+    noisy = False
+
+    def __init__(self, again: int = 0) -> None:
+        self.told: list[str] = []
+        self.again = again
+        self.next: Deferred[None] = Deferred()
+
+    def happened(self, what: str, wakes: bool = True) -> None:
+        """Something has."""
+        self.told.append(what)
+        if wakes:
+            waiting, self.next = self.next, Deferred()
+            waiting.callback(None)
+
+    def startFactory(self) -> None:
+        self.happened("start", False)
+
+    def stopFactory(self) -> None:
+        self.happened("stop", False)
+
+    def startedConnecting(self, connector: Any) -> None:
+        self.happened("connecting", False)
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        self.told.append("built")
+        return Called(self)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        self.told.append("lost")
+        if self.again:
+            self.again -= 1
+            connector.connect()
+        self.happened("")
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        self.happened(type(reason.value).__name__)
+
+
+class Called(Protocol):
+    """Tells when it is connected."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    def connectionMade(self) -> None:
+        self.caller.happened("made")
+
+
+class ConnectorConformance:
+    """What a connector tells its factory, on any reactor."""
+
+    reactor: Any
+
+    async def scenario(self) -> None:
+        """Connected, cut off, connected again; refused; given up."""
+        server = Factory.forProtocol(Recorder)
+        server.noisy = False
+        port = self.reactor.listenTCP(0, server, interface="127.0.0.1")
+        number = port.getHost().port
+        caller = Caller(again=1)
+        built = caller.next
+        connector = self.reactor.connectTCP("127.0.0.1", number, caller)
+        await built
+        again = caller.next
+        connector.disconnect()
+        await again
+        await caller.next
+        over = caller.next
+        connector.disconnect()
+        await over
+        wanted = ["start", "connecting", "built", "made", "lost", "connecting", "", "built", "made", "lost", ""]
+        self.check(caller.told[: len(wanted)] == wanted, caller.told)
+        await port.stopListening()
+        refused = Caller()
+        told = refused.next
+        self.reactor.connectTCP("127.0.0.1", number, refused)
+        await told
+        self.check(refused.told[:3] == ["start", "connecting", "ConnectionRefusedError"], refused.told)
+        given_up = Caller()
+        self.reactor.connectTCP("127.0.0.1", number, given_up).stopConnecting()
+        self.check(given_up.told == ["start", "connecting", "UserError", "stop"], given_up.told)
+
+    def check(self, claim: bool, told: object) -> None:
+        """A claim."""
+        if not claim:
+            raise AssertionError(f"a connector told {told!r}")
+
+
+class MemoryConnectorTests(ConnectorConformance, SynchronousTestCase):
+    """In memory."""
+
+    def test_conformance(self) -> None:
+        """As on sockets."""
+        network = MemoryNetwork(Clock())
+        self.reactor = MemoryReactor(network.clock, network)
+        running = Deferred.fromCoroutine(self.scenario())
+        network.pump()
+        self.successResultOf(running)
+
+    def test_time_is_up(self) -> None:
+        """A name that is never found is given up after its time."""
+        network = MemoryNetwork(Clock())
+        network.names.doom = lambda host: Doom(late=None)
+        caller = Caller()
+        MemoryReactor(network.clock, network).connectTCP("mx.test", 25, caller, timeout=5)
+        network.pump()
+        network.clock.advance(4)
+        self.assertEqual(caller.told, ["start", "connecting"])
+        network.clock.advance(1)
+        self.assertEqual(caller.told, ["start", "connecting", "TimeoutError", "stop"])
+
+
+class SocketConnectorTests(ConnectorConformance, TestCase):
+    """On sockets, the authority."""
+
+    reactor = reactor
+    timeout = 60
+
+    def test_conformance(self) -> Deferred[None]:
+        """As in memory."""
+        return Deferred.fromCoroutine(self.scenario())
 
 
 class _One(Factory):
