@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from launcelot.testing.dialogue import play
 from launcelot.testing.link import Link
 from launcelot.testing.site import World, memory_site
 from launcelot.workers.memory import InlineWorkers
+from tests.protocols.imap4.strict import check
 
 MESSAGE = (
     b"From: Terry Gray <gray@cac.washington.edu>\r\n"
@@ -45,6 +47,7 @@ class ImapCase(SynchronousTestCase):
     implicit_tls = False
 
     def setUp(self) -> None:
+        self.speaks_utf8: set[Link] = set()
         self.world: World = memory_site(tls=self.tls)
         if self.in_files:
             site = self.world.site
@@ -75,9 +78,12 @@ class ImapCase(SynchronousTestCase):
         return link
 
     def ask(self, link: Link, command: bytes, condition: bytes = b"OK") -> list[bytes]:
-        """Say one command; the lines it was answered with, the tagged one last, without its tag."""
+        """Say one command; the lines it was answered with, strictly read, the tagged one last and without its tag."""
         link.say(b"t " + command + b"\r\n")
         heard = link.take()
+        if re.search(rb"\* ENABLED [^\r\n]*(?:UTF8=ACCEPT|IMAP4rev2)", heard):
+            self.speaks_utf8.add(link)
+        check(heard, link in self.speaks_utf8)
         lines = heard.split(b"\r\n")
         self.assertEqual(lines.pop(), b"", heard)
         self.assertTrue(lines and lines[-1].startswith(b"t " + condition), heard)

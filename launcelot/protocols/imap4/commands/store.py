@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcelot.core.errors import LimitReached, NotFound
-from launcelot.mailstore.interface import MAX_KEYWORDS, Copied, Stored
+from launcelot.mailstore.interface import MAX_KEYWORDS, Copied, Stored, StoreMode
 from launcelot.mailstore.query import And, Flagged, Uids
 from launcelot.protocols.imap4.commands.limiting import limited, too_many, topmost
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find, write_flags
@@ -44,7 +44,8 @@ async def store(session: Session, request: Store) -> Reply:
                 session.tell_full(view)
             raise
     session.answers(states, modseq)
-    await session.tell_keywords(view, frozenset(request.flags) if states else frozenset())
+    if request.mode is not StoreMode.REMOVE and any(not flag.startswith("\\") for flag in request.flags):
+        await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
     if not request.silent or session.tells_modseq:
         uid = (request.messages.uid or session.tells_modseq) and not session.uid_only
         await write_flags(session, states, uid, session.tells_modseq, request.silent)
