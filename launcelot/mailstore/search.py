@@ -79,10 +79,12 @@ class Text:
     The decoded text of a message, each piece when it is asked for first.
 
     :param octets: gives the whole message.
+    :param limit: characters of the bodies.
     """
 
-    def __init__(self, octets: Callable[[], Buffer]) -> None:
+    def __init__(self, octets: Callable[[], Buffer], limit: int = MAX_OCTETS) -> None:
         self._octets = octets
+        self._limit = limit
         self._buffer: Buffer = b""
         self._part: Part | None = None
         self._header: str | None = None
@@ -125,7 +127,7 @@ class Text:
 
     def _joined(self, headers: bool) -> str:
         part = self._parsed()
-        return fold("\n".join(body_text(self._buffer, part, MAX_OCTETS, headers)))
+        return fold("\n".join(body_text(self._buffer, part, self._limit, headers)))
 
     def has_field(self, name: str, text: str) -> bool:
         """Whether there is a field of that name whose value contains ``text``; both are folded."""

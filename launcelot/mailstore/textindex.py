@@ -331,7 +331,7 @@ def _folded(connection: sqlite3.Connection, content: int, size: int) -> search.T
     octets = b"".join(piece for (piece,) in rows)
     if len(octets) < min(size, search.MAX_OCTETS):
         return None
-    return search.Text(lambda: octets)
+    return search.Text(lambda: octets, MAX_TEXT + 1)
 
 
 def _joined(conditions: Sequence[Condition], word: str) -> Condition | None:

@@ -145,8 +145,9 @@ def part_text(buffer: Buffer, part: Part, limit: int = TEXT_LIMIT) -> str:
 
     :param limit: largest number of characters.
     """
-    # A character takes up to four octets, an octet up to three (quoted-printable).
-    raw = buffer[part.body_start : min(part.body_end, part.body_start + 12 * limit)]
+    # A character takes up to four octets, an octet up to three (quoted-printable) or a third more and its line ends (base64).
+    encoded = {b"quoted-printable": 3, b"base64": 2}.get(part.encoding, 1)
+    raw = buffer[part.body_start : min(part.body_end, part.body_start + 4 * encoded * limit)]
     if part.encoding == b"base64":
         raw = decode_base64(raw)
     elif part.encoding == b"quoted-printable":

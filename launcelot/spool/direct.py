@@ -21,10 +21,10 @@ from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
 from launcelot.spool.interface import Delivery, Envelope, Forget, SpoolRecipient
 from launcelot.spool.sweeping import key_of
-from launcelot.workers.staging import Staged
+from launcelot.workers.staging import IN_MEMORY, WINDOW, Staged
 
 OCTETS = 16 << 20
-"""What the bodies of all that is delivered directly at a time may take."""
+"""Memory that the bodies of all that is delivered directly at a time may take."""
 
 MAILBOXES = 4
 """Accounts that are delivered to at a time: more transactions than that at once are better shared in the queue's."""
@@ -68,7 +68,7 @@ class DirectDelivery:
         recipient = envelope.recipients[0]
         if not self._may(envelope, recipient, body.size):
             return False
-        account, size, key = recipient.account, body.size, key_of(envelope, recipient)
+        account, size, key = recipient.account, weight_of(body.size), key_of(envelope, recipient)
         self._octets += size
         self._busy[account] = self._busy.get(account, 0) + 1
         self._working += 1
@@ -104,7 +104,7 @@ class DirectDelivery:
             len(envelope.recipients) == 1
             and not recipient.is_remote
             and "SUCCESS" not in recipient.notify
-            and self._octets + size <= OCTETS
+            and self._octets + weight_of(size) <= OCTETS
             and (recipient.account in self._busy or len(self._busy) < MAILBOXES)
         )
 
@@ -151,3 +151,8 @@ class DirectDelivery:
         quiet: Deferred[None] = Deferred()
         self._quiet.append(quiet)
         return quiet.addCallback(lambda _: self.close() if self._count or self._working else None)
+
+
+def weight_of(size: int) -> int:
+    """Octets of memory that a staged body of ``size`` octets takes while it is read."""
+    return size if size <= IN_MEMORY else WINDOW

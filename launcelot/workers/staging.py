@@ -2,7 +2,7 @@
 Bodies on their way from a peer to a store: in memory while small, in an unlinked file past a bound.
 
 Staged octets are not durable; a store that has committed them closes the :class:`Staged`.  Memory for one body is bounded by
-:data:`IN_MEMORY` whatever its size.
+:data:`IN_MEMORY` and a few :data:`WINDOW` whatever its size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from launcelot.core.errors import TryLater
 from launcelot.workers.interface import Workers
@@ -28,6 +28,50 @@ MAX_PIECES = 1_024
 
 Buffer = bytes | mmap.mmap
 """A whole body, readable by slices and ``find``; an mmap stays valid until its Staged is closed."""
+
+
+WINDOW = 1 << 20
+"""Octets of a file that are looked at in one go."""
+
+LARGE = 32_768
+"""Octets of a slice from which on its pages are let go."""
+
+
+class Mapped(mmap.mmap):
+    """
+    A file in memory of which only a window stays there, however much of it is read.
+
+    The kernel counts every page that was looked at as ours until it needs the room; a daemon that reads a message of 100 MiB
+    would seem to grow by that.  Pages behind what was read last are handed back; whoever looks again gets them from the file.
+    """
+
+    _kept = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(key, slice) and len(found) >= LARGE:
+            self._let_go(key.start or 0, len(found))
+        return found
+
+    def find(self, sub: Any, start: int = 0, end: int | None = None) -> int:
+        """As that of :class:`bytes`, for a start and an end within the file."""
+        last = len(self) if end is None else end
+        while last - start > WINDOW:
+            found = super().find(sub, start, start + WINDOW + len(sub) - 1)
+            self._let_go(start, WINDOW)
+            if found >= 0:
+                return found
+            start += WINDOW
+        found = super().find(sub, start, last)
+        reached = found if found >= 0 else last
+        if not 0 <= reached - self._kept < WINDOW:
+            self._let_go(min(self._kept, reached), abs(reached - self._kept))
+            self._kept = reached
+        return found
+
+    def _let_go(self, start: int, length: int) -> None:
+        first = start - start % mmap.PAGESIZE
+        self.madvise(mmap.MADV_DONTNEED, first, start + length - first)
 
 
 class Staged:
@@ -87,7 +131,7 @@ class Staged:
                 self._pieces = [b"".join(self._pieces)]
             return self._pieces[0]
         if self._map is None:
-            self._map = mmap.mmap(self._file, self.size, prot=mmap.PROT_READ)
+            self._map = Mapped(self._file, self.size, prot=mmap.PROT_READ)
         return self._map
 
     def chunks(self, length: int) -> Iterator[bytes]:

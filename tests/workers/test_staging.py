@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.core.errors import TryLater
 from launcelot.workers import staging
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
-from launcelot.workers.staging import IN_MEMORY, MAX_PIECES, Staged, Staging
+from launcelot.workers.staging import IN_MEMORY, MAX_PIECES, WINDOW, Mapped, Staged, Staging
 
 
 class StagingTests(SynchronousTestCase):
@@ -121,6 +121,61 @@ class StagingTests(SynchronousTestCase):
         body = os.urandom(IN_MEMORY + 12_345)
         self.done(staged.write(body))
         self.assertEqual(staged.view()[:], body)
+
+
+class MappedTests(SynchronousTestCase):
+    """A large body that is read."""
+
+    def setUp(self) -> None:
+        """Six windows and a bit, with needles across their edges."""
+        octets = bytearray(os.urandom(1_024) * (6 * WINDOW // 1_024) + b"end")
+        for place in (0, WINDOW - 1, WINDOW, 2 * WINDOW - 2, 3 * WINDOW + 5, len(octets) - 6):
+            octets[place : place + 6] = b"<here>"
+        self.octets = bytes(octets)
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        staged = Staging(folder, InlineWorkers()).begin()
+        self.addCleanup(staged.close)
+        self.successResultOf(Deferred.fromCoroutine(staged.write(self.octets)))
+        view = staged.view()
+        self.assertIsInstance(view, Mapped)
+        self.view = view
+
+    def resident(self) -> int:
+        """KiB of the body that count as ours."""
+        maps = Path("/proc/self/smaps").read_text().split("\n")
+        place = next(place for place, line in enumerate(maps) if "(deleted)" in line and self.is_it(line))
+        return next(int(line.split()[1]) for line in maps[place:] if line.startswith("Rss:"))
+
+    def is_it(self, line: str) -> bool:
+        """Whether a line of the list begins with our mapping."""
+        first, _, last = line.split()[0].partition("-")
+        return 0 <= int(last, 16) - int(first, 16) - len(self.octets) < 4_096
+
+    def test_it_is_what_it_is(self) -> None:
+        """Slices and finds are those of the octets, wherever they begin and end."""
+        edges = [0, 1, WINDOW - 7, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW, 3 * WINDOW + 6, len(self.octets)]
+        for start in edges:
+            for end in edges:
+                if start <= end:
+                    self.assertEqual(self.view[start:end], self.octets[start:end])
+                    for needle in (b"<here>", b"<her>", b"", b"d"):
+                        self.assertEqual(self.view.find(needle, start, end), self.octets.find(needle, start, end))
+        self.assertEqual(self.view.find(b"<here>"), 0)
+        self.assertEqual(self.view.find(b"<here>", WINDOW + 1), 2 * WINDOW - 2)
+        self.assertEqual((self.view[3], self.view[-1]), (self.octets[3], self.octets[-1]))
+
+    def test_pages_are_let_go(self) -> None:
+        """However it is read: in slices, by one find, by many."""
+        for start in range(0, len(self.octets), 65_536):
+            self.view[start : start + 65_536]
+        self.assertLess(self.resident(), 512)
+        self.view.find(b"nowhere")
+        self.assertLess(self.resident(), 1_536)
+        place = 0
+        while place >= 0:
+            place = self.view.find(self.octets[500:504], place + 1)
+        self.assertLess(self.resident(), 3_072)
 
 
 class GivingUpTests(SynchronousTestCase):
