@@ -10,6 +10,7 @@ Left out: client certificates, and certificates by server name (SNI): one certif
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ from twisted.logger import Logger
 CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 """Of TLS 1.2; the suites of TLS 1.3 are always there."""
 
+
+_openssl: Any = vars(SSL)["_lib"]
+"""The library below pyOpenSSL, for what that has no name for."""
 
 log = Logger(namespace="launcelot.tls")
 
@@ -68,6 +72,28 @@ def server_options(certificate: bytes, key: bytes, minimum: str = "1.2") -> Cert
     except SSL.Error:
         raise ValueError("certificate and key do not belong together") from None
     return options
+
+
+def own_sessions(options: CertificateOptions) -> CertificateOptions:
+    """
+    The same certificate and policy with sessions of its own: only who was given one of them can resume it.
+
+    Costs about a millisecond and 15 KiB.
+    """
+    own = copy.copy(options)
+    own._context = None
+    own.enableSessions = True
+    own.getContext().set_options(SSL.OP_NO_RENEGOTIATION)
+    return own
+
+
+def was_resumed(layer: Any) -> bool:
+    """
+    Whether the handshake of a TLS layer resumed a session.
+
+    :param layer: a ``TLSMemoryBIOProtocol`` whose handshake is complete.
+    """
+    return bool(_openssl.SSL_session_reused(layer.getHandle()._ssl))
 
 
 def _private_key(pem: bytes) -> Any:

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.sendfile import FileSender, takes_files
+from launcelot.hosting.tls import was_resumed
 from launcelot.hosting.transport import EagerServer, unsent
 from launcelot.protocols.ftp.session import ChannelLost, NoChannel
 
@@ -114,6 +115,11 @@ class DataConnection(Protocol):
         """TLS is up."""
         self.shaking_hands = False
         self._wake()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether TLS, which is up, resumed a session."""
+        return was_resumed(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Keep what came until it is taken."""
@@ -265,6 +271,15 @@ class DataConnection(Protocol):
             await self._wait_to_send()
         if self._lost is not None and not (self.secure and self._finishing and self._gone):
             raise self._lost
+
+    def dismiss(self) -> None:
+        """Close in order without having moved anything; nobody waits for it."""
+        self._lost = ChannelLost("dismissed")
+        if not self._gone:
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
+            self._below.loseConnection()
+            self._deadlines.set(self, self._clock.seconds() + CLOSE_LIMIT)
 
     async def _wait_for_notice(self) -> None:
         if not self._gone and self._lost is None:

@@ -24,10 +24,11 @@ from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
+from launcelot.hosting.tls import own_sessions
 from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.commands import respond
 from launcelot.protocols.ftp.grammar import LINE_LIMIT, Malformed, Request, parse_request, reply
-from launcelot.protocols.ftp.session import Channel, ChannelLost, NoChannel, Session, State, reply_for
+from launcelot.protocols.ftp.session import Channel, ChannelLost, NoChannel, NotResumed, Session, State, reply_for
 from launcelot.protocols.ftp.side import ServerDataSide, passive_address, passive_ports
 from launcelot.protocols.ftp.transfer import Transfer
 
@@ -77,7 +78,9 @@ class FTPServer(ServerStream):
             self.data.abort("the control connection was lost")
 
     def start_tls(self, context: Any, client: bool = False) -> None:
-        """Keep the context: data connections use the same, so that they can resume this session."""
+        """Keep the context, of which data connections can resume sessions; if they must, nobody else is given any of it."""
+        if self.factory.settings.data_tls_session == "require":
+            context = own_sessions(context)
         self._context = context
         super().start_tls(context, client)
 
@@ -86,7 +89,14 @@ class FTPServer(ServerStream):
         settings = self.factory.settings
         host, peer = source_host(self.host), source_host(self.peer)
         data = self.data = ServerDataSide(
-            self.site, host, peer, self.factory.address, self.factory.ports, settings.connect_timeout, settings.stall_timeout
+            self.site,
+            host,
+            peer,
+            self.factory.address,
+            self.factory.ports,
+            settings.connect_timeout,
+            settings.stall_timeout,
+            settings.data_tls_session == "require",
         )
         self.session = Session(
             self, self.site, settings, self.source, data, is_loopback(peer), self.factory.implicit_tls
@@ -233,7 +243,7 @@ class FTPServer(ServerStream):
             channel = await self._data.open(self._context if self.session.protected else None)
         except NoChannel as why:
             await transfer.give_up()
-            return reply(426 if self.session.aborted else 425, str(why))
+            return reply(426 if self.session.aborted else 522 if isinstance(why, NotResumed) else 425, str(why))
         try:
             return await transfer.move(Guarded(channel, self))
         except ChannelLost as why:

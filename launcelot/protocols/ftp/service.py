@@ -39,6 +39,11 @@ class Settings:
         "what must be in TLS: nothing, the control connection, or data connections too",
         choices=("none", "control", "both"),
     )
+    data_tls_session: str = setting(
+        "prefer",
+        "whether TLS on a data connection may begin a session of its own, or must resume the control connection's",
+        choices=("prefer", "require"),
+    )
     passive_address: str = setting("", "IPv4 address told in answer to PASV; empty for the one the peer connected to")
     passive_ports: str = setting("", "ports for PASV and EPSV, such as 40000-40100; empty lets the system choose")
 

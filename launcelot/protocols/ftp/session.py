@@ -67,6 +67,10 @@ class NoChannel(Exception):
     """The data connection could not be had; the text says why, and the peer is told 425."""
 
 
+class NotResumed(NoChannel):
+    """TLS on the data connection began a session of its own; the peer is told 522."""
+
+
 class ChannelLost(Exception):
     """The data connection ended before its time; the text says how, and the peer is told 426."""
 

@@ -15,7 +15,7 @@ from twisted.internet.error import CannotListenError
 from launcelot.hosting.doorstep import Doorstep
 from launcelot.protocols.ftp.data import ActiveFactory, DataConnection, PassiveFactory
 from launcelot.protocols.ftp.grammar import IPV4, IPV6
-from launcelot.protocols.ftp.session import NoChannel
+from launcelot.protocols.ftp.session import NoChannel, NotResumed
 
 if TYPE_CHECKING:
     from launcelot.hosting.site import Site
@@ -60,6 +60,7 @@ class ServerDataSide:
     :param address: what a 227 tells instead of ``host``; empty for ``host``.
     :param ports: passive ports; empty lets the system choose.
     :param connect: seconds for a connection, and for its TLS.
+    :param must_resume: TLS has to resume a session; which ones can be is the context's business.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ServerDataSide:
         ports: range = range(0),
         connect: float = 30.0,
         stall: float = 120.0,
+        must_resume: bool = False,
     ) -> None:
         self._site = site
         self._host = host
@@ -79,6 +81,7 @@ class ServerDataSide:
         self._ports = ports
         self._connect = connect
         self._stall = stall
+        self._must_resume = must_resume
         self._port: Any = None
         self._closed: Deferred[None] = succeed(None)
         self._aim: tuple[str, int] | None = None
@@ -169,6 +172,7 @@ class ServerDataSide:
         The data connection for a transfer, inside TLS if a context is given.
 
         :raises NoChannel: none came, none could be made, or TLS could not be started.
+        :raises NotResumed: TLS was to resume the control connection's session and did not.
         """
         self._why = ""
         if self._aim is not None:
@@ -179,7 +183,18 @@ class ServerDataSide:
         connection = await self._arrived()
         connection.begin(context)
         await connection.handshake(self._connect)
+        if context is not None:
+            self._check_session(connection)
         return connection
+
+    def _check_session(self, connection: DataConnection) -> None:
+        resumed = connection.resumed
+        self._site.counters.add("ftp.data.tls.resumed" if resumed else "ftp.data.tls.new")
+        if self._must_resume and not resumed:
+            self._site.counters.add("ftp.data.tls.refused")
+            self._connection = None
+            connection.dismiss()
+            raise NotResumed("Resume the TLS session of the control connection on data connections.")
 
     def done(self) -> None:
         """The transfer is over: what is left of its connection is cut."""

@@ -21,20 +21,41 @@ LIMIT = 20.0
 
 
 class Resuming(ftplib.FTP_TLS):
-    """A client that resumes the control connection's session on data connections, as careful clients do."""
+    """
+    A client that resumes the control connection's session on data connections, as careful clients do.
+
+    :ivar lent: None, or another session to resume.
+    """
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         self.reused: list[bool | None] = []
+        self.lent: Any = self
         super().__init__(*args, **kw)
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[Any, int | None]:
         """Like FTP_TLS, with the session handed over."""
         connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
         control: Any = self.sock
-        wrapped = self.context.wrap_socket(connection, server_hostname=self.host, session=control.session)
+        session = self.lent if self.lent is None or isinstance(self.lent, ssl.SSLSession) else control.session
+        wrapped = self.context.wrap_socket(connection, server_hostname=self.host, session=session)
         self.reused.append(wrapped.session_reused)
         return wrapped, size
 
+
+
+def refused(client: ftplib.FTP, call: Callable[..., Any], *arguments: Any) -> str:
+    """The code of a refusal, even where the data connection was closed before all was sent."""
+    try:
+        call(*arguments)
+        client.voidresp()
+    except ftplib.error_perm as error:
+        return str(error)[:3]
+    except OSError:
+        try:
+            client.voidresp()
+        except ftplib.error_perm as error:
+            return str(error)[:3]
+    return ""
 
 
 class FtplibTests(TestCase):
@@ -218,6 +239,45 @@ class FtplibTests(TestCase):
                 self.assertEqual(client.nlst(), ["b"])
                 self.assertEqual(client.reused, [True, True], version)
                 client.quit()
+
+        return self.in_thread(script)
+
+    def bound(self, context: ssl.SSLContext, port: int) -> Resuming:
+        """A client that protects its data connections, logged in."""
+        client = Resuming(context=context, encoding="utf-8")
+        self.addCleanup(client.close)
+        client.connect("localhost", port, LIMIT)
+        client.login("ann", "pw")
+        client.prot_p()
+        return client
+
+    def test_data_connections_that_must_resume(self) -> Deferred[None]:
+        """Only a session of this control connection will do, in TLS 1.2 and 1.3, and nothing is published in another."""
+        options = server_options(self.certificates.certificate, self.certificates.key)
+        server = RealServer(self, SimpleNamespace(server=options), data_tls_session="require")
+
+        def script() -> None:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = ssl.create_default_context(cadata=self.certificates.certificate.decode())
+                context.minimum_version = context.maximum_version = version
+                client, other = self.bound(context, server.port), self.bound(context, server.port)
+                other.nlst()
+                client.storbinary("STOR b", io.BytesIO(b"old" * 100_000))
+                self.assertEqual(client.nlst(), ["b"])
+                self.assertEqual(client.reused, [True, True], version)
+                for session in (None, other.sock.session):  # type: ignore[union-attr]
+                    client.lent = session
+                    self.assertEqual(refused(client, client.storbinary, "STOR b", io.BytesIO(b"new")), "522")
+                    self.assertEqual(refused(client, client.nlst), "522")
+                self.assertEqual(client.reused[2:], [False] * 4, version)
+                client.lent = client
+                got: list[bytes] = []
+                client.retrbinary("RETR b", got.append)
+                self.assertEqual(b"".join(got), b"old" * 100_000)
+                client.quit()
+                other.quit()
+            self.assertEqual(server.site.counters.value("ftp.data.tls.refused"), 8)
+            self.assertEqual(server.site.counters.value("ftp.data.tls.resumed"), 8)
 
         return self.in_thread(script)
 
