@@ -111,6 +111,7 @@ SERVICES: Mapping[str, ServiceEntry] = {
         checks={
             "passive_ports": "launcelot.protocols.ftp.side:passive_ports",
             "passive_address": "launcelot.protocols.ftp.side:passive_address",
+            "passive_addresses": "launcelot.protocols.ftp.side:passive_addresses",
         },
     ),
     "questions": ServiceEntry(

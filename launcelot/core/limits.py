@@ -78,6 +78,30 @@ class ConnectionCount:
             del self._by_source[source]
 
 
+class Bucket:
+    """
+    Octets in a second, on the average of some seconds.
+
+    Whoever takes more than there is gets it, and waits until it is paid for; several that share a bucket wait for each other.
+
+    :param rate: octets in a second, at least 1.
+    """
+
+    __slots__ = ("__weakref__", "_paid_at", "rate")
+
+    SAVED = 1.0
+    """Seconds for which an idle bucket fills."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._paid_at = float("-inf")
+
+    def take(self, octets: int, now: float) -> float:
+        """Take octets; seconds to wait before anybody should take more."""
+        self._paid_at = max(self._paid_at, now - self.SAVED) + octets / self.rate
+        return max(0.0, self._paid_at - now)
+
+
 class FailureWindow:
     """
     Failures by key in a sliding window, such as wrong passwords by (source, account).

@@ -100,12 +100,10 @@ class DiskReader:
 
     async def sendable(self, offset: int, length: int) -> int | None:
         """See :meth:`launcelot.filestore.interface.Reader.sendable`."""
-        self._head = b""
-        if self._opened.number < 0:
-            return None
-        there = in_memory(self._opened.number, offset, length)
+        there = in_memory(self._opened.number, offset, length) if self._opened.number >= 0 else None
         if there is None:
             return None
+        self._head = b""
         if not there:
             await self._workers.run(partial(self._warm, offset, length))
         return self._opened.number if self._opened.number >= 0 else None

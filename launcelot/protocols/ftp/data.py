@@ -9,7 +9,9 @@ the transport's buffer is full.  On a plain connection files are sent by ``sendf
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import RECEIVED_SHUTDOWN
@@ -21,6 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from launcelot.core.limits import Bucket
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.sendfile import FileSender, takes_files
 from launcelot.hosting.tls import was_resumed
@@ -38,6 +41,22 @@ SLOWEST = 100
 
 CLOSE_LIMIT = 10.0
 """Seconds a server may take to answer our closing notice at the end of an upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Whose octets in a second a data connection has to keep to, each way."""
+
+    sending: tuple[Bucket, ...] = ()
+    receiving: tuple[Bucket, ...] = ()
+
+    @property
+    def piece(self) -> int:
+        """Octets that may be sent without a look at the clock."""
+        return min((bucket.rate // 4 + 1 for bucket in self.sending), default=sys.maxsize)
+
+
+UNPACED = Pace()
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer, IHandshakeListener)
@@ -73,6 +92,7 @@ class DataConnection(Protocol):
         self.shaking_hands = False
         self._client = False
         self.on_made: Callable[[], None] | None = None
+        self.pace = UNPACED
 
     # -- what Twisted calls --------------------------------------------------------------------------------------
 
@@ -196,8 +216,36 @@ class DataConnection(Protocol):
             self._transport.write(data)
         while self._choked and not self._gone and self._lost is None:
             await self._wait_to_send()
+        await self._slow_down(self.pace.sending, len(data))
         if self._lost is not None or self._gone:
             raise self._lost or ChannelLost("the data connection was closed by the peer")
+
+    async def _slow_down(self, buckets: tuple[Bucket, ...], octets: int) -> None:
+        """Wait while these octets are more than may move."""
+        if not buckets:
+            return
+        now = self._clock.seconds()
+        wait = max(bucket.take(octets, now) for bucket in buckets)
+        if wait <= 0:
+            return
+        over: list[None] = []
+
+        def end() -> None:
+            over.append(None)
+            self._wake()
+
+        call = self._clock.callLater(wait, end)
+        try:
+            while not over and not self._gone and self._lost is None:
+                await self._wait(math.inf)
+        finally:
+            if call.active():
+                call.cancel()
+
+    @property
+    def piece(self) -> int:
+        """See :meth:`launcelot.protocols.ftp.session.Channel.piece`."""
+        return self.pace.piece
 
     @property
     def takes_files(self) -> bool:
@@ -231,6 +279,7 @@ class DataConnection(Protocol):
             self.abort("the file could not be sent")
             raise ChannelLost("the file could not be sent") from failures[0]
         self._below.registerProducer(self, True)
+        await self._slow_down(self.pace.sending, length)
 
     async def receive(self) -> bytes:
         """See :meth:`launcelot.protocols.ftp.session.Channel.receive`."""
@@ -242,7 +291,11 @@ class DataConnection(Protocol):
             self._resume()
             await self._wait(self._slow_limit())
         pieces, self._pieces = self._pieces, []
-        self._waiting = 0
+        octets, self._waiting = self._waiting, 0
+        if self.pace.receiving:
+            await self._slow_down(self.pace.receiving, octets)
+            if self._lost is not None:
+                raise self._lost
         self._resume()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

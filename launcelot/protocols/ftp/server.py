@@ -28,8 +28,9 @@ from launcelot.hosting.tls import own_sessions
 from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.commands import respond
 from launcelot.protocols.ftp.grammar import LINE_LIMIT, Malformed, Request, parse_request, reply
+from launcelot.protocols.ftp.pacing import Rates
 from launcelot.protocols.ftp.session import Channel, ChannelLost, NoChannel, NotResumed, Session, State, reply_for
-from launcelot.protocols.ftp.side import ServerDataSide, passive_address, passive_ports
+from launcelot.protocols.ftp.side import Advertised, ServerDataSide, passive_ports
 from launcelot.protocols.ftp.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class FTPServer(ServerStream):
             self.site,
             host,
             peer,
-            self.factory.address,
+            self.factory.advertised.to(peer),
             self.factory.ports,
             settings.connect_timeout,
             settings.stall_timeout,
@@ -134,6 +135,7 @@ class FTPServer(ServerStream):
             answer = await respond(self.session, request)
             if request.verb == "PASS" and self.session.account is not None:
                 self.user = self.session.account.name
+                self._data.pace = self.factory.rates.of(self.session.account.id)
             self._carry_out(answer)
 
     def _refuse(self, wrong: Malformed) -> None:
@@ -285,6 +287,11 @@ class Guarded:
         await self._channel.send(data)
 
     @property
+    def piece(self) -> int:
+        """As the data connection."""
+        return self._channel.piece
+
+    @property
     def takes_files(self) -> bool:
         """As the data connection."""
         return self._channel.takes_files
@@ -319,15 +326,23 @@ class FTPFactory(ServerFactory):
     Makes control connections.
 
     :param settings: of the service.
+    :param rates: shared by the factories of one service; None makes them of the settings.
     """
 
     protocol = FTPServer
     refusal = b"421 Too many connections, try again later.\r\n"
 
     def __init__(
-        self, site: Site, count: ConnectionCount, settings: Settings, implicit_tls: bool = False, name: str = "ftp"
+        self,
+        site: Site,
+        count: ConnectionCount,
+        settings: Settings,
+        implicit_tls: bool = False,
+        name: str = "ftp",
+        rates: Rates | None = None,
     ) -> None:
         super().__init__(site, name, count, implicit_tls)
         self.settings = settings
         self.ports = passive_ports(settings.passive_ports)
-        self.address = passive_address(settings.passive_address)
+        self.advertised = Advertised(settings.passive_address, settings.passive_addresses)
+        self.rates = rates or Rates(settings.session_rate, settings.account_rate)

@@ -8,6 +8,7 @@ from launcelot.core.limits import ConnectionCount
 from launcelot.core.settings import setting
 from launcelot.hosting.listening import Listener, Listeners
 from launcelot.hosting.site import Site
+from launcelot.protocols.ftp.pacing import Rates
 from launcelot.protocols.ftp.server import FTPFactory
 
 
@@ -31,6 +32,12 @@ class Settings:
     stall_timeout: float = setting(
         120.0, "without progress on a data connection; slower than 100 octets a second counts as none", unit="seconds", minimum=1
     )
+    session_rate: int = setting(
+        0, "that files and listings of one session may move each way; 0 for any number", unit="octets a second", minimum=0
+    )
+    account_rate: int = setting(
+        0, "the same for all sessions of an account together, in each worker; 0 for any number", unit="octets a second", minimum=0
+    )
     plaintext_login: str = setting(
         "loopback", "where passwords are taken without TLS", choices=("never", "loopback", "always")
     )
@@ -45,6 +52,11 @@ class Settings:
         choices=("prefer", "require"),
     )
     passive_address: str = setting("", "IPv4 address told in answer to PASV; empty for the one the peer connected to")
+    passive_addresses: tuple[str, ...] = setting(
+        (),
+        "addresses told in answer to PASV by the peer's network, such as 192.168.0.0/16=192.168.1.5; with none behind = the one"
+        " it connected to",
+    )
     passive_ports: str = setting("", "ports for PASV and EPSV, such as 40000-40100; empty lets the system choose")
 
 
@@ -52,15 +64,16 @@ def build(site: Site, settings: Settings) -> Listeners:
     """
     The service, ready to start.
 
-    :raises ValueError: ``passive_ports`` or ``passive_address`` is malformed, or TLS is required and there is no certificate;
-        the text says what to do.
+    :raises ValueError: ``passive_ports``, ``passive_address`` or ``passive_addresses`` is malformed, or TLS is required and there
+        is no certificate; the text says what to do.
     """
     if settings.require_tls != "none" and not site.has_tls:
         raise ValueError("require_tls needs a certificate; give one, or set require_tls to none")
     count = ConnectionCount(settings.max_connections, settings.max_connections_per_source)
-    clear = FTPFactory(site, count, settings)
+    rates = Rates(settings.session_rate, settings.account_rate)
+    clear = FTPFactory(site, count, settings, rates=rates)
     listeners = [Listener("ftp", endpoint, clear) for endpoint in settings.listen]
     if site.has_tls:
-        secure = FTPFactory(site, count, settings, implicit_tls=True)
+        secure = FTPFactory(site, count, settings, implicit_tls=True, rates=rates)
         listeners += [Listener("ftps", endpoint, secure) for endpoint in settings.listen_tls]
     return Listeners(site.reactor, listeners)

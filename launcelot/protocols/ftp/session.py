@@ -86,6 +86,10 @@ class Channel(Protocol):
         """
 
     @property
+    def piece(self) -> int:
+        """Octets that should be sent at once at most."""
+
+    @property
     def takes_files(self) -> bool:
         """Whether :meth:`send_file` can be used."""
 

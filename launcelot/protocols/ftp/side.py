@@ -6,6 +6,8 @@ A connection is taken only from, and made only to, the host of the control conne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.abstract import isIPAddress
@@ -13,7 +15,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 
 from launcelot.hosting.doorstep import Doorstep
-from launcelot.protocols.ftp.data import ActiveFactory, DataConnection, PassiveFactory
+from launcelot.protocols.ftp.data import UNPACED, ActiveFactory, DataConnection, PassiveFactory
 from launcelot.protocols.ftp.grammar import IPV4, IPV6
 from launcelot.protocols.ftp.session import NoChannel, NotResumed
 
@@ -33,6 +35,54 @@ def passive_ports(text: str) -> range:
     if not (dash and first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 65_535):
         raise ValueError(f"passive_ports is {text!r}; write it as 40000-40100, with ports from 1024 to 65535")
     return range(int(first), int(last) + 1)
+
+
+class Advertised:
+    """
+    What address a 227 tells whom.
+
+    :param usual: for those that no network holds; empty for the one they connected to.
+    :param by_network: such as ``192.168.0.0/16=192.168.1.5``; the first that holds the peer counts, and without an address behind
+        it the peer is told the one it connected to.
+    :raises ValueError: one is written otherwise, or is no address that peers could connect to.
+    """
+
+    def __init__(self, usual: str = "", by_network: Sequence[str] = ()) -> None:
+        self._usual = passive_address(usual)
+        self._by_network = [_network_and_address(text) for text in by_network]
+
+    def to(self, peer: str) -> str:
+        """What to tell a peer; empty for the address it connected to."""
+        if self._by_network:
+            try:
+                address = ip_address(plain_host(peer))
+            except ValueError:
+                return self._usual
+            for network, told in self._by_network:
+                if address in network:
+                    return told
+        return self._usual
+
+
+def passive_addresses(given: Sequence[str]) -> None:
+    """
+    Check what ``passive_addresses`` is set to.
+
+    :raises ValueError: see :class:`Advertised`.
+    """
+    Advertised("", given)
+
+
+def _network_and_address(text: str) -> tuple[IPv4Network | IPv6Network, str]:
+    network, equals, address = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return ip_network(network), passive_address(address)
+    except ValueError:
+        raise ValueError(
+            f"passive_addresses has {text!r}; write 192.168.0.0/16=192.168.1.5, or none behind = for the one they connect to"
+        ) from None
 
 
 def passive_address(text: str) -> str:
@@ -89,6 +139,7 @@ class ServerDataSide:
         self._connection: DataConnection | None = None
         self._waiter: Deferred[None] | None = None
         self._why = ""
+        self.pace = UNPACED
 
     # -- what commands ask ---------------------------------------------------------------------------------------
 
@@ -218,6 +269,7 @@ class ServerDataSide:
 
     def _make(self) -> DataConnection:
         connection = DataConnection(self._site.clock, self._site.deadlines, self._stall)
+        connection.pace = self.pace
         connection.on_made = self._wake
         self._connection = connection
         return connection

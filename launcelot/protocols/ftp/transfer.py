@@ -90,7 +90,7 @@ class SendFile:
         end = self._reader.entry.size
         offset = self._offset
         while offset < end:
-            length = min(WINDOW, end - offset)
+            length = min(WINDOW, channel.piece, end - offset)
             descriptor = await self._reader.sendable(offset, length)
             if descriptor is None:
                 return
@@ -108,12 +108,13 @@ class SendFile:
             await self._pieces(channel, convert.feed(piece))
 
     async def _pieces(self, channel: Channel, data: bytes) -> None:
-        if len(data) <= SEND_PIECE:
+        most = min(SEND_PIECE, channel.piece)
+        if len(data) <= most:
             await channel.send(data)
             self.octets += len(data)
             return
-        for start in range(0, len(data), SEND_PIECE):
-            piece = data[start : start + SEND_PIECE]
+        for start in range(0, len(data), most):
+            piece = data[start : start + most]
             await channel.send(piece)
             self.octets += len(piece)
 

@@ -24,6 +24,7 @@ class Deserted:
         """Nothing is sent in an upload."""
 
     takes_files = False
+    piece = 1 << 20
 
     async def send_file(self, descriptor: int, offset: int, length: int, moved: Callable[[int], None]) -> None:
         """Never asked for."""

@@ -1,0 +1,40 @@
+"""
+How fast files may move: octets in a second for each session, and for all sessions of an account together.
+
+Both directions count for themselves.  Each worker of a daemon counts alone.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+from launcelot.core.ids import AccountId
+from launcelot.core.limits import Bucket
+from launcelot.protocols.ftp.data import Pace
+
+
+class Rates:
+    """
+    The limits of one service; an account's are forgotten with its last session.
+
+    :param session: octets in a second for each session, 0 for any number.
+    :param account: for all sessions of one account.
+    """
+
+    def __init__(self, session: int, account: int) -> None:
+        self._session = session
+        self._account = account
+        self._shared: WeakValueDictionary[tuple[AccountId, str], Bucket] = WeakValueDictionary()
+
+    def of(self, account: AccountId) -> Pace:
+        """What a new session of an account has to keep to."""
+        return Pace(self._buckets(account, "sending"), self._buckets(account, "receiving"))
+
+    def _buckets(self, account: AccountId, way: str) -> tuple[Bucket, ...]:
+        buckets = [Bucket(self._session)] if self._session else []
+        if self._account:
+            shared = self._shared.get((account, way))
+            if shared is None:
+                shared = self._shared[account, way] = Bucket(self._account)
+            buckets.append(shared)
+        return tuple(buckets)
