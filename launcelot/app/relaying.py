@@ -21,6 +21,7 @@ from launcelot.message.address import Address
 from launcelot.message.headers import find_header_end
 from launcelot.message.trace import count_received, tls_is_optional, was_delivered_to
 from launcelot.relay.settings import RelaySettings
+from launcelot.spool.forwarding import MIGRATIONS, Forwarding
 from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
 from launcelot.spool.notices import Notices, unsigned
 from launcelot.spool.schedule import Schedule
@@ -51,7 +52,8 @@ def build_relay(
     from launcelot.relay.connections import Connections
     from launcelot.relay.demands import Demands
     from launcelot.relay.hosts import Finder
-    from launcelot.relay.policies import MIGRATIONS, Policies
+    from launcelot.relay.policies import MIGRATIONS as POLICIES
+    from launcelot.relay.policies import Policies
     from launcelot.relay.resolver import NamesResolver
     from launcelot.relay.routes import parse_routes, server_of
 
@@ -62,7 +64,7 @@ def build_relay(
     policies: Policies | None = None
     if settings.mta_sts:
         fetch = fetching(reactor, resolver, finder.may_reach, Path(settings.ca_file) if settings.ca_file else None)
-        policies = Policies(resolver, fetch, databases.get("relay", MIGRATIONS), time.time, counters)
+        policies = Policies(resolver, fetch, databases.get("relay", POLICIES), time.time, counters)
     return Relay(
         settings,
         parse_routes(settings.routes),
@@ -74,6 +76,13 @@ def build_relay(
         workers,
         resolver.close,
     )
+
+
+def forwarding_of(configuration: Configuration, databases: Databases) -> Forwarding | None:
+    """What rewrites senders; None where nothing is passed on, or as it is."""
+    if not (configuration.relay.enabled and configuration.relay.srs):
+        return None
+    return Forwarding(databases.get("forwarding", MIGRATIONS), configuration.daemon.domains[0], time.time)
 
 
 def fetching(
@@ -146,11 +155,16 @@ class EverywhereOutbound(LocalOutbound):
     An :class:`~launcelot.delivery.outbound.Outbound` to people here and, where mail goes to other hosts, to everybody.
 
     A message that has been in the recipient's mailbox before, or through too many hosts, goes in circles and is refused.
+
+    :param forwarding: makes senders of other domains addresses of ours; None where they stay as they are.
     """
 
-    def __init__(self, accounts: Directory, staging: Staging, settings: RelaySettings) -> None:
+    def __init__(
+        self, accounts: Directory, staging: Staging, settings: RelaySettings, forwarding: Forwarding | None = None
+    ) -> None:
         super().__init__(accounts, staging)
         self._settings = settings
+        self._forwarding = forwarding
 
     def can_send(self, recipient: Address) -> bool:
         """Whether there is a way to an address at all."""
@@ -165,6 +179,8 @@ class EverywhereOutbound(LocalOutbound):
         if super().can_send(recipient):
             await super().send(id, sender, recipient, body)
             return
+        if sender is not None and self._forwarding is not None and not self._accounts.is_local(sender.domain):
+            sender = await self._forwarding.sender(sender)
         header = body[: find_header_end(body)]
         utf8 = not all([header.isascii(), recipient.is_ascii, sender is None or sender.is_ascii])
         staged = self._staging.begin()

@@ -161,6 +161,7 @@ def build_site(
         deposits=stores.deposits,
         checks=stores.checks,
         signer=stores.signer,
+        forwarding=stores.forwarding,
         trail=stores.trail,
     )
 

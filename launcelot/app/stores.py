@@ -26,7 +26,7 @@ from launcelot.app.checking import checks_of
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part, nobody
-from launcelot.app.relaying import EverywhereOutbound, build_relay, notices_of, schedule_of
+from launcelot.app.relaying import EverywhereOutbound, build_relay, forwarding_of, notices_of, schedule_of
 from launcelot.checks.keys import KeyFolder
 from launcelot.checks.running import Checks
 from launcelot.checks.signing import Signer
@@ -42,6 +42,7 @@ from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.depositing import Depositor
+from launcelot.spool.forwarding import Forwarding
 from launcelot.spool.interface import Carrier
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
@@ -82,6 +83,7 @@ class Stores:
     :ivar relay: takes mail to other hosts; None where none goes there.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar signer: signs mail of accounts; None where nothing is signed.
+    :ivar forwarding: rewrites senders of mail that is passed on; None where none are.
     :ivar file_trail: what happens to mail is noted there; None where that is switched off.
     :ivar databases: files of services that keep data of their own.
     :ivar readers: where long reads and computations run.
@@ -102,6 +104,7 @@ class Stores:
     relay: Carrier | None = None
     checks: Checks | None = None
     signer: Signer | None = None
+    forwarding: Forwarding | None = None
     file_trail: FileTrail | None = None
 
     def __post_init__(self) -> None:
@@ -269,8 +272,9 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     accounts = build_accounts(configuration, make, writer, readers)
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk, part)
-    outbound = EverywhereOutbound(accounts, staging, configuration.relay)
     databases = Databases(configuration.data / "services", writer, readers)
+    forwarding = forwarding_of(configuration, databases)
+    outbound = EverywhereOutbound(accounts, staging, configuration.relay, forwarding)
     relay = build_relay(clock, configuration, counters, readers, databases)
     signer = signer_of(configuration, staging, readers)
     notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
@@ -315,7 +319,8 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     deposits = Depositor(delivery, own, counters, delivery.forget)
     checks = checks_of(clock, configuration, databases, counters, readers)
     return Stores(
-        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks, signer, trail
+        accounts, mail, files, own, staging, databases, counters, readers, workers, deposits, left, relay, checks, signer,
+        forwarding, trail,
     )
 
 

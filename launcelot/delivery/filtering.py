@@ -152,7 +152,7 @@ class FilteredDelivery:
         staged = self._staging.begin()
         plan = Plan()
         try:
-            await copy(staged, [trace_fields(envelope.sender, recipient.address), body])
+            await copy(staged, [trace_fields(envelope.sender_for(recipient), recipient.address), body])
             now = self._now()
             remembered = await mail.scripts.remembered(now.timestamp())
             case = Case(account, mail, envelope, recipient, staged.view(), now, remembered)
@@ -175,7 +175,7 @@ class FilteredDelivery:
             return f"INBOX {made.uid}" if isinstance(made, Appended) else "INBOX, before"
         staged = self._staging.begin()
         try:
-            await copy(staged, [trace_fields(envelope.sender, recipient.address), body])
+            await copy(staged, [trace_fields(envelope.sender_for(recipient), recipient.address), body])
             whole = staged.view()
             await mail.file(key, [Filing(Draft(lambda: whole, len(whole)), special_use=JUNK_USE)])
             return "Junk"

@@ -26,6 +26,7 @@ from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.login import Logins
 from launcelot.mailstore.interface import MailStore
 from launcelot.spool.depositing import Depositor
+from launcelot.spool.forwarding import Forwarding
 from launcelot.spool.interface import Spool
 from launcelot.workers.database import Database, Migration
 from launcelot.workers.databases import Databases
@@ -64,6 +65,7 @@ class Site:
     :ivar databases: the files of services that keep data of their own; None where there is no place for them.
     :ivar checks: look at mail from strangers; None where nothing is looked at.
     :ivar signer: signs mail of our accounts; None where nothing is signed.
+    :ivar forwarding: knows the senders of mail that was passed on; None where none is.
     :ivar tap: sees every new session; None outside of tests.
     :ivar trail: where it is noted what happens to mail.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
@@ -89,6 +91,7 @@ class Site:
     deposits: Depositor | None = None
     checks: Checks | None = None
     signer: Signer | None = None
+    forwarding: Forwarding | None = None
     tap: SessionTap | None = None
     trail: Trail = NOWHERE
 

@@ -102,6 +102,18 @@ class Address:
         return f"{_written(self.local)}@{domain}"
 
 
+def with_recipient(sender: Address, recipient: Address, delimiters: str) -> Address:
+    """
+    A sender in whose address stands to whom the mail goes (VERP), so that whoever reads what comes back knows it: for ``+=``
+    ``list+ann=example.org@here``.  Where that would be longer than hosts have to take, it is the sender as it is.
+
+    :param delimiters: two characters.
+    """
+    domain = recipient.domain.strip("[]")
+    found = Address(f"{sender.local}{delimiters[0]}{recipient.local}{delimiters[1]}{domain}", sender.domain)
+    return found if len(_written(found.local).encode()) <= MAX_LOCAL else sender
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """

@@ -258,7 +258,8 @@ class Relay:
         addresses = [one.address for one in letter.recipients]
         if letter.envelope.require_tls:
             message = replace(message, require_tls=link.protects, returned="HDRS" if message.returned else "")
-        sent = await link.client.send(letter.envelope.sender, addresses, message, wishes)
+        sender = letter.envelope.sender_for(letter.recipients[0])
+        sent = await link.client.send(sender, addresses, message, wishes)
         self._counters.add("relay.messages", bool(sent.accepted))
         return sent
 

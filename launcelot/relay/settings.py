@@ -72,6 +72,11 @@ class RelaySettings:
     longest_retry: float = setting(
         3_600.0, "Pause that none goes beyond.", unit="seconds", minimum=60, maximum=86_400
     )
+    srs: bool = setting(
+        True,
+        "Whether senders of mail that Sieve scripts pass on to other hosts are rewritten as addresses of our first domain (SRS),"
+        " so that hosts which ask who may send with the sender's domain take it; what comes back goes to the sender.",
+    )
     max_hops: int = setting(
         100,
         "Received fields a message may have before it is taken to go in circles.",

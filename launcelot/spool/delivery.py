@@ -101,7 +101,7 @@ class MailboxDelivery:
 
     async def put(self, inbox: Inbox, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> object:
         """Deliver into an inbox that has been opened; what the inbox says of it."""
-        trace = trace_fields(envelope.sender, recipient.address)
+        trace = trace_fields(envelope.sender_for(recipient), recipient.address)
         if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
             return await inbox.deliver(trace + body[:], key)
         copy = self._staging.begin()

@@ -17,7 +17,7 @@ from typing import NewType, Protocol
 from twisted.internet.defer import Deferred
 
 from launcelot.core.ids import AccountId
-from launcelot.message.address import Address
+from launcelot.message.address import Address, with_recipient
 from launcelot.workers.staging import Buffer, Staged
 
 SpoolId = NewType("SpoolId", str)
@@ -61,6 +61,8 @@ class Envelope:
     :ivar utf8: the message was given with ``SMTPUTF8`` (RFC 6531).
     :ivar require_tls: the mail may go to other hosts only over TLS that shows who they are, and that promise the same (RFC 8689).
     :ivar tls_optional: what domains demand of TLS is not to be followed (``TLS-Required: No``, RFC 8689 section 3).
+    :ivar verp: the two characters by which each recipient gets the mail from a sender of its own, such as ``"+="``; empty for
+        the sender as it is.
     :ivar verified: the sender's address was shown to be the sender's, as by SPF or DMARC; only then, or when it is an address
         here, it is told what becomes of the mail.
     """
@@ -75,6 +77,13 @@ class Envelope:
     verified: bool = False
     require_tls: bool = False
     tls_optional: bool = False
+    verp: str = ""
+
+    def sender_for(self, recipient: SpoolRecipient) -> Address | None:
+        """From whom one recipient gets the mail."""
+        if self.sender is None or not self.verp:
+            return self.sender
+        return with_recipient(self.sender, recipient.address, self.verp)
 
 
 class Delivery(Protocol):

@@ -101,10 +101,9 @@ class Notices:
         :raises NotReturnable: there is nobody who may be told.
         :raises Refusal: (``temporary``) that cannot be found out now.
         """
-        sender = mail.envelope.sender
-        if sender is None:
+        if mail.envelope.sender is None:
             raise NotReturnable("the mail has no sender")
-        found = await self._who(mail.envelope, sender)
+        sender, found = await self._told(mail.envelope, mail.envelope.sender, results)
         id = SpoolId(self._new_id())
         report = Report(
             kind="delivery-status",
@@ -124,6 +123,18 @@ class Notices:
         # RFC 8689 section 5: what protects the mail protects what is said of it.
         envelope = Envelope(id, None, tuple(found), utf8=not octets.isascii(), require_tls=mail.envelope.require_tls)
         return Notice(envelope, octets)
+
+    async def _told(
+        self, envelope: Envelope, sender: Address, results: Results
+    ) -> tuple[Address, Sequence[SpoolRecipient]]:
+        """The address that is told, and who gets that; with VERP the one that the recipient was told, where it is somebody's."""
+        own = envelope.sender_for(results[0][0].recipient)
+        if len(results) == 1 and own is not None and own != sender:
+            try:
+                return own, await self._who(envelope, own)
+            except NotReturnable:
+                pass
+        return sender, await self._who(envelope, sender)
 
     async def _who(self, envelope: Envelope, sender: Address) -> Sequence[SpoolRecipient]:
         try:

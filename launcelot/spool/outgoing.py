@@ -98,10 +98,12 @@ class Outgoing:
             groups.setdefault(self.carrier.destination(mail.envelope, one.recipient), []).append(one)
         for name, members in groups.items():
             place = self._places.setdefault(name, Place())
-            for start in range(0, len(members), TOGETHER):
+            # Where each recipient has a sender of its own, each is a transaction.
+            together = 1 if mail.envelope.verp else TOGETHER
+            for start in range(0, len(members), together):
                 shares = mail.body is not None
                 mail.using += shares
-                place.queue.append(Load(mail, members[start : start + TOGETHER], shares))
+                place.queue.append(Load(mail, members[start : start + together], shares))
             self._list(name, place)
         self._pump()
 

@@ -262,7 +262,7 @@ def read_chunks(connection: sqlite3.Connection, number: int, first: int, count: 
 def terms_of(envelope: Envelope) -> str:
     """What an envelope says beside sender and recipients, empty for nothing."""
     said: dict[str, Any] = {}
-    for name in ("returned", "envelope_id", "utf8", "verified", "require_tls", "tls_optional"):
+    for name in ("returned", "envelope_id", "utf8", "verified", "require_tls", "tls_optional", "verp"):
         value = getattr(envelope, name)
         if value:
             said[name] = value

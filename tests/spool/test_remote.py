@@ -30,7 +30,7 @@ LATER = Verdict(Fate.LATER, "4.4.1", "nobody answers")
 NEVER = Verdict(Fate.NEVER, "5.1.1", "mx said no", "mx.far.example", "550 5.1.1 No such user")
 UNSURE = Verdict(Fate.LATER, "4.4.2", "the connection broke", unsure=True)
 ANN_HERE = Address("ann", "example.org")
-TLS: dict[str, Any] = {"require_tls": True, "tls_optional": True}
+TLS: dict[str, Any] = {"require_tls": True, "tls_optional": True, "verp": "+="}
 
 
 def elsewhere(text: str, notify: str = "", original: str = "") -> SpoolRecipient:

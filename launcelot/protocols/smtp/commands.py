@@ -80,6 +80,8 @@ def offers(session: Session) -> list[str]:
     if session.may_log_in and session.account is None:
         offered = sasl.offered(session.site.logins, True, session.wire.secure)
         found.append("AUTH " + " ".join(name.decode("ascii") for name in offered))
+    if session.account is not None:
+        found.append("XVERP")
     if session.may_speak_for_others:
         found += ["XCLIENT " + " ".join(CLIENT), "XFORWARD " + " ".join(FORWARDED)]
     return [*found, "HELP"]

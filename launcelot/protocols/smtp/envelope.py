@@ -16,7 +16,7 @@ from launcelot.message.address import Address
 from launcelot.protocols.smtp import checking
 from launcelot.protocols.smtp.grammar import Mail, Recipient, Reply, refuse_utf8, reply
 from launcelot.protocols.smtp.notifying import BadValue, parse_original, without_success
-from launcelot.protocols.smtp.session import Session, State, Transaction, reply_for
+from launcelot.protocols.smtp.session import Role, Session, State, Transaction, reply_for
 from launcelot.spool.interface import ELSEWHERE, SpoolId, SpoolRecipient
 
 NO_NOTICES = reply(555, "5.5.4", "DSN is not offered here")
@@ -34,6 +34,10 @@ async def mail(session: Session, given: Mail) -> Reply:
         return NO_NOTICES
     if given.require_tls and not session.wire.secure:
         return TLS_ONLY
+    if given.verp and session.account is None:
+        return reply(555, "5.5.4", "XVERP is for who has logged in")
+    if given.verp and given.sender is None:
+        return reply(501, "5.5.4", "XVERP needs a sender")
     if 0 < session.settings.max_mails <= session.mails:
         session.ending = True
         session.outcome = "too many mails"
@@ -100,6 +104,9 @@ async def place(session: Session, transaction: Transaction, wanted: SpoolRecipie
     address = wanted.address
     if not session.site.accounts.is_local(address.domain):
         return await elsewhere(session, transaction, wanted)
+    sender = passed_on(session, wanted)
+    if sender is not None:
+        return await send_back(session, transaction, wanted, sender)
     try:
         found = [one for one in await session.site.accounts.resolve(address) if one.account.enabled]
     except NotFound:
@@ -141,6 +148,32 @@ async def elsewhere(session: Session, transaction: Transaction, wanted: SpoolRec
     if not session.site.relays:
         return reply(550, "5.1.2", "Not a domain of this server, and mail does not go to others")
     return add(session, transaction, [wanted])
+
+
+def passed_on(session: Session, wanted: SpoolRecipient) -> Address | None:
+    """
+    The sender of mail that was passed on to another host, if an address here stands for one.
+
+    :raises Refusal: that cannot be found out now.
+    """
+    forwarding = session.site.forwarding
+    if forwarding is None or session.role is not Role.MX:
+        return None
+    try:
+        return forwarding.original(wanted.address)
+    except NotFound:
+        return None
+
+
+async def send_back(session: Session, transaction: Transaction, wanted: SpoolRecipient, sender: Address) -> Reply:
+    """What comes back of mail that was passed on goes to its sender, who then deals with another host, or is here by now."""
+    if transaction.mail.sender is not None:
+        return reply(550, "5.7.1", "That address is for what comes back only, which has no sender")
+    back = replace(wanted, address=sender, notify="NEVER", original="")
+    if session.site.accounts.is_local(sender.domain):
+        return await place(session, transaction, back)
+    refused = await checking.recipient(session, transaction, wanted.address)
+    return refused if refused is not None else add(session, transaction, [back])
 
 
 def behind(wanted: SpoolRecipient, found: Sequence[Resident]) -> Sequence[SpoolRecipient]:

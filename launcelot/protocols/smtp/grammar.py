@@ -39,6 +39,8 @@ _VERB = re.compile(rb"([A-Za-z][A-Za-z0-9]*)(?: +(.*))?", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _GREETED = re.compile(r"[A-Za-z0-9._:-]{1,255}|\[[A-Za-z0-9.:_-]{1,253}\]")
 """``Domain / address-literal`` of RFC 5321 section 4.1.2, and the underscores of real host names."""
+_XVERP = re.compile(r"(XVERP)=([!-~]{2})", re.IGNORECASE | re.ASCII)
+"""Whose value may have an ``=`` in it, unlike those of RFC 5321."""
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\U0010ffff]+))?")
 """``esmtp-param`` of RFC 5321 section 4.1.2."""
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
@@ -134,6 +136,7 @@ class Mail:
     :ivar returned: ``RET``, upper-case; empty if it was not given, as is ``envelope_id``.
     :ivar envelope_id: ``ENVID``, decoded.
     :ivar require_tls: ``REQUIRETLS``.
+    :ivar verp: two characters; empty without ``XVERP``.
     """
 
     sender: Address | None
@@ -144,11 +147,13 @@ class Mail:
     returned: str = ""
     envelope_id: str = ""
     require_tls: bool = False
+    verp: str = ""
 
     @property
     def plain(self) -> bool:
         """Whether it has no parameters, so that a client without EHLO may say it."""
-        return not (self.size or self.eight_bit or self.utf8 or self.binary or self.wants_notices or self.require_tls)
+        extended = self.eight_bit or self.utf8 or self.binary or self.require_tls
+        return not (self.size or extended or self.wants_notices or self.verp)
 
     @property
     def wants_notices(self) -> bool:
@@ -242,7 +247,7 @@ def parse_mail(argument: bytes) -> Mail:
     """
     sender, parameters = _path_and_parameters(argument, b"FROM:", postmaster=False)
     size = 0
-    body = returned = envelope_id = ""
+    body = returned = envelope_id = verp = ""
     utf8 = require_tls = False
     try:
         for name, value in parameters.items():
@@ -254,6 +259,8 @@ def parse_mail(argument: bytes) -> Mail:
                 if value is not None:
                     raise SyntaxProblem(501, "5.5.4", "SMTPUTF8 takes no value")
                 utf8 = True
+            elif name == "XVERP":
+                verp = _verp(value)
             elif name == "REQUIRETLS":
                 if value is not None:
                     raise SyntaxProblem(501, "5.5.4", "REQUIRETLS takes no value")
@@ -271,7 +278,18 @@ def parse_mail(argument: bytes) -> Mail:
     except notifying.BadValue as bad:
         raise SyntaxProblem(501, "5.5.4", str(bad)) from None
     refuse_utf8(sender, utf8)
-    return Mail(sender, size, body == "8BITMIME", utf8, body == "BINARYMIME", returned, envelope_id, require_tls)
+    return Mail(sender, size, body == "8BITMIME", utf8, body == "BINARYMIME", returned, envelope_id, require_tls, verp)
+
+
+def _verp(value: str | None) -> str:
+    """
+    Postfix's ``XVERP``, as its VERP_README has it.  What comes back has to find the account, hence ``+`` as the first.
+    """
+    if value is None:
+        return "+="
+    if len(value) != 2 or value[0] != "+" or value[1] not in "-=+":
+        raise SyntaxProblem(501, "5.5.4", "XVERP wants += or another - = + behind the +")
+    return value
 
 
 def _size(value: str | None) -> int:
@@ -356,7 +374,7 @@ def _parameters(text: str) -> Mapping[str, str | None]:
         raise SyntaxProblem(501, "5.5.4", "Too many parameters")
     found: dict[str, str | None] = {}
     for word in words:
-        parameter = _PARAMETER.fullmatch(word)
+        parameter = _PARAMETER.fullmatch(word) or _XVERP.fullmatch(word)
         if parameter is None or parameter[1].upper() in found:
             raise SyntaxProblem(501, "5.5.4", "Malformed or repeated parameter")
         found[parameter[1].upper()] = parameter[2]

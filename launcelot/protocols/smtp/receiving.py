@@ -240,6 +240,7 @@ def envelope_of(session: Session) -> Envelope:
         given.utf8,
         verified=transaction.case is not None and checking.is_verified(transaction.case),
         require_tls=given.require_tls,
+        verp=given.verp,
     )
 
 
