@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import ssl
 
+from launcelot.hosting.tls import server_options
 from launcelot.testing.faults import Act
 
 ELSEWHERE = "elsewhere.invalid"
@@ -31,7 +32,7 @@ class Certificates:
         self._names = names
         self._signer = Signer(ec.generate_private_key(ec.SECP256R1()), _subject(names[0]))
         self.certificate, self.key = _certificate(names, self._signer.key, self._signer, expired, True)
-        self.server: Any = ssl.PrivateCertificate.loadPEM(self.certificate + self.key).options()
+        self.server: Any = server_options(self.certificate, self.key)
 
     def faulty(self, act: Act) -> Any:
         """
@@ -42,7 +43,7 @@ class Certificates:
         key = ec.generate_private_key(ec.SECP256R1())
         signer = Signer(key, _subject(self._names[0])) if act is Act.UNTRUSTED else self._signer
         names = (ELSEWHERE,) if act is Act.WRONG_NAME else self._names
-        return ssl.PrivateCertificate.loadPEM(b"".join(_certificate(names, key, signer, act is Act.EXPIRED))).options()
+        return server_options(*_certificate(names, key, signer, act is Act.EXPIRED))
 
     def client(self, hostname: str) -> Any:
         """What a client's TLS layer takes that trusts this certificate and wants it to be for ``hostname``."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,10 +31,16 @@ class Starter:
     What a test gets as ``launcelot``.
 
     :ivar started: in the order in which they were started.
+    :ivar written: golden files that were written anew.
+    :param folder: of the test.
+    :param golden: what is done with golden files: ``"check"``, ``"update"``, or what the environment says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, golden: str = "") -> None:
         self.started: list[Served] = []
+        self.written: list[Path] = []
+        self._folder = folder
+        self._golden = golden
 
     def start(self, *names: str, **options: Any) -> Served:
         """Serve a new Site; see :func:`launcelot.testing.served.serve`."""
@@ -41,6 +48,9 @@ class Starter:
 
         served = serve(*names, **options)
         self.started.append(served)
+        served.golden.folder = self._folder
+        served.golden.mode = self._golden or served.golden.mode
+        served.golden.written = self.written
         return served
 
     def stop(self) -> list[str]:
@@ -51,13 +61,24 @@ class Starter:
         return [line for served in reversed(self.started) for line in served.stop()]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Ours."""
+    parser.getgroup("launcelot").addoption(
+        "--launcelot-golden",
+        choices=("check", "update"),
+        help="golden files of transcripts: compare with them (the default), or write them anew",
+    )
+
+
 @pytest.fixture
-def launcelot() -> Iterator[Starter]:
+def launcelot(request: pytest.FixtureRequest) -> Iterator[Starter]:
     """Servers for one test: ``lc = launcelot.start("smtp", "imap")``."""
-    starter = Starter()
+    starter = Starter(request.path.parent, request.config.getoption("--launcelot-golden") or "")
     try:
         yield starter
     finally:
         left = starter.stop()
+    for path in starter.written:
+        warnings.warn(f"{path} was written anew", stacklevel=2)
     if left:
         pytest.fail("\n".join(["launcelot: left behind at the end of the test", *left]), pytrace=False)

@@ -16,6 +16,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from launcelot.accounts.interface import Account
 from launcelot.core.errors import Exists
 from launcelot.hosting.site import Site
@@ -25,8 +27,9 @@ from launcelot.testing.complaints import Complaints
 from launcelot.testing.cuts import Kind, Table, Way
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
+from launcelot.testing.golden import Golden, NotGolden, mode_of
 from launcelot.testing.machine import Machine, Running
-from launcelot.testing.mail import Mail
+from launcelot.testing.mail import LOOK_AGAIN, PATIENCE, Mail
 from launcelot.testing.messages import Message
 from launcelot.testing.nameserver import NameServer
 from launcelot.testing.post import Post
@@ -66,12 +69,30 @@ class Place:
         """Its connections, oldest first."""
         return [one for one in self.served.transcripts if one.service == self.name]
 
+    def matches(self, name: str, connection: int = -1) -> None:
+        """
+        Claim that a connection went as a golden file has it, once it is over; see :mod:`launcelot.testing.golden`.
+
+        :param name: of the file, below the folder of the test.
+        :param connection: the last one, unless another is named, counted from 0.
+        :raises launcelot.testing.golden.NotGolden: it did not, or is not over.
+        """
+        __tracebackhide__ = True
+        there = self.transcripts
+        if not there:
+            raise NotGolden(f"nobody has connected to {self.name}")
+        transcript = there[connection]
+        if not self.served.is_over(transcript):
+            raise NotGolden(f"{transcript.service} #{transcript.number} is still open; close it first")
+        self.served.golden.compare(name, list(transcript.lines()))
+
 
 class Served:
     """
     One Site; see :func:`serve`.
 
     :ivar mail: what has arrived.
+    :ivar golden: where golden files are, and what is done with them.
     :ivar zone: what the name server answers, where ``dns`` was started: ``lc.zone.add("MX", "news.example", "10 mx.example")``.
     """
 
@@ -84,6 +105,7 @@ class Served:
         self._thread = ReactorThread()
         self._complaints = Complaints()
         self.zone = Zone()
+        self.golden = Golden(Path(), mode_of())
         self._arrived = 0
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}
@@ -216,6 +238,21 @@ class Served:
     def transcripts(self) -> Sequence[Transcript]:
         """Everything that was said, by connection, oldest first."""
         return self._thread.call(lambda: tuple(self._taps.transcripts))
+
+    def is_over(self, transcript: Transcript, timeout: float = PATIENCE) -> bool:
+        """
+        Whether a connection has ended; one that the client has closed ends at once.
+
+        :param timeout: seconds that it may take.
+        """
+        return self._thread.run(self._over(transcript, timeout))
+
+    async def _over(self, transcript: Transcript, timeout: float) -> bool:
+        reactor = self._thread.reactor
+        until = reactor.seconds() + timeout
+        while not transcript.closed and reactor.seconds() < until:
+            await deferLater(reactor, LOOK_AGAIN)
+        return transcript.closed
 
     def fault(self, fault: Fault) -> Armed:
         """

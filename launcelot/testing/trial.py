@@ -18,13 +18,16 @@ see :mod:`launcelot.testing.leaks`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.cuts import Kind, Table, every_cut
 from launcelot.testing.dialogue import fits
+from launcelot.testing.golden import Golden, mode_of
 from launcelot.testing.leaks import Deferreds, ProcessReactor, Threads, collect
 from launcelot.testing.link import Pair, every_split
 from launcelot.testing.matching import Wanted
@@ -108,6 +111,17 @@ class WorldMixin(Case):
         if not _found(said, lines):
             wanted = ["  ..." if line is ... else f"  {line}" for line in lines]
             raise self.failureException("\n".join(["the connection did not go so:", *wanted, "but so:", str(transcript)]))
+
+    def assertGolden(self, where: Any, path: str | Path) -> None:
+        """
+        Claim that a connection went as a golden file has it; ``LAUNCELOT_GOLDEN=update`` in the environment writes it anew.
+
+        :param where: as of :meth:`assertWire`.
+        :param path: of the file; relative ones begin at the folder of the test's module.
+        """
+        module = sys.modules[type(self).__module__]
+        folder = Path(module.__file__ or "").parent
+        Golden(folder, mode_of()).compare(str(path), list(_transcript(where).lines()))
 
     def assertEverySplit(self, octets: bytes, feed: Callable[[Sequence[bytes]], object]) -> None:
         """

@@ -23,7 +23,7 @@ def pieces() -> Iterator[tuple[str, str]]:
     """Each block and the comment before it: the file it goes into, or ``output``."""
     lines = PAGE.read_text().splitlines()
     for number, line in enumerate(lines):
-        if re.fullmatch(r"\.\. (\w+\.py|output)", line):
+        if re.fullmatch(r"\.\. (\w+\.(py|wire)|output)", line):
             yield line.removeprefix(".. "), indented(lines[number + 4 :])
 
 
@@ -53,7 +53,7 @@ class PageTests(SynchronousTestCase):
                 self.output = block
             else:
                 with (self.folder / name).open("a") as file:
-                    file.write(f"{block}\n\n\n")
+                    file.write(f"{block}\n\n\n" if name.endswith(".py") else f"{block}\n")
 
     def test_no_block_is_passed_over(self) -> None:
         """Whatever looks like code has its file."""
@@ -71,7 +71,7 @@ class PageTests(SynchronousTestCase):
     def test_pytest(self) -> None:
         """All tests pass but the one that is to fail, which says what the page says."""
         said = run_pytest(self.folder, "-p", "no:twisted", "-p", "no:asyncio").stdout
-        self.assertIn("1 failed, 18 passed", said)
+        self.assertIn("1 failed, 19 passed", said)
         self.assertIn("at.smtp('RCPT').replies(451, '4.3.2 later').times(1) has not happened", said)
         self.assertNotIn("mail.py:", said.partition("warnings summary")[0].replace("\ntest_typo.py", ""))
         shown = "\n".join(line.removeprefix("E").strip() for line in without_numbers(said).splitlines())

@@ -16,7 +16,7 @@ def installed(folder: Path) -> str:
     said = ConfigParser()
     said.read(CHECKOUT / "setup.cfg")
     information = folder / "launcelot.dist-info"
-    information.mkdir(parents=True)
+    information.mkdir(parents=True, exist_ok=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: launcelot\nVersion: 0\n")
     points = "".join(f"[{group}]{text}\n" for group, text in said["options.entry_points"].items())
     (information / "entry_points.txt").write_text(points)
