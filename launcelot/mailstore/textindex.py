@@ -42,7 +42,7 @@ SLICE_OCTETS = 1 << 20
 """Octets of contents past which a slice takes no more."""
 MAX_NEEDLES = 8
 """Strings of one condition that are asked for; more are left to looking at the message."""
-MAX_TRIGRAMS = 24
+MAX_TRIGRAMS = 12
 """Trigrams of one needle that are asked for; more would only say the same again."""
 MAX_GLOB = 64
 """Characters of a needle that GLOB looks for; it compares longer ones slower, which tells where they nearly fit everywhere."""
@@ -80,19 +80,29 @@ def exists(connection: sqlite3.Connection) -> bool:
     return found is not None and available()
 
 
-def narrowed(query: Query, said: Said) -> Condition | None:
+def has_everything(connection: sqlite3.Connection) -> bool:
+    """Whether there is no content that would have to be looked at because it is not in the index."""
+    row = connection.execute(
+        "SELECT NOT EXISTS (SELECT 1 FROM contents WHERE number > indexed_to)"
+        " AND NOT EXISTS (SELECT 1 FROM unindexed WHERE content > 0) FROM upkeep"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def narrowed(query: Query, said: Said, whole: bool = False) -> Condition | None:
     """
     What every match of a query fulfils, over ``messages AS m``; None if nothing useful is known.
 
     :param said: says in SQL what columns can answer.
+    :param whole: whether :func:`has_everything`.
     """
     condition = said(query)
     if condition is not None:
         return condition
     if isinstance(query, And):
-        return _joined([one for one in (narrowed(inner, said) for inner in query.queries) if one is not None], " AND ")
+        return _joined([one for one in (narrowed(inner, said, whole) for inner in query.queries) if one is not None], " AND ")
     if isinstance(query, Or):
-        parts = [narrowed(inner, said) for inner in query.queries]
+        parts = [narrowed(inner, said, whole) for inner in query.queries]
         return None if None in parts else _joined([one for one in parts if one is not None], " OR ")
     needles = needles_of(query)
     if needles is None:
@@ -109,7 +119,7 @@ def narrowed(query: Query, said: Said) -> Condition | None:
         words = ""
     if match is not None:
         asked, values = [_MATCHES, *asked], [match, *values]
-    may_match = _MAY_MATCH.format(" AND ".join(asked))
+    may_match = (_MATCHING if whole else _MAY_MATCH).format(" AND ".join(asked))
     return (may_match, values) if not words else (f"({_IN_BODY} OR {may_match})", [words, *values])
 
 
@@ -133,10 +143,11 @@ def match_of(needles: Sequence[str]) -> str | None:
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in wanted) or None
 
 
-def proof_of(query: Query) -> Condition | None:
+def proof_of(query: Query, whole: bool = False) -> Condition | None:
     """
     What proves that a message matches that fulfils what :func:`narrowed` says, over ``messages AS m``.
 
+    :param whole: whether :func:`has_everything`.
     :returns: None if only looking at it does.
     """
     if not isinstance(query, Contains):
@@ -144,7 +155,7 @@ def proof_of(query: Query) -> Condition | None:
     needle = fold(query.text)
     if query.field is Field.TEXT:
         # The header and what is below it meet at a line feed; and some characters are kept as others.
-        return None if _UNSURE.search(needle) else (_INDEXED, [])
+        return None if _UNSURE.search(needle) else ("1" if whole else _INDEXED, [])
     if query.field is not Field.BODY or _WORD.fullmatch(indexable(needle)) is None:
         return None
     return _IN_BODY, [f'"{indexable(needle)}" *']
@@ -363,6 +374,7 @@ _IN_BODY = "m.content IN (SELECT rowid FROM words WHERE words MATCH ?)"
 _INDEXED = "m.content <= (SELECT indexed_to FROM upkeep) AND m.content NOT IN (SELECT content FROM unindexed)"
 _UNSURE = re.compile("[\n\0\1?\ud800-\udfff]")
 """Characters of a needle that the kept text may have from elsewhere."""
+_MATCHING = "m.content IN (SELECT id FROM texts_content WHERE {})"
 _MAY_MATCH = """(
     m.content > (SELECT indexed_to FROM upkeep)
     OR m.content IN (SELECT id FROM texts_content WHERE {})
