@@ -22,12 +22,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
+from launcelot.mailstore.arrangements import Arrangements
 from launcelot.mailstore.interface import INBOX, Draft, Furnishing, Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
-from launcelot.mailstore.threadings import Threadings
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.database import Database, sync_directory
@@ -71,7 +71,7 @@ class AccountFile:
         self.folder = folder
         self._watchers = Watchers()
         self.rolls = Rolls()
-        self.threadings = Threadings()
+        self.arrangements = Arrangements()
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
@@ -209,7 +209,7 @@ class AccountFile:
         """Close the database, which is :attr:`idle` now; the next use opens it again."""
         database, self._database = self._database, None
         self.rolls.clear()
-        self.threadings.clear()
+        self.arrangements.clear()
         if database is not None:
             self._closing = database.close()
         return succeed(None) if self._closing is None else shielded(self._closing)
@@ -296,7 +296,7 @@ class AccountFile:
 
     def changed(self, mailboxes: Iterable[int] | None) -> None:
         """Another process has changed these mailboxes, or any of them; mending changes even what never changes otherwise."""
-        self.threadings.clear()
+        self.arrangements.clear()
         if mailboxes is None:
             self._watchers.notify_all()
         else:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
+from launcelot.mailstore.arrangements import Arrangement, How, still_holds
 from launcelot.mailstore.digests import LARGE
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.interface import (
@@ -32,7 +33,7 @@ from launcelot.mailstore.interface import (
     StoreMode,
 )
 from launcelot.mailstore.linesizes import line_sizes_of
-from launcelot.mailstore.ordering import Criterion, Facts
+from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import All, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
@@ -40,7 +41,6 @@ from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlsheets import CHANGING, pieces_of, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
-from launcelot.mailstore.threadings import Threading, still_holds
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
@@ -219,39 +219,45 @@ class SqliteMailbox:
         return found
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
-        """Messages in the order of some criteria."""
-        names = ordering.needs_envelope(criteria)
-        return await self._work_on_facts(uids, names, lambda facts: ordering.sort(facts, criteria))
+        """Messages in the order of some criteria; where they are many, it is kept for those who ask again."""
+
+        def order(connection: Connection, wanted: Sequence[int]) -> Sequence[int]:
+            facts = sqlrows.facts_of(connection, self._number, wanted, ordering.needs_envelope(criteria))
+            return array("I", ordering.sort(facts, criteria))
+
+        return await self._arranged(uids, tuple(criteria), order, len)
 
     async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
-        """Messages as threads; where they are many, what came of it is kept for those who ask again."""
-        if len(uids) <= SHORT:
-            return await self._work_on_facts(uids, False, lambda facts: threads.thread(facts, algorithm))
-        number = self._number
-        wanted = uids if isinstance(uids, array) else array("I", uids)
-        known = self._file.threadings.get(number, algorithm, wanted)
-        if known is not None:
-            holds = await self._file.read(partial(still_holds, mailbox=number, known=known))
-            if holds:
-                return known.bundles
+        """Messages as threads, likewise."""
 
-        def job(connection: Connection) -> Threading:
-            modseq = sqlrows.numbers_of(connection, number).modseq
-            facts = sqlrows.facts_of(connection, number, wanted, False)
-            return Threading(modseq, wanted, threads.thread(facts, algorithm))
+        def bundles(connection: Connection, wanted: Sequence[int]) -> Sequence[Bundle]:
+            return threads.thread(sqlrows.facts_of(connection, self._number, wanted, False), algorithm)
 
-        made = await self._file.read_aside(job)
-        self._file.threadings.keep(number, algorithm, made)
-        return made.bundles
+        return await self._arranged(uids, algorithm, bundles, lambda found: sum(len(one.uids) for one in found))
 
-    async def _work_on_facts(
-        self, uids: Sequence[int], envelopes: bool, work: Callable[[Sequence[Facts]], Sequence[T]]
+    async def _arranged(
+        self,
+        uids: Sequence[int],
+        how: How,
+        arrange: Callable[[Connection, Sequence[int]], Sequence[T]],
+        messages: Callable[[Sequence[T]], int],
     ) -> Sequence[T]:
-        def job(connection: Connection) -> Sequence[T]:
-            sqlrows.numbers_of(connection, self._number)
-            return work(sqlrows.facts_of(connection, self._number, uids, envelopes))
+        """What comes of arranging messages; ``messages`` says how many are in it."""
+        number, kept = self._number, self._file.arrangements
+        wanted = uids if isinstance(uids, array) else array("I", uids)
 
-        return await (self._file.read(job) if len(uids) <= SHORT else self._file.read_aside(job))
+        def job(connection: Connection) -> Arrangement:
+            modseq = sqlrows.numbers_of(connection, number).modseq
+            return Arrangement(modseq, wanted, arrange(connection, wanted))
+
+        if len(wanted) <= SHORT:
+            return (await self._file.read(job)).found
+        known = kept.get(number, how, wanted)
+        if known is not None and await self._file.read(partial(still_holds, mailbox=number, known=known)):
+            return known.found
+        made = await self._file.read_aside(job)
+        kept.keep(number, how, made, messages(made.found))
+        return made.found
 
     # -- changing ------------------------------------------------------------------------------------------------
 

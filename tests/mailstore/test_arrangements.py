@@ -1,4 +1,4 @@
-"""What came of threading a mailbox, kept for those who ask again."""
+"""What came of threading or sorting a mailbox, kept for those who ask again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.mailstore import sqlmailbox, threadings
+from launcelot.mailstore import arrangements, sqlmailbox
+from launcelot.mailstore.arrangements import Arrangement, Arrangements
 from launcelot.mailstore.interface import Mailbox, StoreMode
+from launcelot.mailstore.ordering import Criterion, SortKey
 from launcelot.mailstore.sqlite import SqliteMailStore
-from launcelot.mailstore.threadings import Threading, Threadings
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.kit import ANN, Hands, message, result_now
 
 
-class ThreadingsTests(SynchronousTestCase):
+class ThreadingTests(SynchronousTestCase):
     """What :meth:`Mailbox.thread` gives out when many messages are threaded; here two are many."""
 
     def setUp(self) -> None:
@@ -98,16 +99,34 @@ class ThreadingsTests(SynchronousTestCase):
             algorithm = random.choice(list(Algorithm))
             self.assertEqual(self.threaded(asked, algorithm), self.afresh(asked, algorithm))
 
+    def test_sorting_any_changes(self) -> None:
+        """Likewise the order of messages, by any criteria."""
+        random, inbox = Random(8), self.inbox()
+        keys = [Criterion(key, turned) for key in SortKey for turned in (False, True)]
+        for _ in range(120):
+            kind, there = random.random(), list(result_now(self, inbox.uids()))
+            if kind < 0.4:
+                self.fill(random.choice((1, 3)), random)
+            elif kind < 0.6 and there:
+                result_now(self, inbox.remove(random.sample(there, random.randint(1, min(3, len(there))))))
+            asked = there if random.random() < 0.6 else list(result_now(self, inbox.uids()))
+            criteria = random.sample(keys[:4], random.randint(1, 2)) if kind < 0.9 else [random.choice(keys)]
+            told = [list(result_now(self, self.inbox().sort(asked, criteria))) for _ in range(2)]
+            before, sqlmailbox.SHORT = sqlmailbox.SHORT, 1_000
+            afresh = list(result_now(self, self.inbox().sort(asked, criteria)))
+            sqlmailbox.SHORT = before
+            self.assertEqual(told, [afresh, afresh])
+
     def test_few_and_none_too_large_are_kept(self) -> None:
         """The oldest goes first; one of too many messages is not kept at all."""
-        kept = Threadings()
+        kept = Arrangements()
         uids = array("I", [1, 2])
-        one = Threading(1, uids, [Bundle(b"(%d)(%d)", uids)])
-        for mailbox in range(threadings.KEPT + 1):
-            kept.keep(mailbox, Algorithm.REFERENCES, one)
-        held = [kept.get(mailbox, Algorithm.REFERENCES, uids) for mailbox in range(threadings.KEPT + 1)]
-        self.assertEqual(held, [None] + [one] * threadings.KEPT)
-        self.patch(threadings, "MOST", 1)
+        one = Arrangement(1, uids, [Bundle(b"(%d)(%d)", uids)])
+        for mailbox in range(arrangements.KEPT + 1):
+            kept.keep(mailbox, Algorithm.REFERENCES, one, 2)
+        held = [kept.get(mailbox, Algorithm.REFERENCES, uids) for mailbox in range(arrangements.KEPT + 1)]
+        self.assertEqual(held, [None] + [one] * arrangements.KEPT)
+        self.patch(arrangements, "MOST", 1)
         kept.clear()
-        kept.keep(1, Algorithm.REFERENCES, one)
+        kept.keep(1, Algorithm.REFERENCES, one, 2)
         self.assertIsNone(kept.get(1, Algorithm.REFERENCES, uids))
