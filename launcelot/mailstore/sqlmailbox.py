@@ -39,7 +39,7 @@ from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
-from launcelot.mailstore.sqlsheets import CHANGING, pieces_of, sheet_of, sheet_of_one
+from launcelot.mailstore.sqlsheets import pieces_of, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
@@ -171,8 +171,6 @@ class SqliteMailbox:
 
     async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
         """The same of one message."""
-        if not CHANGING.isdisjoint(columns):
-            return None
         database = await self._file.opened()
         return database.read(partial(sheet_of_one, mailbox=self._number, uid=uid, columns=columns))
 

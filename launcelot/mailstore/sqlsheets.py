@@ -13,6 +13,7 @@ from typing import Any
 
 from launcelot.mailstore import digests
 from launcelot.mailstore.digests import Values
+from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
 from launcelot.mailstore.schema import CHUNK_BITS
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.sqlrows import fits, keywords_of, listed, numbers_of
@@ -65,25 +66,38 @@ def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[
     """
     Some columns of one message, by one statement, which needs no transaction around it.
 
-    :param columns: none of :data:`CHANGING`, which are in another table.
-    :returns: None if the message is not there.
+    :returns: None if the message is not there, or if one statement does not tell all of it: its block has keywords, whose names
+        are in another table, or MODSEQs of their own.
     """
-    row = connection.execute(_one(columns), (mailbox, uid)).fetchone()
-    return None if row is None else Sheet([(value,) for value in row], _no_flags)
-
-
-def _no_flags(key: object) -> frozenset[str]:
-    return frozenset()
+    statement, flags, modseq = _one(columns)
+    row = connection.execute(statement, (mailbox, uid)).fetchone()
+    if row is None or (modseq and row[modseq] is None):
+        return None
+    found = [(value,) for value in row]
+    if flags:
+        octet = row[flags]
+        if not octet:
+            return None
+        found[flags] = (octet[0] & SYSTEM_MASK,)
+    return Sheet(found, _system_flags)
 
 
 @lru_cache(64)
-def _one(columns: tuple[Column, ...]) -> str:
-    return f"{_selected(columns)} AND m.uid = ?"
+def _one(columns: tuple[Column, ...]) -> tuple[str, int, int]:
+    """The statement, and the places of flags and of MODSEQ in its row, 0 where they are not asked for."""
+    join = "" if CHANGING.isdisjoint(columns) else _STATES_OF_ONE
+    flags, modseq = (1 + columns.index(one) if one in columns else 0 for one in (Column.FLAGS, Column.MODSEQ))
+    return f"{_selected(columns, _OF_ONE, join)} AND m.uid = ?", flags, modseq
 
 
-def _selected(columns: Sequence[Column]) -> str:
-    names = ", ".join(["m.uid", *(_EXPRESSIONS[column] for column in columns)])
-    join = " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
+@lru_cache(64)
+def _system_flags(mask: int) -> frozenset[str]:
+    return Keywords({}).flags(mask)
+
+
+def _selected(columns: Sequence[Column], more: Mapping[Column, str] = {}, join: str = "") -> str:
+    names = ", ".join(["m.uid", *(more.get(column) or _EXPRESSIONS[column] for column in columns)])
+    join += " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
     return f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
 
 
@@ -160,4 +174,9 @@ _EXPRESSIONS: Mapping[Column, str] = {
     # The only chunk of a message that has no more; an empty one has none.
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
+}
+_STATES_OF_ONE = f" JOIN states AS s ON s.mailbox = m.mailbox AND s.block = (m.uid - 1) / {SPAN}"
+_OF_ONE: Mapping[Column, str] = {
+    Column.FLAGS: f"CASE s.keywords WHEN x'' THEN substr(s.flags, (m.uid - 1) % {SPAN} + 1, 1) END",
+    Column.MODSEQ: "CASE s.modseqs WHEN x'' THEN s.modseq END",
 }
