@@ -42,6 +42,12 @@ from launcelot.workers.staging import Buffer
 DOWN = 60.0
 """Seconds a destination is left alone when none of its hosts answers."""
 
+UNPROVEN = 2
+"""Transactions at once with a destination that has not answered yet, so that many dead ones do not take all there are."""
+
+PROVEN = 10_000
+"""Destinations that have answered which are remembered."""
+
 PIECE = 65_536
 """Octets handed to a connection at once."""
 
@@ -105,6 +111,7 @@ class Relay:
         self._closed = closed
         self._down: dict[str, tuple[float, Verdict]] = {}
         self._limits: dict[str, int] = {}
+        self._proven: set[str] = set()
         counters.gauge("relay.connections", lambda: connections.count)
 
     # -- what the spool asks -------------------------------------------------------------------------------------
@@ -114,13 +121,14 @@ class Relay:
         route = self._routes.find(envelope.sender, recipient.address)
         if not route.host:
             return domain_key(recipient.address.domain)
-        if route.connections:
-            self._limits[route.destination] = route.connections
+        # What the configuration names is not tried out.
+        self._limits[route.destination] = route.connections or self._settings.connections
         return route.destination
 
     def limit(self, destination: str) -> int:
         """Transactions with a destination at once."""
-        return self._limits.get(destination, self._settings.connections)
+        usual = self._settings.connections
+        return self._limits.get(destination, usual if destination in self._proven else min(usual, UNPROVEN))
 
     async def carry(
         self, destination: str, envelope: Envelope, recipients: Sequence[SpoolRecipient], body: Buffer, last: Last
@@ -156,9 +164,15 @@ class Relay:
 
     def _note_down(self, destination: str, verdict: Verdict) -> None:
         now = self._clock.seconds()
+        self._proven.discard(destination)
         self._down = {name: one for name, one in self._down.items() if one[0] > now}
         self._down[destination] = (now + DOWN, verdict)
         self._counters.add("relay.down")
+
+    def _note_proven(self, destination: str) -> None:
+        if len(self._proven) >= PROVEN:
+            self._proven.clear()
+        self._proven.add(destination)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -191,7 +205,9 @@ class Relay:
         for target in targets:
             try:
                 demand = await self._demands.of(route, domain, target, policy, letter.wish)
-                return await self._connections.open(route, target, demand)
+                link = await self._connections.open(route, target, demand)
+                self._note_proven(letter.destination)
+                return link
             except Loop:
                 raise
             except Unusable as error:

@@ -119,17 +119,17 @@ class HttpsFetch:
 
     :param may_reach: whether the DNS may lead to an address.
     :param ca_file: PEM of the authorities to trust; None for those of the system.
-    :param port: another than that of HTTPS, for tests.
+    :param port: 0 for that of HTTPS.
     """
 
     def __init__(
-        self, reactor: Any, resolver: Addresses, may_reach: Callable[[str], bool], ca_file: Path | None, port: int = HTTPS
+        self, reactor: Any, resolver: Addresses, may_reach: Callable[[str], bool], ca_file: Path | None, port: int = 0
     ) -> None:
         self._reactor = reactor
         self._resolver = resolver
         self._may_reach = may_reach
         self._ca_file = ca_file
-        self._port = port
+        self._port = port or HTTPS
 
     async def __call__(self, domain: str) -> str:
         """

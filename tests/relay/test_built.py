@@ -9,13 +9,18 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 from twisted.names import dns, server
 from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import Data
 
 from launcelot.app.configuration import Configuration, parse
 from launcelot.app.relaying import build_relay, schedule_of
 from launcelot.app.stores import run_now
 from launcelot.core.counters import Counters
+from launcelot.relay import fetching
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import Envelope, SpoolId
+from launcelot.testing.certificates import Certificates
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from tests.relay.support import ANN, BODY, HopFactory, elsewhere
@@ -51,7 +56,7 @@ class BuiltTests(TestCase):
     def patch_records(self, records: dict[str, list[Any]]) -> None:
         """Let the DNS have these, too."""
         RECORDS.update(records)
-        self.addCleanup(lambda: [RECORDS.pop(name) for name in records])
+        self.addCleanup(lambda: [RECORDS.pop(name, None) for name in records])
 
     def built(self, **settings: Any) -> Any:
         """The relay of some settings."""
@@ -91,6 +96,38 @@ class BuiltTests(TestCase):
         """A host of a route is found by the system, and may be anywhere."""
         relay = self.built(routes=(f"* localhost:{self.port.getHost().port}",), private_networks=())
         self.assertEqual(await self.carry(relay), ("done", "2.0.0"))
+
+    async def test_ipv6(self) -> None:
+        """A host with an IPv6 address only."""
+        port = reactor.listenTCP(0, self.hop, interface="::1")
+        self.addCleanup(port.stopListening)
+        self.patch_records({"built.example": [dns.Record_MX(5, b"dead.built.example")]})
+        self.assertEqual(await self.carry(self.built(port=port.getHost().port)), ("done", "2.0.0"))
+
+    async def test_mta_sts(self) -> None:
+        """From the record in the DNS over the policy on the web to mail that waits, as the host has no TLS."""
+        certificates = Certificates("mta-sts.built.example")
+        authority = Path(self.mktemp())
+        authority.write_bytes(certificates.certificate)
+        policy = Data(b"version: STSv1\r\nmode: enforce\r\nmx: mx.built.example\r\nmax_age: 86400\r\n", "text/plain")
+        root = Resource()
+        root.putChild(b".well-known", folder := Resource())
+        folder.putChild(b"mta-sts.txt", policy)
+        web = reactor.listenSSL(0, Site(root), certificates.server, interface="127.0.0.1")
+        self.addCleanup(web.stopListening)
+        self.patch(fetching, "HTTPS", web.getHost().port)
+        self.patch_records(
+            {
+                "_mta-sts.built.example": [dns.Record_TXT(b"v=STSv1; id=1;")],
+                "mta-sts.built.example": [dns.Record_A("127.0.0.1")],
+            }
+        )
+        relay = self.built(ca_file=str(authority), port=self.port.getHost().port)
+        self.assertEqual(await self.carry(relay), ("later", "4.7.5"))
+        RECORDS["_mta-sts.built.example"] = []
+        again = self.built(mta_sts=False)
+        self.assertEqual(await self.carry(again), ("done", "2.0.0"))
+        self.assertEqual(len(self.hop.got), 1)
 
     def test_off(self) -> None:
         """There is none, and no resolver either."""

@@ -294,11 +294,17 @@ class RouteTests(RelayCase):
         self.assertEqual((self.hop.connections, self.resolver.asked), (1, []))
 
     def test_limits(self) -> None:
-        """A route's own number of connections, or the usual."""
-        self.relay = self.make(f"a.example 127.0.0.1:{self.port} connections=17")
-        envelope = Envelope(SpoolId("one"), None, ())
-        self.assertEqual(self.relay.limit(self.relay.destination(envelope, elsewhere("x@a.example"))), 17)
-        self.assertEqual(self.relay.limit(self.relay.destination(envelope, X)), 5)
+        """A route's own number of connections, or the usual; two with a destination that has not answered, or not lately."""
+        self.relay = self.make(f"a.example 127.0.0.1:{self.port} connections=17", f"b.example 127.0.0.1:{self.port + 1}")
+        for domain, limit in (("a.example", 17), ("b.example", 5), ("far.example", 2)):
+            destination = self.relay.destination(Envelope(SpoolId("one"), None, ()), elsewhere(f"x@{domain}"))
+            self.assertEqual(self.relay.limit(destination), limit)
+        self.assertEqual(self.carry(X), [DONE])
+        self.assertEqual(self.relay.limit("far.example"), 5)
+        self.world.advance(10)
+        self.resolver.hosts = {"mx.far.example": "127.0.0.9"}
+        self.assertEqual(self.carry(X), [(LATER, "4.4.1")])
+        self.assertEqual(self.relay.limit("far.example"), 2)
 
 
 CERTIFICATES = Certificates("mx.far.example", "far.example")
