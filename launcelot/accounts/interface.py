@@ -152,7 +152,8 @@ class Directory(Protocol):
         """
         Expand a local address: alias chains, ``user+detail``, catch-all; each account at most once.
 
-        ``postmaster`` without a domain of ours is not resolved here; SMTP asks for the default domain's.
+        ``postmaster`` without a domain of ours is not resolved here; SMTP asks for the default domain's.  Where nobody has the
+        address ``postmaster`` it is that of the administrators, or else of the oldest account.  RFC 5321 section 4.5.1.
 
         :raises NotFound: the domain is ours and nobody has this address; or the domain is not ours.
         """

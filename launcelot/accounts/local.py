@@ -23,7 +23,7 @@ from launcelot.core import scram
 from launcelot.core.errors import BadCredentials, Exists, Invalid, NotFound, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.core.saslprep import NotPrepared, saslprep
-from launcelot.message.address import Address, domain_key, parse_domain, parse_mailbox
+from launcelot.message.address import Address, domain_key, parse_domain, parse_mailbox, split_detail
 
 T = TypeVar("T")
 
@@ -32,6 +32,8 @@ MAX_CHECKS = 3
 
 LEAST_SECRET = 16
 """Octets of a secret for APOP."""
+
+POSTMASTER = "postmaster"
 
 MAX_DRAWS = 100
 """How often an id is drawn that has been used before; with 52 random bits in each millisecond, twice is a wonder."""
@@ -58,6 +60,10 @@ class LocalDirectory(LocalGroups):
 
     # -- what a subclass gives -----------------------------------------------------------------------------------
 
+    async def accounts(self) -> Sequence[Account]:
+        """See :meth:`launcelot.accounts.interface.Directory.accounts`."""
+        raise NotImplementedError
+
     def _look(self, question: Callable[[View], T]) -> T:
         """Answer a short question from one consistent state; raises TryLater."""
         raise NotImplementedError
@@ -76,10 +82,18 @@ class LocalDirectory(LocalGroups):
         """See :meth:`launcelot.accounts.interface.Directory.resolve`."""
         if not self.is_local(address.domain):
             raise NotFound("no such address here")
-        recipients = self._look(lambda view: resolve(view, address))
+        recipients = self._look(lambda view: resolve(view, address)) or await self._stewards(address)
         if not recipients:
             raise NotFound("no such address here")
         return recipients
+
+    async def _stewards(self, address: Address) -> Sequence[Recipient]:
+        """Who reads what is for the postmaster where nobody has that address: every host has one.  RFC 5321 section 4.5.1."""
+        if split_detail(address.local)[0].lower() != POSTMASTER:
+            return ()
+        enabled = sorted((one for one in await self.accounts() if one.enabled), key=lambda one: one.id)
+        administrators = [one for one in enabled if one.administrator]
+        return [Recipient(one, address) for one in administrators or enabled[:1]]
 
     def is_local(self, domain: str) -> bool:
         """See :meth:`launcelot.accounts.interface.Directory.is_local`; both spellings of an IDNA domain are the same."""

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.checks.interface import ACCEPT, Action, Case, Check, Message, Verdict
+from launcelot.checks.spf import Spf
 from launcelot.core.counters import Counters
 from launcelot.message.address import Address
 
@@ -44,6 +45,11 @@ class Checks:
         self._counters = counters
         self._trusted = tuple(ipaddress.ip_network(one) for one in trusted)
         self._closed = closed
+
+    @property
+    def show_senders(self) -> bool:
+        """Whether some check tells a sender from who claims to be one."""
+        return any(isinstance(check, Spf) for check in self.checks)
 
     def concern(self, source: str) -> bool:
         """Whether mail from there is checked; who comes by a Unix socket is of this machine."""

@@ -371,6 +371,19 @@ class ResolutionContract(DirectoryContract):
         self.assertEqual(self.receivers("sales+x"), [("bob", "x")])
         self.nobody("whatever@second.example")
 
+    def test_every_domain_has_a_postmaster(self) -> None:
+        """Whoever has the address; else the administrators, else the oldest account that is enabled; RFC 5321 section 4.5.1."""
+        self.assertEqual(self.receivers("PostMaster"), [("ann", "")])
+        self.assertEqual(self.receivers("postmaster+x@second.example"), [("ann", "")])
+        self.now(self.directory.change("ann", enabled=False))
+        self.assertEqual(self.receivers("postmaster"), [("bob", "")])
+        self.now(self.directory.change("carl", administrator=True))
+        self.assertEqual(self.receivers("postmaster"), [("carl", "")])
+        self.alias("*", "bob")
+        self.assertEqual(self.receivers("postmaster"), [("bob", "")])
+        self.assertEqual(self.receivers("postmaster@second.example"), [("carl", "")])
+        self.nobody("postmasters@second.example")
+
     def test_disabled_account_receives_nothing(self) -> None:
         """Its address is unknown, even with a catch-all, and aliases go to the others."""
         self.alias("both", "ann", "bob")

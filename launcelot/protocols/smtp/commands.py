@@ -32,7 +32,7 @@ from launcelot.protocols.smtp.grammar import (
 from launcelot.protocols.smtp.login import auth
 from launcelot.protocols.smtp.proxying import CLIENT, FORWARDED, parse_client, parse_forwarded, xclient, xforward
 from launcelot.protocols.smtp.receiving import bdat, data
-from launcelot.protocols.smtp.session import ANY, GREETED, OUT_OF_ORDER, Role, Session, State
+from launcelot.protocols.smtp.session import ANY, OUT_OF_ORDER, Role, Session, State
 
 TLS_FIRST = reply(530, "5.7.0", "Must issue a STARTTLS command first")
 LOG_IN_FIRST = reply(530, "5.7.0", "Authentication required")
@@ -256,7 +256,7 @@ COMMANDS: Mapping[bytes, Command] = {
     b"NOOP": Command(noop, parse_text, ANY, "5321 section 4.1.1.9", "NOOP: do nothing"),
     b"QUIT": Command(quit_, parse_nothing, ANY, "5321 section 4.1.1.10", "QUIT: end the session"),
     b"VRFY": Command(
-        vrfy, parse_text, GREETED, "5321 section 4.1.1.6", "VRFY <address>: answered without telling", True
+        vrfy, parse_text, ANY, "5321 section 4.1.1.6", "VRFY <address>: answered without telling", True
     ),
     b"HELP": Command(help_, parse_text, ANY, "5321 section 4.1.1.8", "HELP [<command>]: this"),
     b"XCLIENT": Command(xclient, parse_client, _IDLE, "none, Postfix", "XCLIENT <name>=<value> ...: speak for a client"),

@@ -144,7 +144,8 @@ def within_limits(session: Session, transaction: Transaction | None = None, reci
 async def elsewhere(session: Session, transaction: Transaction, wanted: SpoolRecipient) -> Reply:
     """An address of another host: for those who have logged in, and nobody else."""
     if session.account is None:
-        return reply(554, "5.7.1", "Relay access denied")
+        # RFC 5321 section 3.6.2.
+        return reply(550, "5.7.1", "Relay access denied")
     if not session.site.relays:
         return reply(550, "5.1.2", "Not a domain of this server, and mail does not go to others")
     return add(session, transaction, [wanted])

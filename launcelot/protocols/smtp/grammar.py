@@ -29,6 +29,9 @@ MAX_PARAMETERS = 16
 REPLY_LINE = 2_048
 """Octets of a reply line that a client reads; RFC 5321 section 4.5.3.1.5 asks for 510."""
 
+REPLY_TEXT = 480
+"""Characters of a line of a reply of ours without its codes, so that it has less than 512 octets.  RFC 5321 section 4.5.3.1.5."""
+
 REPLY_LINES = 128
 """Lines of one reply that a client reads."""
 
@@ -91,11 +94,11 @@ class Reply:
         return " ".join(self.lines)
 
     def encode(self) -> bytes:
-        """The lines as they are sent, the enhanced code on each.  RFC 2034 section 4."""
+        """The lines as they are sent, the enhanced code on each (RFC 2034 section 4), in ASCII (RFC 6531 section 3.7.4)."""
         prefix = f"{self.enhanced} " if self.enhanced else ""
         last = len(self.lines) - 1
         return b"".join(
-            f"{self.code}{' ' if number == last else '-'}{prefix}{clean(line)}\r\n".encode()
+            f"{self.code}{' ' if number == last else '-'}{prefix}{clean(line[:REPLY_TEXT])}\r\n".encode("ascii", "replace")
             for number, line in enumerate(self.lines)
         )
 
@@ -198,6 +201,8 @@ def parse_request(line: bytes) -> Request:
 
     :raises SyntaxProblem: it has a control character or does not begin with a verb.
     """
+    # RFC 5321 section 4.1.1: white space before the end is tolerated.
+    line = line.rstrip(b" \t")
     if _CONTROL.search(line):
         raise SyntaxProblem(500, "5.5.2", "Control character in command")
     found = _VERB.fullmatch(line)

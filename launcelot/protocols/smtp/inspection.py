@@ -26,7 +26,7 @@ MAX_AUTHORS = 100
 
 TOO_MANY_HOPS = reply(554, "5.4.6", "Too many hops: this mail goes round in circles")
 HEADER_TOO_LARGE = reply(554, "5.6.0", "The header section is too large")
-NOT_YOURS = reply(553, "5.7.1", "The From field names an address that is not yours")
+NOT_YOURS = reply(550, "5.7.1", "The From field names an address that is not yours")
 
 
 async def inspect(session: Session, head: bytes, whole: bool) -> bytes:

@@ -19,8 +19,8 @@ from launcelot.hosting.proxy import is_within, networks
 from launcelot.hosting.server import ServerFactory, ServerStream, log
 from launcelot.hosting.stream import OUTPUT_PIECE
 from launcelot.protocols.smtp.commands import execute
-from launcelot.protocols.smtp.grammar import Reply, reply
-from launcelot.protocols.smtp.session import Role, Rules, Session
+from launcelot.protocols.smtp.grammar import COMMAND_LINE, Reply, reply
+from launcelot.protocols.smtp.session import OUT_OF_ORDER, Role, Rules, Session
 from launcelot.spool.interface import Accepted, Envelope, SpoolRecipient, Verdict
 from launcelot.workers.staging import Staged
 
@@ -57,12 +57,10 @@ class SmtpServer(ServerStream):
         session = Session(self, self, self.site, self.settings, self.role, self.source, self.smtp.rules)
         self.limit_total(self.settings.login_timeout)
         self.limit_idle(self.settings.idle_timeout)
-        if not self.is_welcome:
-            self.outcome = "not trusted"
-            self.write(NOT_TRUSTED.encode())
-            return
-        self.write(reply(220, "", session.banner).encode())
+        self.write((reply(220, "", session.banner) if self.is_welcome else NOT_TRUSTED).encode())
         try:
+            if not self.is_welcome:
+                await self._turn_away(session)
             while not session.ending:
                 await self._exchange(session)
         except DeadlinePassed:
@@ -83,6 +81,22 @@ class SmtpServer(ServerStream):
             return True
         return is_within(self.source, self.smtp.lmtp_networks)
 
+    async def _turn_away(self, session: Session) -> None:
+        """Whoever is refused at the beginning is heard until QUIT, and served nothing.  RFC 5321 section 3.1."""
+        while not session.ending:
+            try:
+                line = await self.line(COMMAND_LINE)
+            except (LineTooLong, BareNewline):
+                break
+            self.commands += 1
+            if line.strip().upper() == b"QUIT":
+                session.ending = True
+                self.write(reply(221, "2.0.0", f"{self.site.hostname} closing connection").encode())
+            else:
+                await self._answer(session, OUT_OF_ORDER, counts=True)
+        session.ending = True
+        session.outcome = "not trusted"
+
     async def _exchange(self, session: Session) -> None:
         try:
             line = await self.line(session.line_limit)
@@ -100,8 +114,8 @@ class SmtpServer(ServerStream):
         if answer is not None:
             await self._answer(session, answer)
 
-    async def _answer(self, session: Session, answer: Reply) -> None:
-        if answer.code >= 500 and self.role is not Role.LMTP:
+    async def _answer(self, session: Session, answer: Reply, counts: bool = False) -> None:
+        if answer.code >= 500 and (counts or self.role is not Role.LMTP):
             session.errors += 1
             if session.errors >= self.settings.max_errors and not session.ending:
                 self.write(answer.encode())

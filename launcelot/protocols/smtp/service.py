@@ -89,6 +89,11 @@ class Settings:
     check_from_header: bool = setting(
         True, "Refuse submitted mail whose From field names an address that is not the sender's own."
     )
+    dsn_for_strangers: bool = setting(
+        True,
+        "Whether servers outside may ask for notices (DSN), where [relay] and the SPF check are on; told are senders that SPF has"
+        " confirmed, and nobody else.",
+    )
     delivery_grace: float = setting(
         0.05,
         "How long an idle server waits for delivery before it answers 250, so that the mail is then in the mailbox; 0 is off.",

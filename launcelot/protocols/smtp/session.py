@@ -65,7 +65,6 @@ class State(Enum):
 
 
 ANY = frozenset(State)
-GREETED = ANY - {State.CONNECTED}
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CONNECTED: frozenset({State.CONNECTED, State.READY}),
@@ -249,12 +248,19 @@ class Session:
     @property
     def sends_notices(self) -> bool:
         """
-        Whether what is asked about notices (DSN) is done to the end: for submitted mail only.
+        Whether what is asked about notices (DSN) is done: for submitted mail, and for mail from outside where senders can be
+        shown to be the senders; who forges one must not have us write to others.
 
-        Of others nobody knows whether the sender is the sender, and who forges one must not have us write to him; a server that
-        hears nothing of DSN from us tells its sender so.  RFC 3461 section 5.2.2.
+        A server that hears nothing of DSN from us tells its sender so.  RFC 3461 section 5.2.2.
         """
-        return self.submits and self.role is not Role.LMTP
+        return self.role is not Role.LMTP and (self.submits or self._strangers_are_told)
+
+    @property
+    def _strangers_are_told(self) -> bool:
+        site = self.site
+        if not (self.settings.dsn_for_strangers and site.relays and site.checks is not None):
+            return False
+        return site.checks.show_senders and site.checks.concern(self.source)
 
     @property
     def can_start_tls(self) -> bool:

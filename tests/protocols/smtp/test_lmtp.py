@@ -96,7 +96,7 @@ class RecipientTests(LmtpCase):
         """Only those that were accepted are answered for."""
         link = self.peer()
         talk = ENVELOPE + b"RCPT TO:<nobody@test>\r\nRCPT TO:<x@elsewhere.example>\r\nDATA\r\n"
-        self.assertEqual(self.codes(link, talk), [250, 250, 250, 250, 550, 554, 354])
+        self.assertEqual(self.codes(link, talk), [250, 250, 250, 250, 550, 550, 354])
         self.assertEqual(self.codes(link, STUFFED + b".\r\nNOOP\r\n"), [250, 250, 250])
 
     def test_a_recipient_named_twice_is_answered_twice_and_gets_it_once(self) -> None:
@@ -204,12 +204,21 @@ class TrustTests(LmtpCase):
     """Who may connect."""
 
     def test_strangers_are_told_to_leave(self) -> None:
-        """This machine, Unix sockets and named networks are served, all else hears 554."""
+        """This machine, Unix sockets and named networks are served, all else hears 554, and 503 until it has said QUIT."""
         for source in ("127.0.0.1", "::1", "unix"):
             self.peer(source)
         link = self.world.connect(self.lmtp, "192.0.2.7")
         self.assertEqual(link.take()[:9], b"554 5.7.1")
+        self.assertEqual(self.codes(link, b"LHLO x\r\nMAIL FROM:<>\r\nqUIT \r\n"), [503, 503, 221])
         self.assertTrue(link.closed)
+        link = self.world.connect(self.lmtp, "192.0.2.7")
+        link.take()
+        self.assertEqual(self.codes(link, b"x\r\n" * 20)[-1], 421)
+        self.assertTrue(link.closed)
+        for line in (b"x" * 5_000, b"QUIT\n"):
+            link = self.world.connect(self.lmtp, "192.0.2.7")
+            link.say(line)
+            self.assertTrue(link.closed)
         self.configure(lmtp_networks=("192.0.2.0/24",))
         self.peer("192.0.2.7")
         self.assertEqual(self.world.connect(self.lmtp, "192.0.3.7").take()[:3], b"554")

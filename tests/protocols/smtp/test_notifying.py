@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.checks.names import ScriptedNames
+from launcelot.checks.running import Checks
+from launcelot.checks.spf import Spf
 from launcelot.core.errors import NotFound
 from launcelot.message.address import Address
 from launcelot.protocols.smtp import notifying
 from launcelot.protocols.smtp.notifying import BadValue
 from launcelot.spool.delivery import MailboxDelivery
-from launcelot.spool.interface import Envelope, SpoolRecipient
+from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolRecipient
 from launcelot.spool.memory import MemorySpool
 from launcelot.spool.notices import Notices
 from tests.protocols.smtp.support import SmtpCase
 
+ZONE = {"TXT example.com": "v=spf1 ip4:192.0.2.3 -all"}
 TEXT = b"From: ann@test\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 
 
@@ -70,6 +74,8 @@ class DsnCase(SmtpCase):
         site = self.world.site
 
         async def addressees(address: Address) -> list[SpoolRecipient]:
+            if not site.accounts.is_local(address.domain):
+                return [SpoolRecipient(ELSEWHERE, address)]
             return [SpoolRecipient(one.account.id, address) for one in await site.accounts.resolve(address)]
 
         notices = Notices(site.hostname, site.domain, addressees, site.new_id, site.wall_clock, 432_000)
@@ -101,6 +107,40 @@ class DsnTests(DsnCase):
         self.assertEqual(self.codes(link, b"RCPT TO:<ann@test> NOTIFY=SUCCESS\r\nRCPT TO:<ann@test>\r\n"), [555, 250])
         self.assertIn(b"250-DSN", self.ask(self.connect(self.submission), b"EHLO x\r\n"))
         self.assertIn(b"250-DSN", self.ask(self.logged_in(self.mx), b"EHLO x\r\n"))
+
+    def test_strangers_may_ask_where_they_can_be_told(self) -> None:
+        """It takes SPF, the relay, and the setting; and it is strangers that it is for."""
+        site = self.world.site
+        with_spf = Checks([Spf(ScriptedNames(ZONE), False)], self.world.clock, site.counters, ["127.0.0.0/8"])
+        for checks, relays, setting, source, offered in (
+            (with_spf, True, True, "192.0.2.3", True),
+            (None, True, True, "192.0.2.3", False),
+            (Checks([], self.world.clock, site.counters), True, True, "192.0.2.3", False),
+            (with_spf, False, True, "192.0.2.3", False),
+            (with_spf, True, False, "192.0.2.3", False),
+            (with_spf, True, True, "127.0.0.1", False),
+        ):
+            site.checks, site.relays = checks, relays
+            self.configure(dsn_for_strangers=setting)
+            link = self.connect(source=source)
+            self.assertEqual(b"250-DSN" in self.ask(link, b"EHLO x\r\n"), offered)
+            wanted = 250 if offered else 555
+            self.assertEqual(self.codes(link, b"MAIL FROM:<e@example.com> RET=HDRS ENVID=1\r\n"), [wanted])
+
+    def test_strangers_are_told_if_they_are_who_they_say(self) -> None:
+        """NOTIFY=SUCCESS of a sender whom SPF confirms is answered; of another it is taken, and nobody is written to."""
+        site = self.world.site
+        site.checks = Checks([Spf(ScriptedNames(ZONE), False)], self.world.clock, site.counters, ["127.0.0.0/8"])
+        site.relays = True
+        for source, told in (("192.0.2.3", ["eve@example.com"]), ("192.0.2.4", [])):
+            link = self.connect(source=source)
+            talk = b"EHLO x\r\nMAIL FROM:<eve@example.com> ENVID=1\r\nRCPT TO:<bob@test> NOTIFY=SUCCESS,FAILURE\r\nDATA\r\n"
+            self.assertEqual(self.codes(link, talk + TEXT)[-1], 250)
+            waiting = self.world.result(site.spool.waiting())
+            self.assertEqual([one.recipient for one in waiting if one.sender == ""], told)
+            for one in waiting:
+                self.world.result(site.spool.drop(one.id))
+        self.assertEqual(len(self.inbox("bob")), 2)
 
     def test_everything_is_in_the_envelope(self) -> None:
         """For the relay and for notices, decoded."""

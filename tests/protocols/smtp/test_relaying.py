@@ -60,12 +60,12 @@ class RelayingTests(RelayingCase):
 
     def test_nobody_else_may(self) -> None:
         """Not on MX, not on submission before logging in, not over LMTP."""
-        for factory, codes in ((self.mx, [250, 250, 554]), (self.submission, [250, 530, 530])):
+        for factory, codes in ((self.mx, [250, 250, 550]), (self.submission, [250, 530, 530])):
             link = self.connect(factory)
             self.assertEqual(self.codes(link, b"EHLO me\r\nMAIL FROM:<ann@test>\r\nRCPT TO:<x@far.example>\r\n"), codes)
         self.mx.role = Role.LMTP
         link = self.world.connect(self.mx)
-        self.assertEqual(self.codes(link, b"LHLO me\r\nMAIL FROM:<ann@test>\r\nRCPT TO:<x@far.example>\r\n")[-1], 554)
+        self.assertEqual(self.codes(link, b"LHLO me\r\nMAIL FROM:<ann@test>\r\nRCPT TO:<x@far.example>\r\n")[-1], 550)
         self.assertEqual(self.waiting(), [])
 
     def test_not_where_mail_stays_here(self) -> None:

@@ -106,7 +106,7 @@ class SendingTests(SendingCase):
         self.limit(messages_per_hour=1)
         link = self.logged_in()
         talk = b"MAIL FROM:<ann@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\nFrom: bob@test\r\n\r\n.\r\n"
-        self.assertEqual(self.codes(link, talk)[-1], 553)
+        self.assertEqual(self.codes(link, talk)[-1], 550)
         self.assertEqual(self.send(link, b"bob")[-1], 250)
 
     def test_a_restart_forgets_nothing(self) -> None:

@@ -158,7 +158,7 @@ class SubmissionTests(SmtpCase):
             b"From: g: ann@test;, bob@test",
             b"From: @bob:ann@test, b\xc3\xb6b@test", b"From:ann@test\r\nFrom:bob@test", b"From\t: bob@test",
         ):  # fmt: skip
-            self.assertEqual(self.from_header(header), b"553 5.7.1", header)
+            self.assertEqual(self.from_header(header), b"550 5.7.1", header)
         self.assertEqual(self.from_header(b"From: bob@test", check_from_header=False), b"250 2.0.0")
 
     def test_missing_fields_are_added_and_nothing_else_changed(self) -> None:
