@@ -14,7 +14,7 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event, Thread
 
 from benchmarks.frame import Figures, NotHere, Table, measure
@@ -117,6 +117,10 @@ class Bench:
                 tables.append(self.table(title, COMMAND, lambda name, command=command: self.read(name, command)))  # type: ignore[misc]
         if chosen in "FETCH n (BODY.PEEK[])":
             tables.append(self.table("FETCH n (BODY.PEEK[]), 1,000 one by one", COMMAND, self.one_by_one))
+        title = "THREAD REFERENCES, other messages each time"
+        if chosen in title:
+            numbers = {name: iter(range(1, self.messages)) for name in self.servers}
+            tables.append(self.table(title, COMMAND, lambda name: self.read_other(name, numbers[name])))
         for title, pair in CHANGES:
             if chosen in title:
                 tables.append(self.table(title, COMMAND, lambda name, pair=pair: self.change(name, pair)))  # type: ignore[misc]
@@ -125,6 +129,11 @@ class Bench:
     def read(self, name: str, command: bytes) -> Figures:
         """A command again and again."""
         return repeated(self.servers[name], lambda: self.clients[name].run(command))
+
+    def read_other(self, name: str, numbers: Iterator[int]) -> Figures:
+        """Threads of all messages but one, another one each time, so that nothing kept is of use."""
+        command = b"THREAD REFERENCES UTF-8 NOT UID %d"
+        return repeated(self.servers[name], lambda: self.clients[name].run(command % next(numbers)))
 
     def change(self, name: str, pair: tuple[bytes, bytes]) -> Figures:
         """Two commands, there and back; the time of one."""

@@ -43,6 +43,7 @@ NUMBERS: Mapping[str, tuple[str, str]] = {
     "zone": ("m.internal_zone", "h"),
     "saved": ("m.saved", "q"),
     "header_size": ("c.header_size", "q"),
+    "date": ("coalesce(c.sent, m.internal)", "q"),
 }
 """What is numbers: how SQL says it, and its form in :mod:`struct`."""
 OCTETS: Mapping[str, str] = {
@@ -55,6 +56,12 @@ OCTETS: Mapping[str, str] = {
     "to_key": "CAST(c.to_key AS BLOB)",
     "cc_key": "CAST(c.cc_key AS BLOB)",
     "bcc_key": "CAST(c.bcc_key AS BLOB)",
+    "base_subject": "CAST(c.base_subject AS BLOB)",
+    "sort_from": "CAST(c.sort_from AS BLOB)",
+    "sort_to": "CAST(c.sort_to AS BLOB)",
+    "sort_cc": "CAST(c.sort_cc AS BLOB)",
+    "message_id": "CAST(coalesce(c.message_id, '') AS BLOB)",
+    "references_to": "CAST(c.references_to AS BLOB)",
 }
 """What is octets or text in UTF-8."""
 OF_COLUMN: Mapping[Column, str] = {
@@ -67,7 +74,17 @@ OF_COLUMN: Mapping[Column, str] = {
     Column.ENVELOPE: "envelope",
     Column.BODY: "body",
     Column.BODY_STRUCTURE: "body_structure",
+    Column.DATE: "date",
+    Column.SUBJECT: "subject",
+    Column.BASE_SUBJECT: "base_subject",
+    Column.SORT_FROM: "sort_from",
+    Column.SORT_TO: "sort_to",
+    Column.SORT_CC: "sort_cc",
+    Column.MESSAGE_ID: "message_id",
+    Column.REFERENCES: "references_to",
 }
+TEXTS = frozenset(("email_id", "subject", "base_subject", "sort_from", "sort_to", "sort_cc", "message_id", "references_to"))
+"""Those of :data:`OF_COLUMN` that are text."""
 
 Values = Sequence[Any]
 
@@ -167,8 +184,7 @@ def values_of(name: str, octets: bytes) -> Values:
     number = NUMBERS.get(name)
     if number is not None:
         return _numbers(number[1], octets)
-    values = octets.split(b"\0")
-    return [one.decode("utf-8", "replace") for one in values] if name == "email_id" else values
+    return octets.decode("utf-8", "replace").split("\0") if name in TEXTS else octets.split(b"\0")
 
 
 def _octets(connection: sqlite3.Connection, mailbox: int, low: int, high: int, name: str) -> Iterator[tuple[int, bytes]]:
@@ -233,7 +249,10 @@ def reset(connection: sqlite3.Connection) -> None:
 
 
 _FORGET = "DELETE FROM digests WHERE mailbox = {0}.mailbox AND block = ({0}.uid - 1) / " + str(SPAN) + ";"
-_LASTING = "email_id, header_size, envelope, body, body_structure, subject, from_key, to_key, cc_key, bcc_key"
+_LASTING = (
+    "email_id, header_size, envelope, body, body_structure, subject, from_key, to_key, cc_key, bcc_key, sent, base_subject,"
+    " sort_from, sort_to, sort_cc, message_id, references_to"
+)
 _OBJECTS = (
     (
         "TABLE",

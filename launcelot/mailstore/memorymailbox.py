@@ -31,13 +31,14 @@ from launcelot.mailstore.interface import (
     Stored,
     StoreMode,
 )
-from launcelot.mailstore.ordering import Criterion, Facts
+from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
+from launcelot.message.casemap import fold
 from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
 
@@ -336,7 +337,8 @@ class MemoryMailbox:
         messages = [shelf.message(entry) for entry in entries]
         found: list[Sequence[object]] = [[entry.uid for entry in entries]]
         for column in columns:
-            found.append([_whole(one) for one in entries] if column is Column.OCTETS else list(map(_CELLS[column], messages)))
+            of_entry = _KEYS.get(column)
+            found.append(list(map(_CELLS[column], messages)) if of_entry is None else list(map(of_entry, entries)))
         return Sheet(found, _itself)
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
@@ -451,11 +453,11 @@ class MemoryMailbox:
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Messages in the order of some criteria."""
-        return ordering.sort([facts_of(entry) for entry in self._shelf.present(uids)], criteria)
+        return ordering.sort(self._sheet(sorted(set(uids)), ordering.columns(criteria)), criteria)
 
     async def thread(self, uids: Sequence[int], algorithm: Algorithm) -> Sequence[Bundle]:
         """Messages as threads."""
-        return threads.thread([facts_of(entry) for entry in self._shelf.present(uids)], algorithm)
+        return threads.thread(self._sheet(sorted(set(uids)), threads.COLUMNS), algorithm)
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have ``changed`` called after every change."""
@@ -472,23 +474,10 @@ def add_message(account: Account, shelf: Shelf, body: Buffer, flags: Flags, inte
     return Appended(shelf.uid_validity, uid, kept.email_id)
 
 
-def facts_of(entry: Entry) -> Facts:
-    """What sorting and threading look at."""
-    analysis = entry.body.analysis
-    return Facts(
-        uid=entry.uid,
-        arrived=seconds_of(entry.internal_date),
-        sent=seconds_of(whole(analysis.sent)) if analysis.sent else None,
-        size=analysis.size,
-        subject=analysis.subject,
-        base_subject=analysis.base_subject,
-        sort_from=analysis.sort_from,
-        sort_to=analysis.sort_to,
-        sort_cc=analysis.sort_cc,
-        message_id=analysis.message_id,
-        references_to="\n".join(analysis.references),
-        envelope=analysis.envelope,
-    )
+def date_of(entry: Entry) -> int:
+    """RFC 5256 section 2.2: the time of arrival where the message states none."""
+    sent = entry.body.analysis.sent
+    return seconds_of(whole(sent) if sent else entry.internal_date)
 
 
 def copy_entries(shelf: Shelf, entries: Sequence[Entry], to: Shelf, now: datetime) -> Copied:
@@ -593,4 +582,15 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
     Column.BODY: lambda one: one.body,
     Column.BODY_STRUCTURE: lambda one: one.body_structure,
     Column.HEADER_SIZE: lambda one: one.header_size,
+}
+_KEYS: Mapping[Column, Callable[[Entry], object]] = {
+    Column.OCTETS: _whole,
+    Column.DATE: date_of,
+    Column.SUBJECT: lambda one: fold(one.body.analysis.subject),
+    Column.BASE_SUBJECT: lambda one: one.body.analysis.base_subject,
+    Column.SORT_FROM: lambda one: one.body.analysis.sort_from,
+    Column.SORT_TO: lambda one: one.body.analysis.sort_to,
+    Column.SORT_CC: lambda one: one.body.analysis.sort_cc,
+    Column.MESSAGE_ID: lambda one: one.body.analysis.message_id or "",
+    Column.REFERENCES: lambda one: "\n".join(one.body.analysis.references),
 }

@@ -1,5 +1,5 @@
 """
-Sorting messages, and the facts that sorting and threading ask of a store.  RFC 5256 section 3, RFC 5957.
+Sorting messages by columns of a store.  RFC 5256 section 3, RFC 5957.
 
 Text compares by ``i;unicode-casemap`` (:mod:`launcelot.message.casemap`).  Nothing here waits; stores run it where long
 work belongs.
@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
+from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.casemap import collation, fold
 from launcelot.message.words import decode_words
 
@@ -39,57 +40,25 @@ class Criterion:
     reverse: bool = False
 
 
-class Facts(NamedTuple):
-    """
-    What is known of a message that is sorted; a tuple, so that rows become facts without a call each.
-
-    :ivar arrived: seconds since 1970; likewise ``sent``, which is None without a usable Date.
-    :ivar subject: decoded and folded.
-    :ivar base_subject: RFC 5256 section 2.1, folded.
-    :ivar sort_from: folded addr-mailbox of the first address; likewise ``sort_to`` and ``sort_cc``.
-    :ivar references_to: message ids, each on a line of its own.
-    :ivar envelope: ready to send; only where names are sorted by.
-    """
-
-    uid: int
-    arrived: int
-    sent: int | None
-    size: int
-    subject: str
-    base_subject: str
-    sort_from: str
-    sort_to: str
-    sort_cc: str
-    message_id: str | None
-    references_to: str
-    envelope: bytes = b""
-
-    @property
-    def sent_date(self) -> int:
-        """RFC 5256 section 2.2: the time of arrival where the message states none."""
-        return self.arrived if self.sent is None else self.sent
-
-    @property
-    def references(self) -> Sequence[str]:
-        """The message ids it names, the eldest first."""
-        return self.references_to.split("\n") if self.references_to else ()
+def columns(criteria: Sequence[Criterion]) -> tuple[Column, ...]:
+    """What is asked of a store for some criteria."""
+    return tuple(dict.fromkeys(_KEYS[criterion.key][0] for criterion in criteria))
 
 
-def sort(facts: Sequence[Facts], criteria: Sequence[Criterion]) -> list[int]:
+def sort(sheet: Sheet, criteria: Sequence[Criterion]) -> list[int]:
     """
     UIDs in the order of some criteria, the first weighing most.
 
-    :param facts: ascending by UID.
+    :param sheet: with the :func:`columns` of these criteria.
     """
-    found = list(facts)
+    uids, *values = sheet.columns
+    known = dict(zip(columns(criteria), values, strict=True))
+    found = list(range(len(uids)))
     for criterion in reversed(criteria):
-        found.sort(key=_KEYS[criterion.key], reverse=criterion.reverse)
-    return [one.uid for one in found]
-
-
-def needs_envelope(criteria: Sequence[Criterion]) -> bool:
-    """Whether one of the criteria looks at names."""
-    return any(criterion.key in (SortKey.DISPLAYFROM, SortKey.DISPLAYTO) for criterion in criteria)
+        column, turned = _KEYS[criterion.key]
+        keys = known[column] if turned is None else list(map(turned, known[column]))
+        found.sort(key=keys.__getitem__, reverse=criterion.reverse)
+    return [uids[place] for place in found]
 
 
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"|\{(\d+)\}\r\n|(NIL)|([()])| ')
@@ -145,14 +114,14 @@ def _shown(address: Sequence[bytes | None]) -> str:
     return decode_words(mailbox) + ("" if host is None else "@" + decode_words(host))
 
 
-_KEYS: dict[SortKey, Callable[[Facts], Any]] = {
-    SortKey.ARRIVAL: lambda one: one.arrived,
-    SortKey.CC: lambda one: collation(one.sort_cc),
-    SortKey.DATE: lambda one: one.sent_date,
-    SortKey.DISPLAYFROM: lambda one: collation(fold(display(one.envelope, _FROM))),
-    SortKey.DISPLAYTO: lambda one: collation(fold(display(one.envelope, _TO))),
-    SortKey.FROM: lambda one: collation(one.sort_from),
-    SortKey.SIZE: lambda one: one.size,
-    SortKey.SUBJECT: lambda one: collation(one.base_subject),
-    SortKey.TO: lambda one: collation(one.sort_to),
+_KEYS: dict[SortKey, tuple[Column, Callable[[Any], Any] | None]] = {
+    SortKey.ARRIVAL: (Column.ARRIVED, None),
+    SortKey.CC: (Column.SORT_CC, collation),
+    SortKey.DATE: (Column.DATE, None),
+    SortKey.DISPLAYFROM: (Column.ENVELOPE, lambda envelope: collation(fold(display(envelope, _FROM)))),
+    SortKey.DISPLAYTO: (Column.ENVELOPE, lambda envelope: collation(fold(display(envelope, _TO)))),
+    SortKey.FROM: (Column.SORT_FROM, collation),
+    SortKey.SIZE: (Column.SIZE, None),
+    SortKey.SUBJECT: (Column.BASE_SUBJECT, collation),
+    SortKey.TO: (Column.SORT_TO, collation),
 }

@@ -39,7 +39,7 @@ from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
-from launcelot.mailstore.sqlsheets import pieces_of, sheet_of, sheet_of_one
+from launcelot.mailstore.sqlsheets import ascending, pieces_of, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
@@ -220,8 +220,8 @@ class SqliteMailbox:
         """Messages in the order of some criteria; where they are many, it is kept for those who ask again."""
 
         def order(connection: Connection, wanted: Sequence[int]) -> Sequence[int]:
-            facts = sqlrows.facts_of(connection, self._number, wanted, ordering.needs_envelope(criteria))
-            return array("I", ordering.sort(facts, criteria))
+            sheet = sheet_of(connection, self._number, ascending(wanted), ordering.columns(criteria))
+            return array("I", ordering.sort(sheet, criteria))
 
         return await self._arranged(uids, tuple(criteria), order, len)
 
@@ -229,7 +229,7 @@ class SqliteMailbox:
         """Messages as threads, likewise."""
 
         def bundles(connection: Connection, wanted: Sequence[int]) -> Sequence[Bundle]:
-            return threads.thread(sqlrows.facts_of(connection, self._number, wanted, False), algorithm)
+            return threads.thread(sheet_of(connection, self._number, ascending(wanted), threads.COLUMNS), algorithm)
 
         return await self._arranged(uids, algorithm, bundles, lambda found: sum(len(one.uids) for one in found))
 
@@ -246,7 +246,7 @@ class SqliteMailbox:
 
         def job(connection: Connection) -> Arrangement:
             modseq = sqlrows.numbers_of(connection, number).modseq
-            return Arrangement(modseq, wanted, arrange(connection, wanted))
+            return Arrangement(modseq, wanted, arrange(connection, wanted) if wanted else ())
 
         if len(wanted) <= SHORT:
             return (await self._file.read(job)).found

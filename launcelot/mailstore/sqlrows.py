@@ -17,7 +17,6 @@ from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.flags import Keywords
 from launcelot.mailstore.interface import Changes, Glance, MailboxInfo, MailboxStatus, Message, Usage
 from launcelot.mailstore.names import known
-from launcelot.mailstore.ordering import Facts
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.statecolumns import StateColumns
 from launcelot.mailstore.tree import Kept
@@ -251,12 +250,6 @@ def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int
     ]  # fmt: skip
 
 
-def facts_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int], envelopes: bool) -> list[Facts]:
-    """What sorting and threading look at, of those messages among ``uids`` that are there; ascending by UID."""
-    envelope = "c.envelope" if envelopes else "x''"
-    return list(map(Facts._make, connection.execute(_FACTS.format(envelope), (mailbox, listed(uids)))))
-
-
 def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: int, length: int) -> bytes:
     """
     Octets of a message, fewer than ``length`` only at its end.
@@ -319,13 +312,6 @@ _SIZE = """
 """
 _CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM states WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
-_FACTS = """
-    SELECT m.uid, m.internal, c.sent, m.size, c.subject, c.base_subject, c.sort_from, c.sort_to, c.sort_cc, c.message_id,
-        c.references_to, {}
-    FROM messages AS m JOIN contents AS c ON c.number = m.content
-    WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
-    ORDER BY m.uid
-"""
 _MESSAGES = """
     SELECT m.uid, m.internal, m.internal_zone, m.saved,
         m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts

@@ -97,7 +97,7 @@ def _system_flags(mask: int) -> frozenset[str]:
 
 def _selected(columns: Sequence[Column], more: Mapping[Column, str] = {}, join: str = "") -> str:
     names = ", ".join(["m.uid", *(more.get(column) or _EXPRESSIONS[column] for column in columns)])
-    join += " JOIN contents AS c ON c.number = m.content" if " c." in names else ""
+    join += " JOIN contents AS c ON c.number = m.content" if "c." in names else ""
     return f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
 
 
@@ -174,6 +174,14 @@ _EXPRESSIONS: Mapping[Column, str] = {
     # The only chunk of a message that has no more; an empty one has none.
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
+    Column.DATE: "coalesce(c.sent, m.internal)",
+    Column.SUBJECT: "c.subject",
+    Column.BASE_SUBJECT: "c.base_subject",
+    Column.SORT_FROM: "c.sort_from",
+    Column.SORT_TO: "c.sort_to",
+    Column.SORT_CC: "c.sort_cc",
+    Column.MESSAGE_ID: "coalesce(c.message_id, '')",
+    Column.REFERENCES: "c.references_to",
 }
 _STATES_OF_ONE = f" JOIN states AS s ON s.mailbox = m.mailbox AND s.block = (m.uid - 1) / {SPAN}"
 _OF_ONE: Mapping[Column, str] = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from launcelot.mailstore.ordering import Facts
+from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.subject import is_reply
 
 MAX_CLIMB = 1_000
@@ -21,6 +21,8 @@ MAX_CLIMB = 1_000
 
 BUNDLE = 2_000
 """Messages from which on a bundle takes in no more threads."""
+
+Texts = Sequence[str]
 
 _QUOTES = re.compile(r'\\(.)|"', re.DOTALL)
 
@@ -46,228 +48,266 @@ class Bundle:
     uids: array[int]
 
 
-class Node:
+class Forest:
     """
-    A message and the answers to it.
+    Messages and the answers to them, while they are put together; a node is a number.
 
-    :ivar facts: None for a message that is not there; at the end such a one stands at the top and has at least two children.
+    :ivar messages: how many nodes are messages, which come first; the others are messages that are not there.
+    :ivar parents: of each node, -1 for none; only while links are made.
     :ivar answers: how many have it as their parent while links are made; only then it is known who they are.
+    :ivar children: of each node, None for none.
+    :ivar dates: what nodes are put in order by: the date of a message and its UID as one number, or that of the first child.
     """
 
-    __slots__ = ("answers", "children", "facts", "parent")
+    __slots__ = ("answers", "children", "dates", "messages", "parents")
 
-    def __init__(self, facts: Facts | None) -> None:
-        self.facts = facts
-        self.parent: Node | None = None
-        self.children: list[Node] = []
-        self.answers = 0
+    def __init__(self, uids: Sequence[int], dates: Sequence[int]) -> None:
+        self.messages = len(uids)
+        self.parents = [-1] * len(uids)
+        self.answers = [0] * len(uids)
+        self.children: list[list[int] | None] = [None] * len(uids)
+        self.dates = [date << 32 | uid for date, uid in zip(dates, uids, strict=True)]
 
-    @property
-    def first(self) -> Facts:
+    def below(self, node: int) -> list[int]:
+        """The children of a node that has some."""
+        return self.children[node] or []
+
+    def first(self, node: int) -> int:
         """The message, or the first child's where there is none."""
-        return self.children[0].first if self.facts is None else self.facts
+        return node if node < self.messages else self.below(node)[0]
+
+    def adopt(self, node: int, child: int) -> None:
+        """Put a child behind all others."""
+        there = self.children[node]
+        if there is None:
+            self.children[node] = [child]
+        else:
+            there.append(child)
+
+    def add(self) -> int:
+        """One more message that is not there."""
+        self.parents.append(-1)
+        self.answers.append(0)
+        self.children.append(None)
+        self.dates.append(0)
+        return len(self.parents) - 1
+
+    def link(self, parent: int, child: int) -> None:
+        """Make a link unless it would close a loop; a message without answers can close none."""
+        if parent == child:
+            return
+        if self.answers[child]:
+            above = parent
+            for _ in range(MAX_CLIMB):
+                if above < 0:
+                    break
+                if above == child:
+                    return
+                above = self.parents[above]
+            else:
+                return
+        self.parents[child] = parent
+        self.answers[parent] += 1
+
+    def unlink(self, child: int) -> None:
+        """Have it answer nothing."""
+        parent = self.parents[child]
+        if parent >= 0:
+            self.parents[child] = -1
+            self.answers[parent] -= 1
+
+    def settle(self) -> list[int]:
+        """Have every parent know its children, in the order of their numbers; the roots."""
+        roots: list[int] = []
+        for node, parent in enumerate(self.parents):
+            if parent < 0:
+                roots.append(node)
+            else:
+                self.adopt(parent, node)
+        return roots
+
+    def arrange(self, node: int) -> None:
+        """Put the children of a node in order, and give one that is not there its date."""
+        there = self.below(node)
+        there.sort(key=self.dates.__getitem__)
+        if node >= self.messages:
+            self.dates[node] = self.dates[there[0]]
 
 
-def thread(facts: Sequence[Facts], algorithm: Algorithm) -> list[Bundle]:
+COLUMNS = (Column.DATE, Column.SUBJECT, Column.BASE_SUBJECT, Column.MESSAGE_ID, Column.REFERENCES)
+"""What is asked of a store."""
+
+
+def thread(sheet: Sheet, algorithm: Algorithm) -> list[Bundle]:
     """
     Messages as threads, in order.
 
-    :param facts: ascending by UID.
+    :param sheet: with :data:`COLUMNS`.
     """
+    uids, dates, *texts = sheet.columns
+    forest = Forest(uids, dates)
     bundles: list[Bundle] = []
     form: list[bytes] = []
-    uids = array("I")
-    for root in _ALGORITHMS[algorithm](facts):
-        _write(root, form, uids)
-        if len(uids) >= BUNDLE:
-            bundles.append(Bundle(b"".join(form), uids))
-            form, uids = [], array("I")
-    if uids:
-        bundles.append(Bundle(b"".join(form), uids))
+    told = array("I")
+    children, messages = forest.children, forest.messages
+    for root in _ALGORITHMS[algorithm](forest, *texts):
+        if root < messages and not children[root]:
+            form.append(b"(%d)")
+            told.append(uids[root])
+        else:
+            _write(forest, root, uids, form, told)
+        if len(told) >= BUNDLE:
+            bundles.append(Bundle(b"".join(form), told))
+            form, told = [], array("I")
+    if told:
+        bundles.append(Bundle(b"".join(form), told))
     return bundles
 
 
-def _write(root: Node, form: list[bytes], uids: array[int]) -> None:
+_OPEN, _CLOSE = -1, -2
+
+
+def _write(forest: Forest, root: int, uids: Sequence[int], form: list[bytes], told: array[int]) -> None:
     """A thread as it is sent."""
-    if root.facts is not None and not root.children:
-        form.append(b"(%d)")
-        uids.append(root.facts.uid)
-        return
-    pending: list[Node | bytes] = [b")", root, b"("]
+    pending = [_CLOSE, root, _OPEN]
     while pending:
         one = pending.pop()
-        if isinstance(one, bytes):
-            form.append(one)
+        if one < 0:
+            form.append(b"(" if one == _OPEN else b")")
             continue
-        children = one.children
-        if one.facts is not None:
-            form.append(b"%d " if children else b"%d")
-            uids.append(one.facts.uid)
-        if len(children) == 1:
-            pending.append(children[0])
+        below = forest.children[one]
+        if one < forest.messages:
+            form.append(b"%d " if below else b"%d")
+            told.append(uids[one])
+        if not below:
+            continue
+        if len(below) == 1:
+            pending.append(below[0])
         else:
-            for child in reversed(children):
-                pending.extend((b")", child, b"("))
+            for child in reversed(below):
+                pending += (_CLOSE, child, _OPEN)
 
 
-def by_subject(facts: Sequence[Facts]) -> list[Node]:
+def by_subject(forest: Forest, _subjects: Texts, bases: Texts, _ids: Texts, _references: Texts) -> list[int]:
     """ORDEREDSUBJECT: the first message of each subject, with the others below it."""
-    groups: dict[str, Node] = {}
-    for one in sorted(facts, key=_date):
-        node = Node(one)
-        head = groups.setdefault(one.base_subject, node)
-        if head is not node:
-            head.children.append(node)
+    groups: dict[str, int] = {}
+    for node in sorted(range(forest.messages), key=forest.dates.__getitem__):
+        head = groups.setdefault(bases[node], node)
+        if head != node:
+            forest.adopt(head, node)
     return list(groups.values())
 
 
-def by_references(facts: Sequence[Facts]) -> list[Node]:
+def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, references: Texts) -> list[int]:
     """REFERENCES: by the ids messages name, then by subject at the top."""
-    roots = _pruned(_linked(facts))
+    _link(forest, ids, references)
+    roots = _pruned(forest, forest.settle())
     for root in roots:
-        if root.facts is None:
-            root.children.sort(key=_first_date)
-    roots = _merged(sorted(roots, key=_first_date))
-    _sort_siblings(roots)
-    return sorted(roots, key=_first_date)
+        if root >= forest.messages:
+            forest.arrange(root)
+    roots.sort(key=forest.dates.__getitem__)
+    roots = _merged(forest, roots, subjects, bases)
+    # Step 6; below the top every node is a message, so the order in which they are arranged does not matter.
+    for node, below in enumerate(forest.children):
+        if below is not None and (len(below) > 1 or node >= forest.messages):
+            forest.arrange(node)
+    roots.sort(key=forest.dates.__getitem__)
+    return roots
 
 
-def _linked(facts: Sequence[Facts]) -> list[Node]:
-    """Steps 1 and 2: all messages and those they name, as trees; the roots."""
-    by_id: dict[str, Node] = {}
-    own: list[Node] = []
-    for one in facts:
-        node = Node(one)
-        own.append(node)
-        if one.message_id is not None:
-            by_id.setdefault(_normal(one.message_id), node)
-    made = list(own)
-    for node, one in zip(own, facts, strict=True):
-        above: Node | None = None
-        for reference in one.references:
-            id = _normal(reference)
-            named = by_id.get(id)
-            if named is None:
-                named = by_id[id] = Node(None)
-                made.append(named)
-            if above is not None and named.parent is None:
-                _link(above, named)
-            above = named
-        _unlink(node)
-        if above is not None:
-            _link(above, node)
-    for node in made:
-        if node.parent is not None:
-            node.parent.children.append(node)
-    return [node for node in made if node.parent is None]
-
-
-def _link(parent: Node, child: Node) -> None:
-    """Make a link unless it would close a loop; a message without answers can close none."""
-    if parent is child:
-        return
-    if child.answers:
-        above: Node | None = parent
-        for _ in range(MAX_CLIMB):
-            if above is None:
-                break
-            if above is child:
-                return
-            above = above.parent
-        else:
-            return
-    child.parent = parent
-    parent.answers += 1
-
-
-def _unlink(child: Node) -> None:
-    parent, child.parent = child.parent, None
-    if parent is not None:
-        parent.answers -= 1
-
-
-def _pruned(roots: Iterable[Node]) -> list[Node]:
-    """Step 3: messages that are not there give way to their children, at the top only if there is just one."""
-    found: list[Node] = []
-    pending: list[Node] = []
-    for root in roots:
-        if root.facts is not None:
-            found.append(root)
-            pending.append(root)
+def _link(forest: Forest, ids: Texts, references: Texts) -> None:
+    """Step 1: from each message to the one that it answers."""
+    # Of those that have the same id, the first has it.
+    by_id = dict(zip(map(_normal, reversed(ids)), range(len(ids) - 1, -1, -1), strict=True))
+    by_id.pop("", None)
+    parents = forest.parents
+    for node, named in enumerate(references):
+        if not named:
+            forest.unlink(node)
             continue
-        root.children = _present(root.children)
-        pending.extend(root.children)
-        if len(root.children) > 1:
+        above = -1
+        for reference in named.split("\n"):
+            id = _normal(reference)
+            one = by_id.get(id)
+            if one is None:
+                one = by_id[id] = forest.add()
+            if above >= 0 and parents[one] < 0:
+                forest.link(above, one)
+            above = one
+        forest.unlink(node)
+        forest.link(above, node)
+
+
+def _pruned(forest: Forest, roots: list[int]) -> list[int]:
+    """Step 3: messages that are not there give way to their children, at the top only if there is just one."""
+    messages, children = forest.messages, forest.children
+    if len(children) == messages:
+        return roots
+    for node, below in enumerate(children):
+        if below is not None and max(below) >= messages and (node < messages or forest.parents[node] < 0):
+            children[node] = _present(forest, below)
+    found: list[int] = []
+    for root in roots:
+        if root < messages or len(forest.below(root)) > 1:
             found.append(root)
         else:
-            found.extend(root.children)
-    while pending:
-        node = pending.pop()
-        node.children = _present(node.children)
-        pending.extend(node.children)
+            found += forest.below(root)
+            children[root] = None
     return found
 
 
-def _present(nodes: Iterable[Node]) -> list[Node]:
-    found: list[Node] = []
-    pending = list(nodes)
-    pending.reverse()
+def _present(forest: Forest, nodes: Sequence[int]) -> list[int]:
+    found: list[int] = []
+    pending = list(reversed(nodes))
     while pending:
         node = pending.pop()
-        if node.facts is None:
-            pending.extend(reversed(node.children))
-        else:
+        if node < forest.messages:
             found.append(node)
+        else:
+            pending += reversed(forest.below(node))
     return found
 
 
-def _merged(roots: Sequence[Node]) -> list[Node]:
+def _merged(forest: Forest, roots: Sequence[int], subjects: Texts, bases: Texts) -> list[int]:
     """Step 5: threads of one subject become one."""
-    table: dict[str, Node] = {}
+    table: dict[str, int] = {}
+    shared: list[int] = []
+
+    def replies(node: int) -> bool:
+        return node < messages and is_reply(subjects[node])
+
+    messages = forest.messages
     for node in roots:
-        subject = node.first.base_subject
-        other = table.get(subject)
-        if subject and (other is None or _goes_before(node, other)):
-            table[subject] = node
+        subject = bases[forest.first(node)]
+        other = table.setdefault(subject, node)
+        if other != node and subject:
+            shared.append(node)
+            if other < messages and (node >= messages or (replies(other) and not replies(node))):
+                # It takes the other's place as the one to which those of their subject are added.
+                table[subject] = node
+    if not shared:
+        return list(roots)
+    subjects_shared = {bases[forest.first(node)] for node in shared}
     kept = dict.fromkeys(roots)
     for node in roots:
-        subject = node.first.base_subject
-        other = table.get(subject)
-        if other is None or other is node or node not in kept:
+        subject = bases[forest.first(node)]
+        if subject not in subjects_shared:
+            continue
+        other = table[subject]
+        if other == node or node not in kept:
             continue
         del kept[node]
-        if other.facts is None:
-            other.children.extend(node.children if node.facts is None else [node])
-        elif node.facts is not None and _replies(node) and not _replies(other):
-            other.children.append(node)
+        if other >= messages:
+            for child in forest.below(node) if node >= messages else [node]:
+                forest.adopt(other, child)
+        elif node < messages and replies(node) and not replies(other):
+            forest.adopt(other, node)
         else:
             del kept[other]
-            both = Node(None)
-            both.children = [other, node]
-            table[subject] = both
+            both = table[subject] = forest.add()
+            forest.children[both] = [other, node]
             kept[both] = None
     return list(kept)
-
-
-def _goes_before(node: Node, other: Node) -> bool:
-    """Whether a thread takes another's place as the one to which those of their subject are added."""
-    if other.facts is None:
-        return False
-    return node.facts is None or (_replies(other) and not _replies(node))
-
-
-def _replies(node: Node) -> bool:
-    return node.facts is not None and is_reply(node.facts.subject)
-
-
-def _sort_siblings(roots: Sequence[Node]) -> None:
-    """Step 6; below the top every node is a message, so the order in which they are visited does not matter."""
-    pending = list(roots)
-    while pending:
-        node = pending.pop()
-        if len(node.children) > 1:
-            node.children.sort(key=_first_date)
-        pending.extend(node.children)
 
 
 def _normal(id: str) -> str:
@@ -275,15 +315,7 @@ def _normal(id: str) -> str:
     return _QUOTES.sub(lambda found: found[1] or "", id) if '"' in id else id
 
 
-def _date(facts: Facts) -> tuple[int, int]:
-    return facts.sent_date, facts.uid
-
-
-def _first_date(node: Node) -> tuple[int, int]:
-    return _date(node.first)
-
-
-_ALGORITHMS: dict[Algorithm, Callable[[Sequence[Facts]], list[Node]]] = {
+_ALGORITHMS: dict[Algorithm, Callable[[Forest, Texts, Texts, Texts, Texts], list[int]]] = {
     Algorithm.ORDEREDSUBJECT: by_subject,
     Algorithm.REFERENCES: by_references,
 }

@@ -8,12 +8,23 @@ from pathlib import Path
 
 from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuota
 from launcelot.mailstore.dates import seconds_of, zone_of
-from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, StoreMode
+from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, Message, StoreMode
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.sheets import Column
+from launcelot.message.analysis import analyse
+from launcelot.message.casemap import fold
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 from tests.mailstore.kit import ANN, Contract, all_messages, check_counters, claim, flags_of, message, uids_of
+
+
+def keys_of(octets: bytes, message: Message) -> tuple[object, ...]:
+    """What messages are put in order by, as columns have it."""
+    found = analyse(octets)
+    return (
+        seconds_of(found.sent or message.internal_date), fold(found.subject), found.base_subject, found.sort_from,
+        found.sort_to, found.sort_cc, found.message_id or "", "\n".join(found.references),
+    )  # fmt: skip
 
 
 class MessageContract(Contract):
@@ -257,7 +268,7 @@ class MessageContract(Contract):
                 (
                     one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
                     seconds_of(one.saved), one.email_id, one.envelope, one.body, one.body_structure, one.header_size,
-                    await inbox.read(one.uid, 0, one.size),
+                    await inbox.read(one.uid, 0, one.size), *keys_of(await inbox.read(one.uid, 0, one.size), one),
                 )
                 for one in await all_messages(inbox, uids)
             ]  # fmt: skip
