@@ -16,6 +16,7 @@ from launcelot.app.catalogue import named
 from launcelot.app.dnscommands import add_dkim, add_dns
 from launcelot.app.errors import TEMPORARY, USAGE, Ending
 from launcelot.app.faultcommands import add_fault
+from launcelot.app.ftpcommands import add_ftp
 from launcelot.app.queuecommands import add_fetch, add_queue, add_send, add_simulate, add_trace
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
@@ -55,6 +56,7 @@ def build_parser() -> Parser:
     add_trace(commands, _common)
     add_send(commands, _common_alone)
     add_fetch(commands, _common_alone)
+    add_ftp(commands, _common_alone)
     add_simulate(commands, _common)
     add_fault(commands, _common)
     add_sieve(commands, _common)

@@ -201,7 +201,7 @@ class DiskUpload:
 
         def done(octets: int) -> None:
             self._tree.forget(self._upload)
-            self._tree.kept(self._path, octets)
+            self._tree.count_kept(self._path, octets)
             self._staged.close()
 
         try:
@@ -254,6 +254,10 @@ class DiskTree:
         """Open a file."""
         entry, opened, head = await self.run(lambda: self.place.open_file(path, PIECE))
         return DiskReader(self._store.workers, entry, opened, head)
+
+    async def kept(self, path: Path) -> int:
+        """What an abandoned upload left."""
+        return await self.run(lambda: self.place.kept(path))
 
     async def usage(self) -> int:
         """Octets stored; counted on disk once and kept from then on."""
@@ -329,7 +333,7 @@ class DiskTree:
         self.place.active.discard(upload)
         self.place.room.release(upload)
 
-    def kept(self, path: Path, octets: int) -> None:
+    def count_kept(self, path: Path, octets: int) -> None:
         """What an abandoned upload left counts until it is reaped."""
         self.place.room.reserved[decode(kept_name(path))] = octets
 

@@ -144,6 +144,9 @@ class Tree(Protocol):
         :raises Invalid: there are fewer octets than ``offset``.
         """
 
+    async def kept(self, path: Path) -> int:
+        """How many octets an abandoned upload to this path left, from which one may go on; 0 for none."""
+
     async def make_folder(self, path: Path) -> Entry:
         """
         Make a folder; durable when it returns.

@@ -170,6 +170,11 @@ class MemoryTree:
             raise NotPermitted("this is a folder")
         return MemoryReader(entry_of(path[-1], node), node.data)
 
+    async def kept(self, path: Path) -> int:
+        """What an abandoned upload left."""
+        kept = self._holding.kept.get(path)
+        return len(kept.data) if kept else 0
+
     async def usage(self) -> int:
         """Octets stored in the tree."""
         return self._holding.room.stored

@@ -313,6 +313,13 @@ class Place:
             told = os.fstatvfs(self.root.number)
             return told.f_bavail * told.f_frsize
 
+    def kept(self, path: Path) -> int:
+        """Octets that an abandoned upload left."""
+        with refusing():
+            uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
+            found = self.found(uploads, kept_name(path))
+            return found.st_size if found is not None else 0
+
     # -- receiving -----------------------------------------------------------------------------------------------
 
     def begin(self, path: Path, upload: str, offset: int, append: bool, unique: bool) -> Begun:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ftplib
 import io
+import json
 import signal
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.clients.demo import DemoCase
 
@@ -117,6 +119,26 @@ class FileClientTests(DemoCase):
         self.assertEqual(len(got.getvalue()), 300_000)
         client.delete("tls-lib.bin")
         client.quit()
+
+    def test_our_own_client(self) -> None:
+        """``launcelot ftp`` mirrors a tree up and down under TLS, compares what it moved, and moves nothing twice."""
+        near = self.folder / "near"
+        (near / "sub").mkdir(parents=True)
+        (near / "sub" / "f.bin").write_bytes(bytes(range(256)) * 3000)
+        (near / "empty").touch()
+        password = self.folder / "password"
+        password.write_text(self.password)
+        port = str(self.ftp.port)
+        where = ("--server", "localhost", "--port", port, "--ca-file", self.demo.ca_file, "--user", self.user, "--json")
+        ours = ("env", f"PYTHONPATH={Path(__file__).parents[2]}", sys.executable, "-m", "launcelot.app.command", "ftp")
+        for words, files, skipped in (
+            (("--up", "/own", str(near)), 2, 0),
+            (("--up", "/own", str(near)), 0, 2),
+            (("/own", str(self.folder / "back")), 2, 0),
+        ):
+            told = json.loads(self.run_program(*ours, "mirror", *words, *where, "--password-file", str(password)))
+            self.assertEqual((told["files"], told["verified"], told["skipped"]), (files, files, skipped))
+        self.assertEqual((self.folder / "back" / "sub" / "f.bin").read_bytes(), bytes(range(256)) * 3000)
 
     def test_killed_client_replaces_nothing(self) -> None:
         """A client that is killed while it uploads ends both connections at once; the old file stays whole."""

@@ -262,10 +262,19 @@ class Contract:
         self.put(("f",), b"xyz", offset=6)
         self.assertEqual(self.content(("f",)), b"012345xyz")
 
+    def test_what_is_kept_can_be_asked(self: Any) -> None:
+        """How much an abandoned upload left is told, and is nothing before one, behind a published one, and for other names."""
+        self.assertEqual(self.get(self.tree.kept(("f",))), 0)
+        self.cut(("f",), b"0123456")
+        self.assertEqual((self.get(self.tree.kept(("f",))), self.get(self.tree.kept(("g",)))), (7, 0))
+        self.put(("f",), b"xyz", offset=7)
+        self.assertEqual(self.get(self.tree.kept(("f",))), 0)
+
     def test_continued_upload_can_be_cut_again(self: Any) -> None:
         """A second cut keeps what both attempts received."""
         self.cut(("f",), b"0123")
         self.cut(("f",), b"4567", offset=4)
+        self.assertEqual(self.get(self.tree.kept(("f",))), 8)
         self.put(("f",), b"89", offset=8)
         self.assertEqual(self.content(("f",)), b"0123456789")
 

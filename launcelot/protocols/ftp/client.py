@@ -110,6 +110,7 @@ class FTPClient(Stream):
         self._lock = DeferredLock()
         self._context: Any = None
         self._binary = False
+        self._hashes = False
         self._extended = True
         self._channel: DataConnection | None = None
         self._dropped = False
@@ -229,6 +230,30 @@ class FTPClient(Stream):
 
         async def ask() -> float:
             return grammar.parse_time((await self._expect("MDTM", encode(path))).lines[-1])
+
+        return self._request(ask)
+
+    def set_modified(self, path: str, seconds: float) -> Deferred[None]:
+        """Set when a file was last changed, by MFMT."""
+        return self._simple("MFMT", f"{grammar.write_time(seconds)} {path}")
+
+    def digest(self, path: str) -> Deferred[str]:
+        """A file's SHA-256 as the server has it, by HASH; 64 hexadecimal digits in small letters."""
+
+        async def ask() -> str:
+            await self._set_binary()
+            if not self._hashes:
+                await self._expect("OPTS", b"HASH SHA-256")
+                self._hashes = True
+            return grammar.parse_digest((await self._expect("HASH", encode(path))).lines[-1])
+
+        return self._request(ask)
+
+    def kept(self, path: str) -> Deferred[int]:
+        """Octets that a cut upload left on the server, by SITE KEPT; 0 for none."""
+
+        async def ask() -> int:
+            return grammar.number((await self._expect("SITE", b"KEPT " + encode(path))).lines[-1])
 
         return self._request(ask)
 

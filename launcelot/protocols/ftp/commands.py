@@ -91,7 +91,7 @@ async def nothing(session: Session, _: None) -> Answer:
 async def features(session: Session, _: None) -> Answer:
     """What there is beyond RFC 959, as it is at this moment.  RFC 2389 section 3."""
     known = ["AVBL", "CLNT", "EPRT", "EPSV", "HOST", "LANG EN*", "MDTM", "MFF Modify;UNIX.mode;", "MFMT", "REST STREAM", "SIZE"]
-    known += [sums.feature(session), "TVFS", "UTF8", "XSHA256"]
+    known += [sums.feature(session), "SITE " + ";".join(SITE), "TVFS", "UTF8", "XSHA256"]
     marks = ";".join(name + ("*" if name in session.facts else "") for name in ALL_FACTS)
     known.append(f"MLST {marks};")
     if session.site.has_tls:
@@ -137,6 +137,11 @@ async def site_utime(session: Session, argument: tuple[float, str]) -> Answer:
     seconds, name = argument
     await session.tree.set_modified(session.path(name), seconds)
     return reply(200, "Time is set.")
+
+
+async def site_kept(session: Session, name: str) -> Answer:
+    """Tell how much a cut upload left, so that a client knows what to say in REST."""
+    return reply(213, str(await session.tree.kept(session.path(name))))
 
 
 async def site_help(session: Session, _: None) -> Answer:
@@ -195,6 +200,7 @@ def octets(argument: bytes) -> bytes:
 SITE: Mapping[str, tuple[Callable[[bytes], Any], Verb, bool]] = {
     "CHMOD": (grammar.site_chmod, site_chmod, True),
     "HELP": (grammar.nothing, site_help, False),
+    "KEPT": (grammar.text, site_kept, True),
     "UTIME": (grammar.site_utime, site_utime, True),
 }
 
@@ -256,7 +262,7 @@ COMMANDS: Mapping[str, Command] = {
     "RMD": Command(files.remove_folder, grammar.text, "path", _RFC959),
     "RNFR": Command(files.rename_from, grammar.text, "path", _RFC959),
     "RNTO": Command(files.rename_to, grammar.text, "path", _RFC959),
-    "SITE": Command(site, octets, "CHMOD mode path | UTIME time path | HELP", _RFC959, login=False),
+    "SITE": Command(site, octets, "CHMOD mode path | KEPT path | UTIME time path | HELP", _RFC959, login=False),
     "SIZE": Command(files.size, grammar.text, "path", _RFC3659, keeps=True),
     "STAT": Command(status, grammar.listed_path, "[path]", _RFC959, login=False),
     "STOR": Command(files.store, grammar.text, "path", _RFC959),

@@ -40,6 +40,8 @@ _ADDRESS_IN_TEXT = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3
 _EXTENDED_IN_TEXT = re.compile(rb"\(([!-~])\1\1(\d{1,5})\1\)")
 _SIZE_IN_TEXT = re.compile(rb"\((\d{1,19}) bytes\)")
 
+_DIGEST = re.compile(rb"SHA-256 \d{1,19}-\d{1,19} ([0-9A-Fa-f]{64})(?: |\Z)")
+
 _VISIBLE = bytes(63 if octet < 32 or octet == 127 else octet for octet in range(256))
 _TELNET = bytes(range(240, 256))
 
@@ -353,6 +355,14 @@ def parse_size(words: bytes) -> int | None:
     """N of ``(N bytes)`` in the text of a 150; None where it is not said."""
     match = _SIZE_IN_TEXT.search(words)
     return int(match[1]) if match else None
+
+
+def parse_digest(words: bytes) -> str:
+    """The digest in ``SHA-256 0-499 digits path``, the answer to HASH.  draft-bryan-ftpext-hash section 3.1."""
+    match = _DIGEST.match(words)
+    if match is None:
+        raise Malformed("no SHA-256 in the answer to HASH")
+    return match[1].decode("ascii").lower()
 
 
 def parse_quoted(words: bytes) -> str:

@@ -375,6 +375,10 @@ class NameTests(SynchronousTestCase):
             S: 200 *
             C: SITE CHMOD 4755 f
             S: 504 *
+            C: SITE KEPT f
+            S: 213 0
+            C: SITE KEPT
+            S: 501 *
             C: SITE EXEC ls
             S: 504 *
             C: OPTS MLST size;unix.MODE;
