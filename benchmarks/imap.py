@@ -60,10 +60,15 @@ def repeated(server: Subject, run: Callable[[], object]) -> Figures:
 
 
 def calm(server: Subject) -> None:
-    """Wait until a server has done what it does behind its clients' backs (ours makes its text index), two minutes at most."""
-    until = time.perf_counter() + 120
-    used = -1.0
-    while server.cpu() - used > 0.04 and time.perf_counter() < until:
+    """
+    Wait until a server has done what it does behind its clients' backs (ours makes its indexes), ten minutes at most.
+
+    It begins when nothing has been changed for a while, so one look at a server that does nothing says little.
+    """
+    until = time.perf_counter() + 600
+    used, quiet = -1.0, 0
+    while quiet < 3 and time.perf_counter() < until:
+        quiet = quiet + 1 if server.cpu() - used <= 0.04 else 0
         used = server.cpu()
         time.sleep(2)
 

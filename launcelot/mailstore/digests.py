@@ -28,6 +28,8 @@ LARGE = 1_000
 """Messages of a mailbox from which on it has digests."""
 SLICE_BLOCKS = 8
 """Blocks digested in one transaction; they take some ten milliseconds."""
+LONGEST = 1 << 20
+"""Octets of the longest digest; a longer one is not made."""
 FEW = 16
 """Messages of a block that are read from their rows, when they are all of it that is asked for."""
 
@@ -93,13 +95,9 @@ Values = Sequence[Any]
 
 
 def exists(connection: sqlite3.Connection) -> bool:
-    """Whether there are any that can be believed."""
-    return _objects(connection) == len(_OBJECTS)
-
-
-def _objects(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute(_EXISTS).fetchone()[0]
-    return found
+    """Whether there are any that can be believed: table and triggers are just as they would be made today."""
+    found: int = connection.execute(_MADE, _CREATE).fetchone()[0]
+    return found == len(_OBJECTS)
 
 
 def uids_between(connection: sqlite3.Connection, mailbox: int, low: int, high: int) -> dict[int, Sequence[int]]:
@@ -110,14 +108,14 @@ def uids_between(connection: sqlite3.Connection, mailbox: int, low: int, high: i
 
 def columns_of(
     connection: sqlite3.Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]
-) -> Iterator[tuple[Sequence[int], Sequence[Values] | None]]:
+) -> Iterator[tuple[Sequence[int], Sequence[Values] | None, int]]:
     """
     Some columns of messages.
 
     :param uids: ascending.
     :param columns: all of them in :data:`OF_COLUMN`.
-    :returns: pieces of ``uids`` in their order, each with the columns of those messages of it that are there, their UIDs first;
-        None where there is no digest.
+    :returns: pieces of ``uids`` in their order, each with the columns of those messages of it that are there, their UIDs first,
+        and how many octets have been read for that; None and 0 where there is no digest.
     """
     names = [OF_COLUMN[column] for column in columns]
     known = uids_between(connection, mailbox, uids[0], uids[-1])
@@ -130,18 +128,19 @@ def columns_of(
         if found is None:
             continue
         if open_from < start:
-            yield uids[open_from:start], None
-        yield wanted, found
+            yield uids[open_from:start], None, 0
+        yield wanted, *found
         open_from = at
     if open_from < len(uids):
-        yield uids[open_from:], None
+        yield uids[open_from:], None, 0
 
 
 def _of_block(
     connection: sqlite3.Connection, mailbox: int, block: int, there: Sequence[int], wanted: Sequence[int], names: Sequence[str]
-) -> Sequence[Values] | None:
+) -> tuple[Sequence[Values], int] | None:
     rows = connection.execute(_NAMED.format(", ".join("?" * len(names))), (mailbox, block, *names))
     kept = dict(rows)
+    octets = sum(map(len, kept.values()))
     found: list[Values] = [there]
     for name in names:
         values = values_of(name, kept[name]) if name in kept else ()
@@ -149,10 +148,10 @@ def _of_block(
             return None
         found.append(values)
     if len(wanted) == len(there) and tuple(wanted) == tuple(there):
-        return found
+        return found, octets
     asked = set(wanted)
     chosen = [uid in asked for uid in there]
-    return [list(compress(values, chosen)) for values in found]
+    return [list(compress(values, chosen)) for values in found], octets
 
 
 def containing(
@@ -219,7 +218,7 @@ def make(connection: sqlite3.Connection, blocks: Iterable[tuple[int, int]]) -> N
 
 
 def digested(connection: sqlite3.Connection, mailbox: int, block: int) -> dict[str, bytes]:
-    """The digests of a block, from its rows; texts with a NUL in them have none, and damaged rows only a mark that says so."""
+    """The digests of a block, from its rows; texts that are long or have a NUL have none, damaged rows only a mark."""
     rows = connection.execute(_ROWS, (mailbox, first_of(block), first_of(block + 1) - 1)).fetchall()
     columns: dict[str, Values] = dict(zip(_NAMES, zip(*rows, strict=True), strict=False))
     try:
@@ -227,13 +226,16 @@ def digested(connection: sqlite3.Connection, mailbox: int, block: int) -> dict[s
         texts = [(name, b"\0".join(columns[name])) for name in OCTETS]
     except (KeyError, TypeError, struct.error):
         return {UNFIT: b""}
-    return found | {name: octets for name, octets in texts if octets.count(b"\0") == len(rows) - 1}
+    return found | {
+        name: octets for name, octets in texts if len(octets) <= LONGEST and octets.count(b"\0") == len(rows) - 1
+    }
 
 
 def is_right(connection: sqlite3.Connection) -> bool:
     """Whether every digest says what the rows say, and none of what they need is missing."""
     if not exists(connection):
-        return not _objects(connection)
+        # Those of another version are made anew; triggers without their table would refuse every message.
+        return connection.execute(_NAMED_SO, [name for _, name, _ in _OBJECTS]).fetchone()[0] in (0, len(_OBJECTS))
     there = connection.execute("SELECT DISTINCT mailbox, block FROM digests ORDER BY 1, 2").fetchall()
     for mailbox, block in there:
         rows = connection.execute("SELECT name, octets FROM digests WHERE mailbox = ? AND block = ?", (mailbox, block))
@@ -257,16 +259,8 @@ _OBJECTS = (
     (
         "TABLE",
         "digests",
-        """
-        CREATE TABLE digests (
-            number INTEGER PRIMARY KEY,
-            mailbox INTEGER NOT NULL,
-            block INTEGER NOT NULL,
-            name TEXT NOT NULL,
-            octets BLOB NOT NULL,
-            UNIQUE (mailbox, block, name)
-        )
-        """,
+        "CREATE TABLE digests (number INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, block INTEGER NOT NULL,"
+        " name TEXT NOT NULL, octets BLOB NOT NULL, UNIQUE (mailbox, block, name))",
     ),
     (
         "TRIGGER",
@@ -291,7 +285,8 @@ _OBJECTS = (
     ),
 )
 _CREATE = tuple(statement for _, _, statement in _OBJECTS)
-_EXISTS = f"SELECT count(*) FROM sqlite_master WHERE name IN ({', '.join(repr(name) for _, name, _ in _OBJECTS)})"
+_MADE = f"SELECT count(*) FROM sqlite_master WHERE sql IN ({', '.join('?' * len(_OBJECTS))})"
+_NAMED_SO = f"SELECT count(*) FROM sqlite_master WHERE name IN ({', '.join('?' * len(_OBJECTS))})"
 _BETWEEN = "SELECT block, octets FROM digests WHERE mailbox = ? AND block BETWEEN ? AND ? AND name = ? ORDER BY block"
 _NAMED = "SELECT name, octets FROM digests WHERE mailbox = ? AND block = ? AND name IN ({})"
 _NOT_MADE = "AND NOT EXISTS (SELECT 1 FROM digests AS d WHERE d.mailbox = s.mailbox AND d.block = s.block)"

@@ -8,6 +8,7 @@ one commit each.  Changes go through :meth:`launcelot.mailstore.sqlfile.AccountF
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -39,7 +40,8 @@ from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
-from launcelot.mailstore.sqlsheets import ascending, pieces_of, sheet_of, sheet_of_one
+from launcelot.mailstore.sqlrows import MUCH
+from launcelot.mailstore.sqlsheets import ascending, end_of_piece, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
@@ -147,11 +149,14 @@ class SqliteMailbox:
     async def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
         """Messages in batches; those that are gone are left out."""
         read = self._file.read if len(uids) <= SHORT else self._file.read_aside
-        for start in range(0, len(uids), SLICE):
-            wanted = uids[start : start + SLICE]
-            batch = await read(lambda connection, wanted=wanted: self._batch(connection, wanted))  # type: ignore[misc]
+        wanted = uids if isinstance(uids, array) else sorted(set(uids))
+        start = 0
+        while start < len(wanted):
+            piece = wanted[start : start + SLICE]
+            batch, upto = await read(lambda connection, piece=piece: self._batch(connection, piece))  # type: ignore[misc]
             if batch:
                 yield batch
+            start = start + SLICE if upto is None else bisect_right(wanted, upto, start)
 
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
@@ -164,17 +169,22 @@ class SqliteMailbox:
             size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside
         if len(uids) >= LARGE:
             self._file.wants_tending()
-        for wanted in pieces_of(uids, size):
-            yield await read(
-                lambda connection, wanted=wanted: sheet_of(connection, self._number, wanted, columns)  # type: ignore[misc]
+        start = 0
+        while start < len(uids):
+            end = end_of_piece(uids, start, size)
+            piece = uids[start:end]
+            sheet, upto = await read(
+                lambda connection, piece=piece: sheet_of(connection, self._number, piece, columns, MUCH)  # type: ignore[misc]
             )
+            yield sheet
+            start = end if upto is None else bisect_right(uids, upto, start, end)
 
     async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
         """The same of one message."""
         database = await self._file.opened()
         return database.read(partial(sheet_of_one, mailbox=self._number, uid=uid, columns=columns))
 
-    def _batch(self, connection: Connection, uids: Sequence[int]) -> Sequence[Message]:
+    def _batch(self, connection: Connection, uids: Sequence[int]) -> tuple[Sequence[Message], int | None]:
         sqlrows.numbers_of(connection, self._number)
         return sqlrows.messages_of(connection, self._number, uids)
 
@@ -220,7 +230,7 @@ class SqliteMailbox:
         """Messages in the order of some criteria; where they are many, it is kept for those who ask again."""
 
         def order(connection: Connection, wanted: Sequence[int]) -> Sequence[int]:
-            sheet = sheet_of(connection, self._number, ascending(wanted), ordering.columns(criteria))
+            sheet, _ = sheet_of(connection, self._number, ascending(wanted), ordering.columns(criteria))
             return array("I", ordering.sort(sheet, criteria))
 
         return await self._arranged(uids, tuple(criteria), order, len)
@@ -229,7 +239,8 @@ class SqliteMailbox:
         """Messages as threads, likewise."""
 
         def bundles(connection: Connection, wanted: Sequence[int]) -> Sequence[Bundle]:
-            return threads.thread(sheet_of(connection, self._number, ascending(wanted), threads.COLUMNS), algorithm)
+            sheet, _ = sheet_of(connection, self._number, ascending(wanted), threads.COLUMNS)
+            return threads.thread(sheet, algorithm)
 
         return await self._arranged(uids, algorithm, bundles, lambda found: sum(len(one.uids) for one in found))
 

@@ -10,6 +10,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 from launcelot.core.errors import Gone, NotFound
 from launcelot.mailstore import sqlstates
@@ -24,6 +26,12 @@ from launcelot.mailstore.tree import Kept
 LARGEST = (1 << 63) - 1
 BLOCK_COST = 16
 """Rows of messages that are read in the time of one block of states."""
+
+
+MUCH = 1 << 21
+"""Octets past which no further rows are read before those have been sent."""
+SOME = 16
+"""Rows that are weighed together."""
 
 
 def fits(number: int) -> int:
@@ -225,11 +233,41 @@ def rows_since(connection: sqlite3.Connection, mailbox: int, since: int, limit: 
     return rows
 
 
-def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int]) -> list[Message]:
-    """Those messages among ``uids`` that are there, ascending."""
-    wanted = sorted(set(uids))
-    states = {state.uid: state for state in states_among(connection, mailbox, wanted)}
-    return [
+def fetched(cursor: sqlite3.Cursor, much: float) -> tuple[list[tuple[Any, ...]], int | None]:
+    """
+    Rows, until they are much: ENVELOPE and BODYSTRUCTURE may be a megabyte long.
+
+    :param cursor: of rows that begin with a UID.
+    :param much: octets past which no further row is read.
+    :returns: and the last UID, None if no row is left.
+    """
+    rows: list[tuple[Any, ...]] = cursor.fetchmany(SOME)
+    places = [place for place, value in enumerate(rows[0]) if isinstance(value, bytes)] if rows else []
+    if not places or much == inf:
+        return rows + cursor.fetchall(), None
+    some, octets = rows, 0
+    while some:
+        octets += sum(len(row[place] or b"") for place in places for row in some)
+        if octets > much:
+            cursor.close()
+            return rows, rows[-1][0]
+        some = cursor.fetchmany(SOME)
+        rows += some
+    return rows, None
+
+
+def messages_of(
+    connection: sqlite3.Connection, mailbox: int, uids: Sequence[int]
+) -> tuple[list[Message], int | None]:
+    """
+    Those messages among ``uids`` that are there, or the first of them if they are large.
+
+    :param uids: ascending, each once.
+    :returns: and the UID up to which they are all there are, None if that is the last.
+    """
+    states = {state.uid: state for state in states_among(connection, mailbox, uids)}
+    rows, upto = fetched(connection.execute(_MESSAGES, (mailbox, listed(uids))), MUCH)
+    found = [
         Message(
             uid=uid,
             modseq=states[uid].modseq,
@@ -244,10 +282,10 @@ def messages_of(connection: sqlite3.Connection, mailbox: int, uids: Iterable[int
             body_structure=structure,
             parts=parts,
         )
-        for uid, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts
-        in connection.execute(_MESSAGES, (mailbox, listed(wanted)))
+        for uid, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts in rows
         if uid in states
-    ]  # fmt: skip
+    ]
+    return found, upto
 
 
 def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: int, length: int) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice
+from math import inf
 from operator import eq, itemgetter, lt
 from sqlite3 import Connection
 from typing import Any
@@ -16,7 +17,7 @@ from launcelot.mailstore.digests import Values
 from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
 from launcelot.mailstore.schema import CHUNK_BITS
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
-from launcelot.mailstore.sqlrows import fits, keywords_of, listed, numbers_of
+from launcelot.mailstore.sqlrows import fetched, fits, keywords_of, listed, numbers_of
 from launcelot.mailstore.sqlstates import Columns, states_of_uids
 from launcelot.mailstore.stateblocks import SPAN, first_of, number_of
 
@@ -28,38 +29,52 @@ SPARE = 100
 """Rows between the first and the last message asked for that are read though nobody wants them."""
 
 
-def sheet_of(connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
+def sheet_of(
+    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column], much: float = inf
+) -> tuple[Sheet, int | None]:
     """
-    Some columns of those messages among ``uids`` that are there.
+    Some columns of those messages among ``uids`` that are there, or of the first of them if that is much.
 
     :param uids: ascending, each once, and not empty.
+    :param much: octets past which nothing more is read.
+    :returns: and the UID up to which it is all there is, None if that is the last.
     :raises Gone: the mailbox has been deleted.
     """
     numbers_of(connection, mailbox)
     flags = keywords_of(connection, mailbox).flags
     lasting = [column for column in columns if column not in CHANGING]
     if not lasting:
-        return Sheet(_with_states([], states_of_uids(connection, mailbox, uids), columns), flags)
-    found = _lasting(connection, mailbox, uids, lasting)
+        return Sheet(_with_states([], states_of_uids(connection, mailbox, uids), columns), flags), None
+    found, upto = _lasting(connection, mailbox, uids, lasting, much)
     if len(lasting) == len(columns) or not found[0]:
-        return Sheet(found if found[0] else [()] * (1 + len(columns)), flags)
-    return Sheet(_with_states(found, states_of_uids(connection, mailbox, found[0]), columns), flags)
+        return Sheet(found if found[0] else [()] * (1 + len(columns)), flags), upto
+    return Sheet(_with_states(found, states_of_uids(connection, mailbox, found[0]), columns), flags), upto
 
 
-def _lasting(connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]) -> Sequence[Values]:
+def _lasting(
+    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column], much: float
+) -> tuple[Sequence[Values], int | None]:
     """Columns of what never changes, their UIDs first: from digests, and where there are none from rows."""
-    selected = _selected(columns)
+    def from_rows(piece: Sequence[int]) -> tuple[Sequence[Values], int | None]:
+        rows, upto = neighbours(connection, _selected(columns), mailbox, piece, much)
+        return list(zip(*rows, strict=True)) if rows else [()] * (1 + len(columns)), upto
+
     if len(uids) < MANY or not digests.OF_COLUMN.keys() >= set(columns) or not digests.exists(connection):
-        return _columns(neighbours(connection, selected, mailbox, uids)[0], columns)
-    pieces = [
-        found or _columns(neighbours(connection, selected, mailbox, piece)[0], columns)
-        for piece, found in digests.columns_of(connection, mailbox, uids, columns)
-    ]
-    return pieces[0] if len(pieces) == 1 else [list(chain.from_iterable(several)) for several in zip(*pieces, strict=True)]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> Sequence[Values]:
-    return list(zip(*rows, strict=True)) if rows else [()] * (1 + len(columns))
+        return from_rows(uids)
+    pieces: list[Sequence[Values]] = []
+    upto: int | None = None
+    octets = 0
+    for piece, found, size in digests.columns_of(connection, mailbox, uids, columns):
+        if found is None:
+            found, upto = from_rows(piece)
+        pieces.append(found)
+        octets += size
+        if upto is None and octets > much and piece[-1] != uids[-1]:
+            upto = piece[-1]
+        if upto is not None:
+            break
+    whole = pieces[0] if len(pieces) == 1 else [list(chain.from_iterable(several)) for several in zip(*pieces, strict=True)]
+    return whole, upto
 
 
 def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
@@ -113,46 +128,40 @@ def _with_states(lasting: Sequence[Values], states: Columns, columns: Sequence[C
 
 
 def neighbours(
-    connection: Connection, begin: str, mailbox: int, uids: Sequence[int]
-) -> tuple[list[tuple[Any, ...]], bool]:
+    connection: Connection, begin: str, mailbox: int, uids: Sequence[int], much: float = inf
+) -> tuple[list[tuple[Any, ...]], int | None]:
     """
-    Rows of those messages among ``uids`` that are there.
+    Rows of those messages among ``uids`` that are there, or the first of them if they are large.
 
     Nearly always these are neighbours, so they are read as one range; from a range full of others they are read one by one.
 
     :param begin: a SELECT from ``messages AS m`` whose first column is the UID and whose condition ends with the mailbox.
-    :param uids: ascending.
-    :returns: the rows, ascending, and whether they are all that lie between the first and the last.
+    :param uids: ascending, and not empty.
+    :param much: octets past which no further row is read.
+    :returns: the rows, ascending, and the UID up to which they are all there are, None if that is the last.
     """
-    if not uids:
-        return [], True
     most = 2 * len(uids) + SPARE
-    rows = connection.execute(
-        f"{begin} AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?", (mailbox, fits(uids[0]), fits(uids[-1]), most)
-    ).fetchall()
+    between = f"{begin} AND m.uid BETWEEN ? AND ? ORDER BY m.uid LIMIT ?"
+    rows, upto = fetched(connection.execute(between, (mailbox, fits(uids[0]), fits(uids[-1]), most)), much)
     if len(rows) == most:
         one_by_one = f"{begin} AND m.uid IN (SELECT value FROM json_each(?)) ORDER BY m.uid"
-        return connection.execute(one_by_one, (mailbox, listed(uids))).fetchall(), False
+        return fetched(connection.execute(one_by_one, (mailbox, listed(uids))), much)
     if len(rows) == len(uids) and all(map(eq, map(itemgetter(0), rows), uids)):
-        return rows, True
+        return rows, None
     wanted = set(uids)
-    found = [row for row in rows if row[0] in wanted]
-    return found, len(found) == len(rows)
+    return [row for row in rows if row[0] in wanted], upto
 
 
-def pieces_of(uids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def end_of_piece(uids: Sequence[int], start: int, size: int) -> int:
     """
-    Pieces of about so many UIDs; where they are long, each ends with a block.
+    Where a piece of about so many UIDs ends; where they are long, with a block.
 
     :param uids: ascending.
     """
-    start = 0
-    while start < len(uids):
-        end = start + size
-        if size > SPAN and end < len(uids):
-            end = bisect_left(uids, first_of(number_of(uids[end])), start, end)
-        yield uids[start:end]
-        start = end
+    end = min(start + size, len(uids))
+    if size > SPAN and end < len(uids):
+        return bisect_left(uids, first_of(number_of(uids[end])), start, end)
+    return end
 
 
 def ascending(uids: Iterable[int]) -> Sequence[int]:

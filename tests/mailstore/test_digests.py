@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.mailstore import checking, digests, sqlmailbox, sqlsheets, tending
+from launcelot.mailstore import checking, digests, sqlmailbox, sqlrows, sqlsheets, tending
 from launcelot.mailstore.interface import Draft, Mailbox, StoreMode
 from launcelot.mailstore.query import And, Contains, Field
 from launcelot.mailstore.sheets import Column
@@ -208,6 +208,44 @@ class AnswerTests(DigestTestCase):
             self.assertIn(0, self.digested())
             self.change(statement)
             self.assertNotIn(0, self.digested(), statement)
+
+    def test_long_texts_come_in_small_pieces(self) -> None:
+        """No more is read at once than some octets, from digests and from rows; nothing is missing and nothing comes twice."""
+        self.fill(2 * SPAN + 30)
+        uids = list(result_now(self, self.inbox().uids()))
+        columns = (Column.ENVELOPE, Column.FLAGS, Column.SIZE)
+        expected = self.told(uids, columns)
+        for module in (sqlrows, sqlmailbox):
+            self.patch(module, "MUCH", 2_000)
+        sheets: list[int] = []
+
+        async def count() -> None:
+            async for sheet in self.inbox().sheets(uids, columns):
+                sheets.append(len(sheet))
+
+        async def messages() -> list[int]:
+            return [one.uid async for batch in self.inbox().messages(uids) for one in batch]
+
+        for digested in (False, True):
+            if digested:
+                self.rest()
+                self.assertEqual(self.digested(), [0, 1])
+            self.assertEqual(self.told(uids, columns), expected)
+            some = uids[5:40:2] + uids[200:300] + uids[-20:]
+            self.check_columns(some, columns)
+            result_now(self, count())
+        self.assertGreater(len(sheets), 10)
+        self.assertIn(SPAN, sheets)
+        self.assertEqual(result_now(self, messages()), uids)
+
+    def test_too_long_for_a_digest(self) -> None:
+        """A block with much text has none of that, and is read from its rows."""
+        self.patch(digests, "LONGEST", 100)
+        self.fill(SPAN + 1)
+        self.rest()
+        self.assertEqual(self.digested(), [0])
+        self.check_columns([*range(1, SPAN + 2)], LASTING)
+        self.check_search(Field.SUBJECT, "a")
 
     def test_what_cannot_be_digested(self) -> None:
         """A NUL where none should be, and a number that is none: such messages are read from their rows."""
