@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accepting, files, idle, imap, ladder, mailbox, questions, relaying, weight, workers
+from benchmarks import accepting, files, idle, imap, kit, ladder, mailbox, questions, relaying, weight, workers
 from benchmarks.frame import Table, report
 
 MEASURES: dict[str, Callable[..., list[Table]]] = {
@@ -19,6 +19,7 @@ MEASURES: dict[str, Callable[..., list[Table]]] = {
     "imap": imap.tables,
     "workers": workers.tables,
     "files": files.tables,
+    "kit": kit.tables,
     "weight": weight.tables,
 }
 

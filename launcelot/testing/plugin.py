@@ -24,6 +24,7 @@ import pytest
 
 if TYPE_CHECKING:
     from launcelot.testing.served import Served
+    from launcelot.testing.site import Known
 
 
 class Starter:
@@ -33,20 +34,22 @@ class Starter:
     :ivar started: in the order in which they were started.
     :ivar written: golden files that were written anew.
     :param folder: of the test.
+    :param known: what has been computed of passwords in this run of pytest; the tests' are few, and each costs a millisecond.
     :param golden: what is done with golden files: ``"check"``, ``"update"``, or what the environment says.
     """
 
-    def __init__(self, folder: Path, golden: str = "") -> None:
+    def __init__(self, folder: Path, golden: str = "", known: Known | None = None) -> None:
         self.started: list[Served] = []
         self.written: list[Path] = []
         self._folder = folder
         self._golden = golden
+        self._known = known
 
     def start(self, *names: str, **options: Any) -> Served:
         """Serve a new Site; see :func:`launcelot.testing.served.serve`."""
         from launcelot.testing.served import serve
 
-        served = serve(*names, **options)
+        served = serve(*names, known=self._known, **options)
         self.started.append(served)
         served.golden.folder = self._folder
         served.golden.mode = self._golden or served.golden.mode
@@ -70,10 +73,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def _launcelot_known() -> Known:
+    return {}
+
+
 @pytest.fixture
-def launcelot(request: pytest.FixtureRequest) -> Iterator[Starter]:
+def launcelot(request: pytest.FixtureRequest, _launcelot_known: Known) -> Iterator[Starter]:
     """Servers for one test: ``lc = launcelot.start("smtp", "imap")``."""
-    starter = Starter(request.path.parent, request.config.getoption("--launcelot-golden") or "")
+    starter = Starter(request.path.parent, request.config.getoption("--launcelot-golden") or "", _launcelot_known)
     try:
         yield starter
     finally:

@@ -36,7 +36,7 @@ from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
 from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import furnish
+from launcelot.testing.site import Known, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
@@ -98,7 +98,7 @@ class Served:
 
     mail: Mail
 
-    def __init__(self, tls: bool, domain: str, hostname: str) -> None:
+    def __init__(self, tls: bool, domain: str, hostname: str, known: Known | None = None) -> None:
         self.domain = domain
         self.hostname = hostname
         self.certificates = Certificates(hostname, "localhost", HOST) if tls else None
@@ -107,6 +107,7 @@ class Served:
         self.zone = Zone()
         self.golden = Golden(Path(), mode_of())
         self._arrived = 0
+        self._known: Known = {} if known is None else known
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}
         self._running = False
@@ -146,6 +147,7 @@ class Served:
             self.domain,
             self.hostname,
             catches=True,
+            known=self._known,
         )
         self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
         guard(self._site, self._taps)
@@ -430,6 +432,7 @@ def serve(
     domain: str = "test",
     hostname: str = "here.test",
     fault: Fault | Sequence[Fault] = (),
+    known: Known | None = None,
 ) -> Served:
     """
     Serve a new Site; it listens when this returns.
@@ -439,8 +442,9 @@ def serve(
     :param tls: whether there is a certificate, so that STARTTLS is offered; otherwise only where a listener needs one.
     :param settings: of services that differ from the daemon's, such as ``{"smtp": {"max_message_size": 100_000}}``.
     :param fault: what is to go wrong, one sentence or several; see :mod:`launcelot.testing.faults`.
+    :param known: what other Sites have computed of passwords, and this one computes.
     :raises LookupError: there is no such listener or setting; the text says which there are.
     """
-    served = Served(wants_tls(names) if tls is None else tls, domain, hostname)
+    served = Served(wants_tls(names) if tls is None else tls, domain, hostname, known)
     served.start(names, settings or {}, [fault] if isinstance(fault, Fault) else list(fault))
     return served
