@@ -164,6 +164,11 @@ class SharedMailbox:
         await self._read()
         return await self.inner.sheet(uid, columns)
 
+    async def find_threads(self) -> None:
+        """See to it that every message has its THREADID."""
+        await self._read()
+        await self.inner.find_threads()
+
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
         await self._read()

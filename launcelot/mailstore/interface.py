@@ -107,6 +107,7 @@ class Message:
     :ivar envelope: ready to send after ``ENVELOPE``; likewise ``body`` and ``body_structure``.
     :ivar parts: offsets of all parts, for :class:`launcelot.message.sections.PartTable`.
     :ivar header_size: octets up to and with the empty line.
+    :ivar thread_id: None where nobody has asked for it yet; see :meth:`Mailbox.find_threads`.
     """
 
     uid: int
@@ -121,6 +122,7 @@ class Message:
     body: bytes
     body_structure: bytes
     parts: bytes
+    thread_id: str | None = None
 
 
 class Stored(NamedTuple):
@@ -319,6 +321,13 @@ class Mailbox(Protocol):
         The same of one message, as fast as can be.
 
         :returns: None where it is not there, or only :meth:`sheets` can tell.
+        """
+
+    async def find_threads(self) -> None:
+        """
+        See to it that every message there is now has its THREADID, which it keeps.  RFC 8474 section 5.2.
+
+        Sheets with them, and searches for them, do so themselves.
         """
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:

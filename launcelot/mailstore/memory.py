@@ -35,6 +35,7 @@ from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message,
 from launcelot.mailstore.memoryscripts import Drawer, MemoryScripts
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
+from launcelot.mailstore.threadids import Threads
 from launcelot.mailstore.watchers import TREE, Watchers
 from launcelot.workers.staging import Buffer
 
@@ -53,6 +54,8 @@ class Holdings:
         self.removed = False
         self.made = 0
         self.uid_validity = 0
+        self.bodies = 0
+        self.threads = Threads()
 
 
 class MemoryMailStore:
@@ -133,6 +136,16 @@ class MemoryAccountMail:
     def shelf_names(self) -> Mapping[int, str]:
         """All mailboxes' names by number."""
         return {shelf.number: shelf.name for shelf in self._holdings.shelves.values()}
+
+    def next_number(self) -> int:
+        """A number above all before."""
+        self._kept.bodies += 1
+        return self._kept.bodies
+
+    @property
+    def threads(self) -> Threads:
+        """Which messages belong together."""
+        return self._holdings.threads
 
     def all_shelves(self) -> Mapping[str, Shelf]:
         """All mailboxes by MAILBOXID."""

@@ -35,6 +35,7 @@ from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.sheets import WHOLE, Column, Sheet
+from launcelot.mailstore.threadids import Threads, keys_of
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
@@ -53,11 +54,17 @@ class Body:
     octets: bytes
     email_id: str
     analysis: Analysis
+    number: int
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """What it has in common with others of its thread."""
+        return keys_of(self.analysis.base_subject, self.analysis.message_id, self.analysis.references)
 
 
-def body_from(buffer: Buffer, email_id: str) -> Body:
-    """A copy of the octets, and what is computed from them once."""
-    return Body(buffer[:], email_id, analyse(buffer))
+def body_from(buffer: Buffer, email_id: str, number: int) -> Body:
+    """A copy of the octets, and what is computed from them once; bodies are numbered in the order in which they came."""
+    return Body(buffer[:], email_id, analyse(buffer), number)
 
 
 @dataclass(slots=True)
@@ -197,7 +204,7 @@ class Shelf:
         """What changes of a message."""
         return MessageState(entry.uid, entry.modseq, self.keywords.flags(entry.mask))
 
-    def message(self, entry: Entry) -> Message:
+    def message(self, entry: Entry, threads: Threads) -> Message:
         """A message without its octets."""
         analysis = entry.body.analysis
         return Message(
@@ -213,6 +220,7 @@ class Shelf:
             body=analysis.body,
             body_structure=analysis.body_structure,
             parts=analysis.parts,
+            thread_id=threads.known.get(entry.body.email_id),
         )
 
 
@@ -226,6 +234,16 @@ class Account(Protocol):
 
     def new_id(self) -> str:
         """A fresh identifier."""
+
+    def next_number(self) -> int:
+        """A number above all before."""
+
+    @property
+    def threads(self) -> Threads:
+        """Which messages belong together."""
+
+    def all_shelves(self) -> Mapping[str, Shelf]:
+        """All mailboxes by MAILBOXID."""
 
     def shelf(self, name: str) -> Shelf:
         """
@@ -317,24 +335,28 @@ class MemoryMailbox:
         """Messages in batches; those that are gone are left out."""
         for start in range(0, len(uids), BATCH):
             shelf = self._shelf
-            batch = [shelf.message(entry) for entry in shelf.present(uids[start : start + BATCH])]
+            batch = [shelf.message(entry, self._account.threads) for entry in shelf.present(uids[start : start + BATCH])]
             if batch:
                 yield batch
 
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
+        if Column.THREAD_ID in columns:
+            await self.find_threads()
         for start in range(0, len(uids), BATCH):
             yield self._sheet(uids[start : start + BATCH], columns)
 
     async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
         """The same of one message."""
+        if Column.THREAD_ID in columns:
+            await self.find_threads()
         found = self._sheet((uid,), columns)
         return found if len(found) else None
 
     def _sheet(self, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
         shelf = self._shelf
         entries = shelf.present(uids)
-        messages = [shelf.message(entry) for entry in entries]
+        messages = [shelf.message(entry, self._account.threads) for entry in entries]
         found: list[Sequence[object]] = [[entry.uid for entry in entries]]
         for column in columns:
             of_entry = _KEYS.get(column)
@@ -449,7 +471,16 @@ class MemoryMailbox:
         """UIDs that match, ascending."""
         shelf = self._shelf
         search.check(query)
-        return [entry.uid for entry in shelf.entries.values() if search.matches(query, Found(shelf, entry))]
+        if search.asks_for_threads(query):
+            await self.find_threads()
+        known = self._account.threads
+        return [entry.uid for entry in shelf.entries.values() if search.matches(query, Found(shelf, entry, known))]
+
+    async def find_threads(self) -> None:
+        """Put messages that are in no thread into theirs, all of the account."""
+        shelves = self._account.all_shelves().values()
+        bodies = {entry.body.number: entry.body for shelf in shelves for entry in shelf.entries.values()}
+        self._account.threads.extend((bodies[number].email_id, bodies[number].keys) for number in sorted(bodies))
 
     async def sort(self, uids: Sequence[int], criteria: Sequence[Criterion]) -> Sequence[int]:
         """Messages in the order of some criteria."""
@@ -469,7 +500,7 @@ def add_message(account: Account, shelf: Shelf, body: Buffer, flags: Flags, inte
     account.make_room(len(body), 1)
     mask = shelf.keywords.admit(flags, shelf.masks)
     now = whole(account.now())
-    kept = body_from(body, "M" + account.new_id())
+    kept = body_from(body, "M" + account.new_id(), account.next_number())
     (uid,) = shelf.add([Entry(0, 0, mask, whole(internal_date) if internal_date else now, now, kept)])
     return Appended(shelf.uid_validity, uid, kept.email_id)
 
@@ -491,11 +522,12 @@ def copy_entries(shelf: Shelf, entries: Sequence[Entry], to: Shelf, now: datetim
 class Found:
     """A message that is searched; see :class:`launcelot.mailstore.search.Subject`."""
 
-    __slots__ = ("_entry", "_shelf", "_text")
+    __slots__ = ("_entry", "_shelf", "_text", "_threads")
 
-    def __init__(self, shelf: Shelf, entry: Entry) -> None:
+    def __init__(self, shelf: Shelf, entry: Entry, threads: Threads) -> None:
         self._shelf = shelf
         self._entry = entry
+        self._threads = threads
         self._text: search.Text | None = None
 
     @property
@@ -532,6 +564,11 @@ class Found:
     def email_id(self) -> str:
         """Its EMAILID."""
         return self._entry.body.email_id
+
+    @property
+    def thread_id(self) -> str | None:
+        """Its THREADID."""
+        return self._threads.known.get(self._entry.body.email_id)
 
     @property
     def sent_day(self) -> date | None:
@@ -578,6 +615,7 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
     Column.ZONE: lambda one: zone_of(one.internal_date),
     Column.SAVED: lambda one: seconds_of(one.saved),
     Column.EMAIL_ID: lambda one: one.email_id,
+    Column.THREAD_ID: lambda one: one.thread_id,
     Column.ENVELOPE: lambda one: one.envelope,
     Column.BODY: lambda one: one.body,
     Column.BODY_STRUCTURE: lambda one: one.body_structure,

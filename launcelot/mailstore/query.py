@@ -105,6 +105,13 @@ class EmailId:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadId:
+    """Messages with that THREADID."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SentDate:
     """Messages by the day in their Date field; without one they match no comparison."""
 
@@ -165,6 +172,7 @@ Query = (
     | Arrived
     | SavedDate
     | EmailId
+    | ThreadId
     | SentDate
     | Contains
     | Header

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import checking, mending, sqlrows, sqlstates, textindex
+from launcelot.mailstore import checking, mending, sqlrows, sqlstates, sqlthreadids, textindex
 from launcelot.mailstore.backup import ACCOUNT, BackupRefused, copy_octets, kind_of
 from launcelot.mailstore.checking import Progress
 from launcelot.mailstore.dates import moment_of
@@ -88,11 +88,13 @@ def restore_account(live: sqlite3.Connection, copy: Path, progress: Progress) ->
             touched = {number for (number,) in live.execute("SELECT number FROM main.mailboxes")}
             _renumber(live)
             _carry_on(live)
+            live.execute(_KEEP_THREADS)
             for table in tables_of():
                 _take_over(live, table)
             contents = [(number, number) for (number,) in live.execute("SELECT number FROM kept.contents ORDER BY number")]
             copy_octets(live, "kept", contents, progress)
             textindex.reset(live)
+            sqlthreadids.reset(live)
             touched.update(number for (number,) in live.execute("SELECT number FROM main.mailboxes"))
     finally:
         live.execute("DETACH kept")
@@ -240,6 +242,10 @@ _MERGED = """
     SELECT k.uid, k.content, k.internal, k.internal_zone, c.email_id, c.checksum, c.size
     FROM kept.messages AS k JOIN kept.contents AS c ON c.number = k.content
     WHERE k.mailbox = ? ORDER BY k.uid
+"""
+_KEEP_THREADS = """
+    UPDATE kept.contents AS k SET thread_id = m.thread_id FROM main.contents AS m
+    WHERE m.email_id = k.email_id AND m.thread_id IS NOT NULL
 """
 _KNOWN = "SELECT number, email_id, checksum, size FROM main.contents WHERE checksum IS NOT NULL"
 _ADOPT = f"""

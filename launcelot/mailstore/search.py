@@ -31,6 +31,7 @@ from launcelot.mailstore.query import (
     SavedDate,
     SentDate,
     Size,
+    ThreadId,
     Uids,
 )
 from launcelot.message.analysis import body_text, header_text
@@ -61,6 +62,8 @@ class Subject(Protocol):
     def saved_day(self) -> date: ...
     @property
     def email_id(self) -> str: ...
+    @property
+    def thread_id(self) -> str | None: ...
     @property
     def sent_day(self) -> date | None: ...
     @property
@@ -152,6 +155,16 @@ def check(query: Query) -> None:
     raise Invalid("the search is nested too deeply")
 
 
+def asks_for_threads(query: Query) -> bool:
+    """Whether the threads of messages have to be known for it."""
+    level: list[Query] = [query]
+    while level:
+        if any(isinstance(one, ThreadId) for one in level):
+            return True
+        level = [inner for outer in level for inner in children(outer)]
+    return False
+
+
 def children(query: Query) -> tuple[Query, ...]:
     """The queries directly inside a query."""
     if isinstance(query, Not):
@@ -212,6 +225,7 @@ _MATCHERS: dict[type, Callable[[Any, Subject], bool]] = {
     Arrived: lambda query, message: compare(message.arrived, query.compare, query.moment),
     SavedDate: lambda query, message: compare(message.saved_day, query.compare, query.day),
     EmailId: lambda query, message: message.email_id == query.id,
+    ThreadId: lambda query, message: message.thread_id == query.id,
     SentDate: _sent,
     Contains: _contains,
     Header: lambda query, message: message.text.has_field(fold(query.name), fold(query.text)),

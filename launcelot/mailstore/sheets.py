@@ -36,6 +36,7 @@ class Column(Enum):
     ZONE = "zone"
     SAVED = "saved"
     EMAIL_ID = "email id"
+    THREAD_ID = "thread id"
     ENVELOPE = "envelope"
     BODY = "body"
     BODY_STRUCTURE = "body structure"

@@ -3,8 +3,6 @@ Mail in SQLite: one file for each account, so that an account can be copied, mov
 
 ``<folder>/<account id>/mail.db`` is opened at first use; of those open, the ones longest unused are closed when there are more
 than ``open_files``, watched or not.  An account's file is always written by the same one of a few threads.
-
-What is left out: threads of messages (``thread_id`` is kept empty).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from launcelot.core.errors import Gone
-from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, threads
+from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads
 from launcelot.mailstore.arrangements import Arrangement, How, still_holds
 from launcelot.mailstore.digests import LARGE
 from launcelot.mailstore.flags import sort_out
@@ -160,6 +160,8 @@ class SqliteMailbox:
 
     async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
+        if Column.THREAD_ID in columns:
+            await self.find_threads()
         read = self._file.read if len(uids) <= SHORT else self._file.read_aside
         size = LONG_SLICE
         if LIGHT.issuperset(columns):
@@ -181,12 +183,19 @@ class SqliteMailbox:
 
     async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
         """The same of one message."""
+        if Column.THREAD_ID in columns:
+            await self.find_threads()
         database = await self._file.opened()
         return database.read(partial(sheet_of_one, mailbox=self._number, uid=uid, columns=columns))
 
     def _batch(self, connection: Connection, uids: Sequence[int]) -> tuple[Sequence[Message], int | None]:
         sqlrows.numbers_of(connection, self._number)
         return sqlrows.messages_of(connection, self._number, uids)
+
+    async def find_threads(self) -> None:
+        """Put messages that are in no thread into theirs, all of the account, a few at a time."""
+        while await self._file.read(sqlthreadids.behind):
+            await self._file.write(lambda writing: sqlthreadids.extend(writing.connection))
 
     async def read(self, uid: int, offset: int, length: int) -> bytes:
         """Octets of a message."""
@@ -196,6 +205,8 @@ class SqliteMailbox:
     async def search(self, query: Query) -> Sequence[int]:
         """UIDs that match, ascending."""
         search.check(query)
+        if search.asks_for_threads(query):
+            await self.find_threads()
         if isinstance(query, All):
             return await self.uids()
         plain = sqlsearch.plain(query)

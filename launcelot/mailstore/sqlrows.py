@@ -281,8 +281,9 @@ def messages_of(
             body=body,
             body_structure=structure,
             parts=parts,
+            thread_id=thread_id,
         )
-        for uid, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts in rows
+        for uid, internal, zone, saved, size, header_size, email_id, envelope, body, structure, parts, thread_id in rows
         if uid in states
     ]
     return found, upto
@@ -352,7 +353,7 @@ _CHANGED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM states WHERE mailbox = ? AN
 _VANISHED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM expunged WHERE mailbox = ? AND modseq > ? LIMIT ?)"
 _MESSAGES = """
     SELECT m.uid, m.internal, m.internal_zone, m.saved,
-        m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts
+        m.size, c.header_size, c.email_id, c.envelope, c.body, c.body_structure, c.parts, c.thread_id
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))
     ORDER BY m.uid

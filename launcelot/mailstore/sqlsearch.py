@@ -39,6 +39,7 @@ from launcelot.mailstore.query import (
     SavedDate,
     SentDate,
     Size,
+    ThreadId,
     Uids,
 )
 from launcelot.mailstore.sqlrows import content_octets, fits, keywords_of, listed, numbers_of, text
@@ -182,7 +183,7 @@ class SqliteSubject:
         self._connection = connection
         self._keywords = keywords
         self.uid, self.size, internal_day, sent_day, self._content, *others = row
-        self._internal, self._saved, self.email_id, *self._places = others
+        self._internal, self._saved, self.email_id, self.thread_id, *self._places = others
         self.modseq = modseq
         self._mask = mask
         self.internal_day = date.fromordinal(internal_day)
@@ -321,6 +322,7 @@ _SAYERS: dict[type, Callable[[Any, Marks], Condition | None]] = {
     Arrived: lambda query, marks: (f"m.internal {_SIGNS[query.compare]} ?", [seconds_of(query.moment)]),
     SavedDate: _saved,
     EmailId: lambda query, marks: ("c.email_id = ?", [query.id]),
+    ThreadId: lambda query, marks: ("c.thread_id IS ?", [query.id]),
     SentDate: lambda query, marks: (
         f"(c.sent_day IS NOT NULL AND c.sent_day {_SIGNS[query.compare]} ?)",
         [query.day.toordinal()],
@@ -332,7 +334,7 @@ _SAYERS: dict[type, Callable[[Any, Marks], Condition | None]] = {
     Or: lambda query, marks: _joined(query.queries, marks, " OR ", "0"),
 }
 _SUBJECTS = """
-    SELECT m.uid, m.size, m.internal_day, c.sent_day, m.content, m.internal, m.saved, c.email_id,
+    SELECT m.uid, m.size, m.internal_day, c.sent_day, m.content, m.internal, m.saved, c.email_id, c.thread_id,
         c.subject, c.from_key, c.to_key, c.cc_key, c.bcc_key
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid IN (SELECT value FROM json_each(?))

@@ -176,6 +176,7 @@ _EXPRESSIONS: Mapping[Column, str] = {
     Column.ZONE: "m.internal_zone",
     Column.SAVED: "m.saved",
     Column.EMAIL_ID: "c.email_id",
+    Column.THREAD_ID: "c.thread_id",
     Column.ENVELOPE: "c.envelope",
     Column.BODY: "c.body",
     Column.BODY_STRUCTURE: "c.body_structure",

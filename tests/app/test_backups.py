@@ -140,6 +140,27 @@ class AccountTests(BackupCase):
 
         self.assertEqual(self.with_mail(search), [[], [2]])
 
+    def test_threads_are_what_they_were(self) -> None:
+        """Also those that somebody asked for only after the backup was made; and what belongs to them still does."""
+
+        async def threads(mail: AccountMail) -> dict[str, str | None]:
+            inbox = await mail.mailbox("INBOX")
+            await inbox.find_threads()
+            found = [one async for batch in inbox.messages(await inbox.uids()) for one in batch]
+            return {one.email_id: one.thread_id for one in found}
+
+        async def answer(mail: AccountMail) -> None:
+            await (await mail.mailbox("INBOX")).append(message("1", References="<0@x>"), ())
+
+        self.ok("backup", "ann", str(self.file))
+        before = self.with_mail(threads)
+        self.with_mail(answer)
+        self.with_mail(threads)
+        self.ok("restore", "ann", str(self.file), "--replace")
+        self.assertEqual(self.rows("SELECT count(*) FROM contents WHERE thread_id IS NULL"), [(0,)])
+        self.assertEqual(self.with_mail(threads), before)
+        self.assertEqual(self.on_data("fsck"), 0, self.output)
+
     def test_a_backup_of_an_older_program(self) -> None:
         """It is brought up to date on its way."""
         connection = sqlite3.connect(self.file)

@@ -267,8 +267,9 @@ class MessageContract(Contract):
             expected = [
                 (
                     one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
-                    seconds_of(one.saved), one.email_id, one.envelope, one.body, one.body_structure, one.header_size,
-                    await inbox.read(one.uid, 0, one.size), *keys_of(await inbox.read(one.uid, 0, one.size), one),
+                    seconds_of(one.saved), one.email_id, one.thread_id, one.envelope, one.body, one.body_structure,
+                    one.header_size, await inbox.read(one.uid, 0, one.size),
+                    *keys_of(await inbox.read(one.uid, 0, one.size), one),
                 )
                 for one in await all_messages(inbox, uids)
             ]  # fmt: skip

@@ -101,6 +101,7 @@ class HoldingTests(TestCase):
         await holding.all_of("messages", inbox.messages(every))
         await holding.all_of("messages", inbox.messages(every[:200]))
         await holding.all_of("sheets", inbox.sheets(every, [*Column]))
+        await holding.timed("find_threads", inbox.find_threads())
         await holding.timed("sheet", inbox.sheet(every[0], (Column.FLAGS, Column.ENVELOPE)))
         for query in queries:
             await timed("search", inbox.search(query))

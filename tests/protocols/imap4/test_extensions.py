@@ -181,7 +181,7 @@ class SearchExtensionTests(ImapCase):
         self.ask(self.link, b"SEARCH SAVEDON 31-Feb-2024", b"BAD")
 
     def test_object_ids(self) -> None:
-        """MAILBOXID outlives a rename, EMAILID a move and a copy; there are no threads.  RFC 8474."""
+        """MAILBOXID outlives a rename, EMAILID a move and a copy; THREADID is one for a message and its answers.  RFC 8474."""
         link = self.link
         made = self.ask(link, b"CREATE a")[-1]
         self.assertRegex(made, rb"\AOK \[MAILBOXID \([A-Za-z0-9_-]{1,255}\)\] ")
@@ -190,16 +190,26 @@ class SearchExtensionTests(ImapCase):
         self.ask(link, b"RENAME a b")
         self.assertIn(b"* OK [MAILBOXID (%b)] Kept through renaming" % id, self.ask(self.log_in(), b"EXAMINE b"))
         row = self.ask(link, b"FETCH 4 (EMAILID THREADID)")[0]
-        self.assertRegex(row, rb"\A\* 4 FETCH \(EMAILID \([A-Za-z0-9_-]{1,255}\) THREADID NIL\)\Z")
+        self.assertRegex(row, rb"\A\* 4 FETCH \(EMAILID \([A-Za-z0-9_-]{1,255}\) THREADID \(T[A-Za-z0-9_-]{1,254}\)\)\Z")
         email = row.split(b"EMAILID (")[1].split(b")")[0]
         self.assertEqual(self.found(b"EMAILID " + email), b"* SEARCH 4")
         self.assertEqual(self.found(b"NOT EMAILID " + email), b"* SEARCH 1 2 3")
         self.assertEqual(self.found(b"THREADID T1"), b"* SEARCH")
+        thread = row.split(b"THREADID (")[1].split(b")")[0]
+        self.fill(1, b"References: <a@x>\r\n\r\nx", "b")
+        self.ask(link, b"APPEND INBOX {22+}\r\nMessage-ID: <a@x>\r\n\r\nx")
+        other = self.ask(link, b"FETCH 5 (THREADID BODY.PEEK[1])")[0].split(b"THREADID (")[1].split(b")")[0]
+        self.assertNotEqual(other, thread)
+        again = self.log_in("b")
+        self.assertEqual(self.ask(again, b"UID FETCH 1 THREADID")[0], b"* 1 FETCH (UID 1 THREADID (%b))" % other)
+        self.assertEqual(self.ask(again, b"SEARCH THREADID " + other)[0], b"* SEARCH 1")
+        self.ask(link, b"STORE 5 +FLAGS.SILENT (\\Deleted)")
+        self.ask(link, b"EXPUNGE")
         self.ask(link, b"COPY 4 INBOX")
         self.assertEqual(self.found(b"EMAILID " + email), b"* SEARCH 4 5")
         self.ask(link, b"MOVE 4 b")
         self.ask(link, b"SELECT b")
-        self.assertEqual(self.found(b"EMAILID " + email), b"* SEARCH 1")
+        self.assertEqual(self.found(b"EMAILID " + email), b"* SEARCH 2")
         for bad in (b"SEARCH EMAILID", b"SEARCH EMAILID (x)", b"SEARCH EMAILID " + b"x" * 256, b'SEARCH EMAILID "x"'):
             self.ask(link, bad, b"BAD")
 
@@ -209,7 +219,7 @@ class SearchExtensionTests(ImapCase):
             b"a LOGIN ann pw\r\nb SELECT INBOX\r\nc SEARCH RETURN (SAVE MIN) OR YOUNGER 3600 EMAILID x\r\n"
             b"d FETCH $ (SAVEDATE THREADID)\r\ne ENABLE X-NONE\r\n"
         )
-        wanted = rb'(?s)c OK .*\* 2 FETCH \(SAVEDATE "[^"]*" THREADID NIL\)\r\nd OK .*\* ENABLED\r\ne OK '
+        wanted = rb'(?s)c OK .*\* 2 FETCH \(SAVEDATE "[^"]*" THREADID \(T\S+\)\)\r\nd OK .*\* ENABLED\r\ne OK '
         for first, second in every_split(said):
             link = self.connect()
             link.say(first)

@@ -16,7 +16,7 @@ from launcelot.message.dates import format_internal
 from launcelot.message.sections import PartTable, header_subset
 from launcelot.protocols.imap4.commands.binary import UNKNOWN_ENCODING, Content, are_decodable
 from launcelot.protocols.imap4.commands.limiting import Cut, limited, too_wide, topmost
-from launcelot.protocols.imap4.commands.listings import listing_of, send_listing
+from launcelot.protocols.imap4.commands.listings import listing_of, send_listing, thread_id
 from launcelot.protocols.imap4.commands.messages import EXPUNGED, find
 from launcelot.protocols.imap4.commands.previews import preview_of
 from launcelot.protocols.imap4.grammar import responses
@@ -136,13 +136,19 @@ class Rows:
     async def send(self, uids: Sequence[int]) -> int:
         """Send a row for each message that is there; how many there were."""
         found = 0
+        await self._prepare()
         async for batch in self._mailbox.messages(uids):
             found += await self._send_batch(batch)
         return found
 
+    async def _prepare(self) -> None:
+        if Attribute.THREADID in self._items:
+            await self._mailbox.find_threads()
+
     async def send_down(self, uids: Sequence[int]) -> int:
         """The same from the last one to the first."""
         found = 0
+        await self._prepare()
         for end in range(len(uids), 0, -FEW):
             messages: list[Message] = []
             async for batch in self._mailbox.messages(uids[max(end - FEW, 0) : end]):
@@ -367,5 +373,5 @@ _READY: dict[Attribute, Callable[[View, Message], bytes]] = {
     Attribute.MODSEQ: lambda view, message: b"MODSEQ (%d)" % message.modseq,
     Attribute.SAVEDATE: lambda view, message: b"SAVEDATE " + format_internal(message.saved),
     Attribute.EMAILID: lambda view, message: b"EMAILID (%b)" % message.email_id.encode("ascii"),
-    Attribute.THREADID: lambda view, message: b"THREADID NIL",
+    Attribute.THREADID: lambda view, message: thread_id(message.thread_id),
 }

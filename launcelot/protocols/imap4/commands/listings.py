@@ -187,6 +187,13 @@ def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY = 86_400
 _MINUTES = tuple(b"%02d:%02d:" % divmod(minute, 60) for minute in range(1_440))
+
+
+def thread_id(value: str | None) -> bytes:
+    """``THREADID`` and its value; None is of a message that came between two looks.  RFC 8474 section 5.2."""
+    return b"THREADID NIL" if value is None else b"THREADID (%b)" % value.encode("ascii")
+
+
 _ITEMS: Mapping[Attribute, Made] = {
     Attribute.UID: (b"UID %d", (), lambda view, sheet, uids: uids),
     Attribute.FLAGS: (b"FLAGS %b", (Column.FLAGS,), _flags),
@@ -205,7 +212,11 @@ _ITEMS: Mapping[Attribute, Made] = {
         (Column.SAVED,),
         lambda view, sheet, uids, seconds: date_texts(seconds, [0] * len(seconds)),
     ),
-    Attribute.THREADID: (b"THREADID NIL", (), None),
+    Attribute.THREADID: (
+        b"%b",
+        (Column.THREAD_ID,),
+        lambda view, sheet, uids, values: [thread_id(value) for value in values],
+    ),
     Attribute.EMAILID: (
         b"EMAILID (%b)",
         (Column.EMAIL_ID,),

@@ -33,6 +33,7 @@ from launcelot.mailstore.query import (
     SavedDate,
     SentDate,
     Size,
+    ThreadId,
     Uids,
 )
 from launcelot.message.dates import parse_search_date
@@ -263,9 +264,8 @@ class KeyReader:
         return EmailId(self._reader.object_id())
 
     def thread_id(self, _word: bytes) -> Key:
-        """``THREADID``, which no message has.  RFC 8474 section 6."""
-        self._reader.object_id()
-        return _not(All())
+        """``THREADID``.  RFC 8474 section 6."""
+        return ThreadId(self._reader.object_id())
 
     def mod_sequence(self, _word: bytes) -> Key:
         """``MODSEQ``; the name of a flag before it changes nothing, as messages have one.  RFC 7162 section 3.1.5."""
