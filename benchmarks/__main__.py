@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accepting, files, idle, imap, kit, ladder, mailbox, questions, relaying, weight, workers
+from benchmarks import accepting, files, idle, imap, kit, ladder, mailbox, pop3, questions, relaying, weight, workers
 from benchmarks.frame import Table, report
 
 MEASURES: dict[str, Callable[..., list[Table]]] = {
@@ -17,6 +17,7 @@ MEASURES: dict[str, Callable[..., list[Table]]] = {
     "mailbox": mailbox.tables,
     "idle": idle.tables,
     "imap": imap.tables,
+    "pop3": pop3.tables,
     "workers": workers.tables,
     "files": files.tables,
     "kit": kit.tables,
@@ -30,16 +31,16 @@ def main() -> None:
     parser.add_argument("measure", choices=[*MEASURES, "all"], help="what to measure")
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each subject (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round (default 3)")
-    parser.add_argument("--messages", type=int, default=10_000, help="imap: messages in the mailbox (default 10000)")
-    parser.add_argument("--only", default="", help="imap, accepting, files: only what has this in its title, such as FETCH")
+    parser.add_argument("--messages", type=int, help="imap, pop3: messages in the mailbox (default 10000, 2000)")
+    parser.add_argument("--only", default="", help="imap, pop3, accepting, files: only what has this in its title, such as FETCH")
     parser.add_argument("--picture", type=Path, help="ladder: draw it into this file, as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if options.picture and options.measure != "ladder":
         parser.error("--picture is of the ladder")
     chosen = list(MEASURES) if options.measure == "all" else [options.measure]
-    two = (options.messages, options.only)
-    more = {"imap": two, "files": two, "accepting": (options.only,)}
+    two = (options.messages or 10_000, options.only)
+    more = {"imap": two, "files": two, "pop3": (options.messages or 2_000, options.only), "accepting": (options.only,)}
     tables = [table for name in chosen for table in MEASURES[name](options.rounds, options.seconds, *more.get(name, ()))]
     if options.picture:
         ladder.draw(tables, options.picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -22,6 +23,8 @@ from unittest import SkipTest
 from benchmarks.accepting import CHECKOUT, free_port, scratch
 from benchmarks.frame import NotHere, cpu_of, memory_of, tree
 from launcelot.app.catalogue import SERVICES
+from launcelot.app.command import main
+from launcelot.app.streams import Streams
 from tests.clients.dovecot import PASSWORD, Dovecot
 
 USER = "ann"
@@ -50,18 +53,28 @@ class Subject(Protocol):
 
 
 class Launcelot:
-    """A daemon with nothing but IMAP."""
+    """
+    A daemon with nothing but IMAP.
 
-    def __init__(self) -> None:
+    :param pop3: and POP3.
+    :param users: accounts besides the first.
+    """
+
+    def __init__(self, pop3: bool = False, users: Sequence[str] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="launcelot-imap-", dir=scratch()))
         self.port, self.tls_port = free_port(), free_port()
         settings = ["config_version = 1", "[daemon]", f'data = "{self.folder}/data"', 'domains = ["example.com"]']
-        settings += [f"[{name}]\nenabled = false" for name in SERVICES if name != "imap"]
+        self.pop3_port = free_port() if pop3 else 0
+        settings += [f"[{name}]\nenabled = false" for name in SERVICES if name not in ("imap", "pop3" if pop3 else "")]
+        if pop3:
+            settings += ["[pop3]", f'listen = ["tcp:{self.pop3_port}:interface=127.0.0.1"]', "listen_tls = []"]
+            settings += ["max_connections_per_source = 5000"]
         settings += ["[imap]", f'listen = ["tcp:{self.port}:interface=127.0.0.1"]']
         settings += [f'listen_tls = ["tcp:{self.tls_port}:interface=127.0.0.1"]']
         settings += ["max_connections_per_source = 5000", "max_append_size = 209715200", "max_command_size = 33554432"]
         (self.folder / "launcelot.toml").write_text("\n".join(settings) + "\n")
-        self._say("account", "add", USER)
+        for user in (USER, *users):
+            self._say("account", "add", user)
         command = [sys.executable, "-m", "launcelot.app.command", "run", "-c", str(self.folder / "launcelot.toml")]
         self._command = command
         self.log = (self.folder / "log").open("wb")
@@ -82,8 +95,9 @@ class Launcelot:
             self.process.wait()
 
     def _say(self, *words: str) -> None:
-        command = [sys.executable, "-m", "launcelot.app.command", *words, "-c", str(self.folder / "launcelot.toml")]
-        subprocess.run(command, cwd=CHECKOUT, input=PASSWORD.encode(), check=True, capture_output=True, timeout=60)
+        streams = Streams(io.StringIO(PASSWORD + "\n"), io.StringIO(), io.StringIO())
+        if main([*words, "-c", str(self.folder / "launcelot.toml")], streams):
+            raise NotHere(str(streams.errors))
 
     def cpu(self) -> float:
         """Seconds of CPU."""
@@ -108,17 +122,18 @@ class Launcelot:
 
 class Peer:
     """
-    Dovecot: sdbox, login processes kept, imap processes used again.
+    Dovecot: sdbox, login processes kept, imap and pop3 processes used again.
 
+    :param pop3: whether it speaks that, too.
     :raises NotHere: it is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pop3: bool = False) -> None:
         try:
-            self._dovecot = Dovecot("sdbox:~/mail", certificate(), scratch())
+            self._dovecot = Dovecot("sdbox:~/mail", certificate(), scratch(), pop3)
         except SkipTest as reason:
             raise NotHere(str(reason)) from reason
-        self.port, self.tls_port = self._dovecot.port, self._dovecot.tls_port
+        self.port, self.tls_port, self.pop3_port = self._dovecot.port, self._dovecot.tls_port, self._dovecot.pop3_port
         wait_for_greeting(self.port)
 
     def cpu(self) -> float:
@@ -166,7 +181,7 @@ class Client:
     :ivar received: octets of the last answer.
     """
 
-    def __init__(self, port: int, tls: bool = False, login: bool = True) -> None:
+    def __init__(self, port: int, tls: bool = False, login: bool = True, user: str = USER) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=600)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
@@ -178,7 +193,7 @@ class Client:
         self.received = 0
         self.socket.recv(65_536)
         if login:
-            self.run(b"LOGIN %b %b" % (USER.encode(), PASSWORD.encode()))
+            self.run(b"LOGIN %b %b" % (user.encode(), PASSWORD.encode()))
 
     def close(self) -> None:
         """Close it."""
@@ -239,9 +254,9 @@ class Client:
         return found
 
 
-def fill(port: int, messages: int) -> None:
+def fill(port: int, messages: int, user: str = USER) -> None:
     """Put messages into the inbox, many in each command."""
-    client = Client(port)
+    client = Client(port, user=user)
     mail = generated(messages)
     left = messages
     while left:
