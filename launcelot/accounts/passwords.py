@@ -23,6 +23,7 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
@@ -262,6 +263,7 @@ def fits(stored: str, secret: bytes) -> bool:
         raise TryLater from None
 
 
+@lru_cache(1024)
 def read_encoded(stored: str) -> Parameters | None:
     """The parameters of an encoded hash; None if it is damaged or costs more than :data:`HIGHEST`."""
     found = ENCODED.fullmatch(stored)

@@ -15,6 +15,7 @@ import re
 END = b"\r\n.\r\n"
 """The one end of data, with the CRLF of the last line."""
 
+_DOT = re.compile(rb"\n\.")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -134,3 +135,31 @@ class DotWriter:
             stuffed = b"." + stuffed
         self._at_line_start = data.endswith(b"\r\n")
         return stuffed
+
+
+class LineWriter:
+    """
+    Stuffs dots and writes the end of data of a text whose lines all end with CRLF, the last one, too.
+
+    It looks at each octet once: whoever knows that there are no bare CR and LF, for which :class:`DotWriter` is, need not count.
+    """
+
+    __slots__ = ("_at_line_start",)
+
+    def __init__(self) -> None:
+        self._at_line_start = True
+
+    def feed(self, data: bytes) -> bytes:
+        """The next octets as they are sent."""
+        if not data:
+            return b""
+        # Finding nothing, as it nearly always is, takes half the time that replace() takes for it.
+        stuffed = data if _DOT.search(data) is None else data.replace(b"\n.", b"\n..")
+        if self._at_line_start and data.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._at_line_start = data.endswith(b"\n")
+        return stuffed
+
+    def finish(self) -> bytes:
+        """The end of data."""
+        return b".\r\n"

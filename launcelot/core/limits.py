@@ -27,6 +27,7 @@ def source_of(host: str) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=4_096)
 def is_loopback(host: str) -> bool:
     """
     Whether a peer is on this machine, so that its password crosses no network; Unix sockets are.

@@ -20,6 +20,7 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from launcelot.core.sasl import MAX_SECRET, SaslError, decode_text
@@ -107,6 +108,7 @@ def write_keys(keys: Keys) -> str:
     return f"SCRAM-SHA-256${keys.iterations}:{salt}${stored}:{server}"
 
 
+@lru_cache(1024)
 def read_keys(text: str) -> Keys | None:
     """Keys from their text; None if it is damaged, or asks for fewer or more iterations than any client computes."""
     found = _STORED.fullmatch(text)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.core.dots import DotReader, DotWriter, LineEnds
+from launcelot.core.dots import DotReader, DotWriter, LineEnds, LineWriter
 
 PIECES = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\r\n.", b"\0"]), max_size=24).map(b"".join)
 
@@ -136,3 +136,21 @@ class WriterTests(SynchronousTestCase):
         if not expected.endswith(b"\r\n") and expected:
             expected += b"\r\n"
         self.assertEqual(read([write([data[:cut], data[cut:]])]), (expected, True, b""))
+
+
+class LineWriterTests(SynchronousTestCase):
+    """Text that is in lines already, sent at half the cost."""
+
+    def test_the_same_as_the_careful_writer(self) -> None:
+        """Wherever it is cut, into two pieces and octet by octet."""
+        for text in (b"", b".\r\n", b"..\r\n.\r\n", b"a\r\n.b\r\n\r\n.\r\n", b"x.\r\n. \r\n", b"\r\n" * 3 + b"." * 9 + b"\r\n"):
+            careful = DotWriter()
+            wanted = careful.feed(text) + careful.finish()
+            for cut in range(len(text) + 1):
+                writer = LineWriter()
+                self.assertEqual(writer.feed(text[:cut]) + writer.feed(text[cut:]) + writer.finish(), wanted)
+            writer = LineWriter()
+            pieces = [writer.feed(text[place : place + 1]) for place in range(len(text))]
+            self.assertEqual(b"".join(pieces) + writer.finish(), wanted)
+            reader = DotReader()
+            self.assertEqual((reader.feed(wanted), reader.ended, reader.rest), (text, True, b""))

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.core.dots import DotWriter
+from launcelot.core.dots import DotWriter, LineWriter
 from launcelot.core.errors import NotPermitted, Refusal, Unsupported
 from launcelot.core.sasl import MAX_RESPONSE, Challenge, SaslError, decode_initial, decode_response, decode_text
 from launcelot.hosting import sasl
@@ -226,7 +226,7 @@ async def sizes(session: Session, number: int | None) -> bytes:
     drop = session.drop
     if number is not None:
         return b"+OK %d %d\r\n" % (number, drop.size(number))
-    return await _list(session, drop.listing(drop.size))
+    return await _list(session, drop.size_lines())
 
 
 async def unique_ids(session: Session, number: int | None) -> bytes:
@@ -234,7 +234,7 @@ async def unique_ids(session: Session, number: int | None) -> bytes:
     drop = session.drop
     if number is not None:
         return b"+OK %d %b\r\n" % (number, drop.unique_id(number).encode("ascii"))
-    return await _list(session, drop.listing(drop.unique_id))
+    return await _list(session, drop.unique_id_lines())
 
 
 async def _list(session: Session, batches: Iterator[bytes]) -> bytes:
@@ -248,7 +248,12 @@ async def retrieve(session: Session, number: int) -> bytes:
     """A whole message; its flags stay as they are.  RFC 1939 section 5.  Where none may be left here it goes at QUIT."""
     drop = session.drop
     size = drop.size(number)
-    end = await _send(session, good(f"{size} octets"), drop.whole(number))
+    text = await drop.small(number)
+    if text is not None:
+        end = b"".join((b"+OK %d octets\r\n" % size, LineWriter().feed(text), END))
+    else:
+        writer = LineWriter() if drop.is_plain(number) else DotWriter()
+        end = await _send(session, good(f"{size} octets"), drop.whole(number), writer)
     if session.policy.keep_days == 0:
         drop.retrieved(number)
     return end
@@ -257,16 +262,15 @@ async def retrieve(session: Session, number: int) -> bytes:
 async def top(session: Session, request: Top) -> bytes:
     """The header and the first lines of the body.  RFC 1939 section 7."""
     session.drop.size(request.number)
-    return await _send(session, good("top of message"), session.drop.top(request.number, request.lines))
+    return await _send(session, good("top of message"), session.drop.top(request.number, request.lines), DotWriter())
 
 
-async def _send(session: Session, reply: bytes, pieces: AsyncIterator[bytes]) -> bytes:
+async def _send(session: Session, reply: bytes, pieces: AsyncIterator[bytes], writer: DotWriter | LineWriter) -> bytes:
     """
     A message with its dots stuffed; a refusal before the first piece is an answer, one behind it cuts the connection.
 
     :raises CutOff: the rest cannot be had.
     """
-    writer = DotWriter()
     waiting = reply
     try:
         async for piece in pieces:

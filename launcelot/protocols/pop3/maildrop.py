@@ -2,7 +2,8 @@
 The maildrop: INBOX as one session sees it, fixed when it is opened.  RFC 1939 sections 3 and 5.
 
 Messages have the numbers 1 to n for the whole session, whatever others do meanwhile.  What is marked deleted is removed by
-:meth:`Maildrop.update` alone, all in one transaction.  Memory is 16 octets for each message.
+:meth:`Maildrop.update` alone, all in one transaction.  Memory is 16 octets for each message; sessions that find the mailbox as
+the one before them did share what is known of it (:class:`Listings`).
 
 Sizes are those of what is sent.  A session without UTF8 is sent the surrogate of a message whose headers need it; see
 :mod:`launcelot.message.surrogate`.  RFC 6856 section 2.1.
@@ -11,11 +12,15 @@ Sizes are those of what is sent.  A session without UTF8 is sent the surrogate o
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from launcelot.core.dots import LineEnds
 from launcelot.core.errors import Gone, NotFound
-from launcelot.mailstore.interface import Mailbox, Message
+from launcelot.core.ids import AccountId
+from launcelot.mailstore.interface import Mailbox, MailboxStatus, Message
+from launcelot.mailstore.sheets import Column
 from launcelot.message.headers import MAX_HEADER
 from launcelot.message.sections import PartTable
 from launcelot.message.surrogate import sections_of, surrogate_section
@@ -23,8 +28,86 @@ from launcelot.message.surrogate import sections_of, surrogate_section
 PIECE = 65_536
 """Octets of a message that are read at once."""
 
+WHOLE_MESSAGE = (Column.OCTETS,)
+
 BATCH = 1_000
 """Messages listed at once."""
+
+LISTED = 200_000
+"""Messages of which the sizes are remembered from one session to the next; they take 16 octets each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    What a mailbox has, as POP3 sees it.
+
+    :ivar sizes: octets of messages as they are sent, in the order of ``uids``.
+    :ivar stored: octets as they are stored, by message number, where these differ.
+    :ivar surrogates: numbers of messages that are not sent as they are stored because of their headers.
+    :ivar octets: the sum of the sizes.
+    """
+
+    uid_validity: int
+    uids: array[int]
+    sizes: array[int]
+    stored: Mapping[int, int]
+    surrogates: Collection[int]
+    octets: int
+
+    @classmethod
+    async def of(cls, mailbox: Mailbox, uid_validity: int, utf8: bool) -> Listing:
+        """Look at all messages once; see :meth:`Maildrop.open`."""
+        rows, others = await mailbox.sizes(), await mailbox.line_sizes()
+        uids, sizes = array("Q", [uid for uid, _ in rows]), array("Q", [size for _, size in rows])
+        stored: dict[int, int] = {}
+        surrogates: set[int] = set()
+        if others:
+            for number, (uid, size) in enumerate(rows, 1):
+                other = others.get(uid)
+                if other is not None:
+                    stored[number] = size
+                    sizes[number - 1] = other.utf8 if utf8 else other.ascii
+                    if other.ascii != other.utf8 and not utf8:
+                        surrogates.add(number)
+        return cls(uid_validity, uids, sizes, stored, surrogates, sum(sizes))
+
+
+class Listings:
+    """
+    Listings of maildrops as they last were; those longest unused are forgotten past :data:`LISTED` messages.
+
+    HIGHESTMODSEQ grows with every change of a mailbox, so a listing of the same number is the same.
+    """
+
+    def __init__(self, most: int = LISTED) -> None:
+        self._most = most
+        self._messages = 0
+        self._known: OrderedDict[tuple[AccountId, bool], tuple[tuple[str, int, int, int], Listing]] = OrderedDict()
+
+    async def of(self, account: AccountId, mailbox: Mailbox, utf8: bool) -> Listing:
+        """What an account's INBOX has now; see :meth:`Maildrop.open`."""
+        status = await mailbox.status()
+        state = _state_of(status)
+        known = self._known.get((account, utf8))
+        if known is not None and known[0] == state:
+            self._known.move_to_end((account, utf8))
+            return known[1]
+        listing = await Listing.of(mailbox, status.uid_validity, utf8)
+        self._keep((account, utf8), state, listing)
+        return listing
+
+    def _keep(self, key: tuple[AccountId, bool], state: tuple[str, int, int, int], listing: Listing) -> None:
+        before = self._known.pop(key, None)
+        self._messages += len(listing.uids) - (0 if before is None else len(before[1].uids))
+        self._known[key] = (state, listing)
+        while self._messages > self._most or len(self._known) > self._most:
+            _, (_, oldest) = self._known.popitem(last=False)
+            self._messages -= len(oldest.uids)
+
+
+def _state_of(status: MailboxStatus) -> tuple[str, int, int, int]:
+    return status.id, status.uid_validity, status.uid_next, status.highest_modseq
 
 
 class Maildrop:
@@ -35,17 +118,18 @@ class Maildrop:
     :ivar octets: their size.
     """
 
-    def __init__(self, mailbox: Mailbox, uid_validity: int) -> None:
+    def __init__(self, mailbox: Mailbox, listing: Listing) -> None:
         self._mailbox = mailbox
-        self._uid_validity = uid_validity
-        self._uids = array("Q")
-        self._sizes = array("Q")
-        self._stored: dict[int, int] = {}
-        self._surrogates: set[int] = set()
+        self._uid_validity = listing.uid_validity
+        self._uids = listing.uids
+        self._sizes = listing.sizes
+        self._stored = listing.stored
+        self._surrogates = listing.surrogates
+        self._all = listing.octets
         self._deleted: set[int] = set()
         self._retrieved: set[int] = set()
-        self.messages = 0
-        self.octets = 0
+        self.messages = len(listing.uids)
+        self.octets = listing.octets
 
     @classmethod
     async def open(cls, mailbox: Mailbox, utf8: bool = False) -> Maildrop:
@@ -54,20 +138,7 @@ class Maildrop:
 
         :param utf8: whether they are sent with UTF-8 in their headers.
         """
-        drop = cls(mailbox, (await mailbox.status()).uid_validity)
-        sizes, others = await mailbox.sizes(), await mailbox.line_sizes()
-        drop._uids.extend([uid for uid, _ in sizes])
-        drop._sizes.extend([size for _, size in sizes])
-        if others:
-            for number, (uid, size) in enumerate(sizes, 1):
-                other = others.get(uid)
-                if other is not None:
-                    drop._stored[number] = size
-                    drop._sizes[number - 1] = other.utf8 if utf8 else other.ascii
-                    if other.ascii != other.utf8 and not utf8:
-                        drop._surrogates.add(number)
-        drop.reset()
-        return drop
+        return cls(mailbox, await Listing.of(mailbox, (await mailbox.status()).uid_validity, utf8))
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -90,15 +161,42 @@ class Maildrop:
         self.size(number)
         return f"{self._uid_validity}.{self._uids[number - 1]}"
 
-    def listing(self, show: Callable[[int], object]) -> Iterator[bytes]:
-        """Lines of number and what is shown of it, :data:`BATCH` messages at a time."""
-        total = len(self._uids)
-        for first in range(1, total + 1, BATCH):
-            batch = range(first, min(first + BATCH, total + 1))
-            lines = [f"{number} {show(number)}\r\n" for number in batch if number not in self._deleted]
-            yield "".join(lines).encode("ascii")
+    def size_lines(self) -> Iterator[bytes]:
+        """Lines of number and size, :data:`BATCH` messages at a time."""
+        return self._lines("%d %d\r\n", self._sizes)
+
+    def unique_id_lines(self) -> Iterator[bytes]:
+        """Lines of number and identifier, likewise."""
+        return self._lines(f"%d {self._uid_validity}.%d\r\n", self._uids)
+
+    def _lines(self, form: str, column: array[int]) -> Iterator[bytes]:
+        deleted = self._deleted
+        for start in range(0, len(column), BATCH):
+            rows = enumerate(column[start : start + BATCH], start + 1)
+            if deleted:
+                rows = [row for row in rows if row[0] not in deleted]  # type: ignore[assignment]
+            yield "".join(map(form.__mod__, rows)).encode("ascii")
 
     # -- octets --------------------------------------------------------------------------------------------------
+
+    def is_plain(self, number: int) -> bool:
+        """Whether a message is sent as it is stored: in lines that end with CRLF."""
+        return number not in self._stored
+
+    async def small(self, number: int) -> bytes | None:
+        """
+        The whole of a message that is sent as it is stored, in lines that end with CRLF; None if it has to be sent in pieces.
+
+        :raises NotFound: as :meth:`size`.
+        :raises Gone: somebody else has removed it.
+        """
+        if not 0 < self.size(number) <= PIECE or not self.is_plain(number):
+            return None
+        sheet = await self._mailbox.sheet(self._uids[number - 1], WHOLE_MESSAGE)
+        if sheet is None:
+            raise Gone
+        octets: bytes | None = sheet.columns[1][0]
+        return octets
 
     async def whole(self, number: int) -> AsyncIterator[bytes]:
         """
@@ -190,7 +288,7 @@ class Maildrop:
         self._deleted.clear()
         self._retrieved.clear()
         self.messages = len(self._uids)
-        self.octets = sum(self._sizes)
+        self.octets = self._all
 
     async def update(self) -> int:
         """

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from launcelot.core.errors import LimitReached
 from launcelot.core.ids import AccountId
+from launcelot.protocols.pop3.maildrop import Listings
 from launcelot.workers.database import Database, script
 
 MIGRATIONS = (
@@ -87,10 +88,12 @@ class Policy:
 
     :ivar keep_days: days that mail stays in INBOX at least; None for ever, 0 for as long as it has not been retrieved.
     :ivar delay: between an account's log-ins; None for none.
+    :ivar listings: what is remembered of maildrops from one session to the next.
     """
 
     keep_days: int | None = None
     delay: LoginDelay | None = None
+    listings: Listings = field(default_factory=Listings)
 
     @property
     def capabilities(self) -> tuple[bytes, ...]:

@@ -165,7 +165,8 @@ class Session:
         try:
             if delay is not None:
                 delay.expect(account.id)
-            self._drop = await Maildrop.open(await mail.mailbox(INBOX), self.utf8)
+            inbox = await mail.mailbox(INBOX)
+            self._drop = Maildrop(inbox, await self.policy.listings.of(account.id, inbox, self.utf8))
             if delay is not None:
                 await delay.begun(account.id)
         except Refusal:

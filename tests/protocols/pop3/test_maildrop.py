@@ -1,11 +1,14 @@
 """The maildrop: numbers that stay, marks that come off, octets in pieces."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Gone, NotFound
-from launcelot.protocols.pop3.maildrop import PIECE, Maildrop, first_lines
+from launcelot.mailstore.interface import StoreMode
+from launcelot.mailstore.memorymailbox import MemoryMailbox
+from launcelot.protocols.pop3.maildrop import PIECE, Listing, Listings, Maildrop, first_lines
 from tests.protocols.pop3.world import FIRST, SECOND, Post
 
 
@@ -133,7 +136,7 @@ class MaildropTests(SynchronousTestCase):
             self.post.deliver(b"\r\n")
         drop = self.open()
         drop.delete(2)
-        batches = list(drop.listing(drop.size))
+        batches = list(drop.size_lines())
         lines = b"".join(batches).splitlines()
         self.assertEqual((len(batches), len(lines), lines[:2]), (3, 2501, [b"1 24", b"3 2"]))
 
@@ -149,3 +152,68 @@ class FirstLinesTests(SynchronousTestCase):
                 taken, left = first_lines(text[:cut], wanted)
                 more, _ = first_lines(text[cut:], left) if left else (b"", 0)
                 self.assertEqual(taken + more, expected)
+
+
+class ListingsTests(SynchronousTestCase):
+    """What is remembered of a maildrop from one session to the next."""
+
+    def setUp(self) -> None:
+        self.post = Post()
+        self.looked = 0
+        sizes = MemoryMailbox.sizes
+
+        async def counted(mailbox: MemoryMailbox) -> Any:
+            self.looked += 1
+            return await sizes(mailbox)
+
+        self.patch(MemoryMailbox, "sizes", counted)
+        self.listings = Listings(10)
+
+    def listing(self, utf8: bool = False) -> Listing:
+        """Ann's, as a log-in asks for it."""
+        return self.post.world.result(self.listings.of(self.post.account.id, self.post.inbox(), utf8))
+
+    def test_an_unchanged_mailbox_is_not_looked_at_again(self) -> None:
+        """But once for each mode."""
+        first = self.listing()
+        self.assertIs(self.listing(), first)
+        self.assertEqual(list(self.listing(True).uids), list(first.uids))
+        self.assertEqual((self.looked, first.octets), (2, 69))
+
+    def test_every_change_is_seen(self) -> None:
+        """A message more, a message less, another flag, another in the place of one that went."""
+        inbox = self.post.inbox()
+        seen = [list(self.listing().uids)]
+        for change in (
+            lambda: inbox.append(FIRST, ()),
+            lambda: inbox.remove([1]),
+            lambda: inbox.store([2], StoreMode.ADD, ["\\Seen"]),
+            lambda: inbox.remove([3]),
+            lambda: inbox.append(SECOND, ()),
+        ):
+            self.post.world.result(change())
+            fresh = self.listing()
+            self.assertEqual(list(zip(fresh.uids, fresh.sizes, strict=True)), list(self.post.world.result(inbox.sizes())))
+            seen.append(list(fresh.uids))
+        self.assertEqual(seen, [[1, 2], [1, 2, 3], [2, 3], [2, 3], [2], [2, 4]])
+
+    def test_it_is_bounded(self) -> None:
+        """By messages; the one longest unused goes first, and one that is too large alone is not kept."""
+        for number in range(6):
+            bob = self.post.world.add_user(f"bob{number}")
+            inbox = self.post.world.result(self.post.world.result(self.post.world.site.mail.mail(bob.id)).mailbox("INBOX"))
+            for _ in range(4):
+                self.post.world.result(inbox.append(FIRST, ()))
+            self.post.world.result(self.listings.of(bob.id, inbox, False))
+        self.assertEqual((len(self.listings._known), self.listings._messages), (2, 8))
+        for _ in range(20):
+            self.post.deliver(FIRST)
+        self.assertEqual(len(self.listing().uids), 22)
+        self.assertEqual((len(self.listings._known), self.listings._messages), (0, 0))
+
+    def test_sessions_share_it_and_do_not_touch_it(self) -> None:
+        """What one marks, the other sees; what one removes, the next one misses."""
+        self.post.play("C: DELE 1\nS: +OK*\nC: STAT\nS: +OK 1 45").close()
+        self.post.play("C: STAT\nS: +OK 2 69\nC: DELE 1\nS: +OK *\nC: QUIT\nS: +OK goodbye, 1*")
+        self.post.play("C: STAT\nS: +OK 1 45\nC: UIDL\nS: +OK*\nS: 1 *\nS: .")
+        self.assertEqual(self.looked, 2)

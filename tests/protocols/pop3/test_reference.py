@@ -147,7 +147,7 @@ class NumberTests(SynchronousTestCase):
 
         with patch.object(mailbox, "sizes", sizes):
             drop = post.world.result(Maildrop.open(mailbox))
-        lines = b"".join(drop.listing(drop.unique_id)).decode().splitlines()
+        lines = b"".join(drop.unique_id_lines()).decode().splitlines()
         found = {line.split(" ")[1] for line in lines}
         self.assertEqual((len(lines), len(found)), (count, count))
         self.assertLessEqual(max(map(len, found)), 70)

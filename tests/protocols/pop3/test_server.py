@@ -479,7 +479,7 @@ class LockTests(SynchronousTestCase):
         async def broken(mailbox: MemoryMailbox, *args: object) -> bytes:
             raise ZeroDivisionError("secret")
 
-        self.patch(MemoryMailbox, "read", broken)
+        self.patch(MemoryMailbox, "sheet", broken)
         link.say(b"RETR 1\r\n")
         self.assertEqual(link.take(), b"-ERR [SYS/TEMP] internal error\r\n")
         self.assertTrue(link.closed)
