@@ -176,7 +176,8 @@ async def capabilities(session: Session, _: None) -> bytes:
         lines += [b"USER", b"SASL " + b" ".join(offered)]
     if session.state is State.AUTHORIZATION and session.wire.offers_tls:
         lines.append(b"STLS")
-    lines += [b"UTF8 USER", b"LANG"]
+    # RFC 6856 section 2.1: the word behind it says that names and passwords may be UTF-8, where they can be said at all.
+    lines += [b"UTF8 USER" if session.wire.takes_passwords else b"UTF8", b"LANG"]
     lines += [b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", *session.policy.capabilities, b"IMPLEMENTATION Launcelot"]
     return good("capabilities") + b"".join(line + b"\r\n" for line in lines) + END
 

@@ -196,7 +196,7 @@ class CapabilityTests(SynchronousTestCase):
 
     def test_from_elsewhere(self) -> None:
         """No way to log in is offered before STLS."""
-        self.assertEqual(self.offered(Post(tls=True), False, "192.0.2.1"), self.always | {"STLS"})
+        self.assertEqual(self.offered(Post(tls=True), False, "192.0.2.1"), self.always - {"UTF8 USER"} | {"UTF8", "STLS"})
 
 
 class MaildropTests(SynchronousTestCase):
