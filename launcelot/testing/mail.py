@@ -14,21 +14,15 @@ from concurrent.futures import Future
 from twisted.internet.task import deferLater
 
 from launcelot.spool.interface import Spool
+from launcelot.testing.evidence import Keep, evidence
 from launcelot.testing.matching import Wanted
 from launcelot.testing.messages import Message, Wish
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
-from launcelot.testing.tapping import Tap, Taps
-from launcelot.testing.transcript import shown
+from launcelot.testing.tapping import Taps
 
 PATIENCE = 5.0
 """Seconds that a wait lasts unless it is told otherwise."""
-
-MOST_LISTED = 20
-"""Messages and connections that a failure lists."""
-
-LAST = 80
-"""Octets that it shows of what each of them said last."""
 
 TURNS = 3
 """Turns of the reactor in which what has reached this machine is read and answered."""
@@ -46,6 +40,7 @@ class Mail:
     The mail of one Site.
 
     :param thread: in which the Site runs.
+    :ivar keep: where transcripts are written when something is missing.
     """
 
     def __init__(self, thread: ReactorThread, post: Post, taps: Taps, spool: Spool) -> None:
@@ -53,6 +48,7 @@ class Mail:
         self._post = post
         self._taps = taps
         self._spool = spool
+        self.keep = Keep()
 
     def wait(
         self,
@@ -167,23 +163,10 @@ class Mail:
 
     def _missing(self, wish: Wish, timeout: float, end: Callable[[], None]) -> NoMail:
         end()
-        return NoMail("\n".join([f"no mail with {wish} within {timeout:.2f} s", *self._evidence()]))
-
-    def _evidence(self) -> Sequence[str]:
+        open_now = [(tap.transcript, tap.age) for tap in self._taps.open]
         there = self._post.matching(Wish(), True)
-        lines = [f"  arrived: {len(there)}"]
-        lines += [f"    {one.at:.2f} s  to={one.to!r} subject={one.subject!r}" for one in there[:MOST_LISTED]]
-        lines.append(f"  open: {len(self._taps.open)}")
-        lines += [self._stand(tap) for tap in list(self._taps.open)[:MOST_LISTED]]
-        return lines
-
-    def _stand(self, tap: Tap) -> str:
-        transcript = tap.transcript
-        last = transcript.said[-1] if transcript.said else None
-        said = "nothing said yet"
-        if last is not None:
-            said = f"{tap.age - last.at:.2f} s ago {last.who}: {shown(last.octets[-LAST:], True)}"
-        return f"    {transcript.service} #{transcript.number} from {transcript.peer}, {said}"
+        lines = evidence(wish, there, list(self._taps.transcripts), open_now, self.keep)
+        return NoMail("\n".join([f"no mail with {wish} within {timeout:.2f} s", *lines]))
 
 
 def _nothing() -> None:

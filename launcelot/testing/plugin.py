@@ -16,7 +16,7 @@ with the first ``start``.  No reactor is installed, ever.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +35,28 @@ class Starter:
     :ivar written: golden files that were written anew.
     :param folder: of the test.
     :param known: what has been computed of passwords in this run of pytest; the tests' are few, and each costs a millisecond.
+    :param keeps: makes the folder in which transcripts are kept of a test that fails.
     :param golden: what is done with golden files: ``"check"``, ``"update"``, or what the environment says.
     """
 
-    def __init__(self, folder: Path, golden: str = "", known: Known | None = None) -> None:
+    def __init__(
+        self, folder: Path, golden: str = "", known: Known | None = None, keeps: Callable[[], Path] | None = None
+    ) -> None:
         self.started: list[Served] = []
         self.written: list[Path] = []
         self._folder = folder
         self._golden = golden
         self._known = known
+        self._keeps = keeps
 
     def start(self, *names: str, **options: Any) -> Served:
         """Serve a new Site; see :func:`launcelot.testing.served.serve`."""
+        from launcelot.testing.evidence import Keep
         from launcelot.testing.served import serve
 
         served = serve(*names, known=self._known, **options)
         self.started.append(served)
+        served.mail.keep = Keep(self._keeps)
         served.golden.folder = self._folder
         served.golden.mode = self._golden or served.golden.mode
         served.golden.written = self.written
@@ -81,7 +87,9 @@ def _launcelot_known() -> Known:
 @pytest.fixture
 def launcelot(request: pytest.FixtureRequest, _launcelot_known: Known) -> Iterator[Starter]:
     """Servers for one test: ``lc = launcelot.start("smtp", "imap")``."""
-    starter = Starter(request.path.parent, request.config.getoption("--launcelot-golden") or "", _launcelot_known)
+    temporary = request.getfixturevalue("tmp_path_factory")
+    golden = request.config.getoption("--launcelot-golden") or ""
+    starter = Starter(request.path.parent, golden, _launcelot_known, lambda: temporary.mktemp("wire"))
     try:
         yield starter
     finally:

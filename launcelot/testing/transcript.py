@@ -56,9 +56,9 @@ class Transcript:
 
     def lines(self) -> Iterator[str]:
         """One line for each line that was said; pieces that arrived one by one are joined."""
-        for who, octets in self._turns():
+        for who, octets, _ in self.turns():
             if who == EVENT:
-                yield f"-- {octets.decode()}"
+                yield f"-- {octets.decode('utf-8', 'replace')}"
                 continue
             for line in octets.splitlines(keepends=True):
                 whole = line.endswith(b"\r\n")
@@ -66,17 +66,19 @@ class Transcript:
                 words = shown(line.removesuffix(b"\r\n"), escaped=not whole)
                 yield f"{who}{mark} {words}".rstrip(" ")
 
-    def _turns(self) -> Iterator[tuple[str, bytes]]:
-        who, octets = "", b""
+    def turns(self) -> Iterator[tuple[str, bytes, float]]:
+        """What each side said before the other said something, and the second in which the last of it came."""
+        who, octets, at = "", b"", 0.0
         for said in self.said:
             if said.who == who != EVENT:
                 octets += said.octets
             else:
                 if who:
-                    yield who, octets
+                    yield who, octets, at
                 who, octets = said.who, said.octets
+            at = said.at
         if who:
-            yield who, octets
+            yield who, octets, at
 
     def octets(self, who: str) -> bytes:
         """Everything one side said."""

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.cuts import Kind, Table, every_cut
 from launcelot.testing.dialogue import fits
+from launcelot.testing.evidence import Keep, evidence
 from launcelot.testing.golden import Golden, mode_of
 from launcelot.testing.leaks import Deferreds, ProcessReactor, Threads, collect
 from launcelot.testing.link import Pair, every_split
@@ -93,10 +94,20 @@ class WorldMixin(Case):
         wish = Wish(to=to, subject=subject, text=text)
         found = world.post.matching(wish, hidden=True)
         if len(found) != times:
-            there = [f"  {one!r}" for one in world.post.matching(Wish(), hidden=True)]
+            taps: Any = getattr(world, "taps", None)
+            transcripts = [] if taps is None else list(taps.transcripts)
+            still = [] if taps is None else [(tap.transcript, tap.age) for tap in taps.open]
+            lines = evidence(wish, world.post.matching(Wish(), hidden=True), transcripts, still, Keep(self._wire))
             raise self.failureException(
-                "\n".join([f"mail with {wish} has arrived {len(found)} times, not {times}; in all:", *there])
+                "\n".join([f"mail with {wish} has arrived {len(found)} times, not {times}", *lines])
             )
+
+    def _wire(self) -> Path:
+        """A folder for transcripts, which Trial keeps until its next run."""
+        make: Callable[[], str] = self.mktemp
+        folder = Path(make())
+        folder.mkdir(parents=True)
+        return folder
 
     def assertWire(self, where: Any, *lines: str | EllipsisType) -> None:
         """

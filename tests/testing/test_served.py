@@ -5,10 +5,12 @@ from __future__ import annotations
 import ftplib
 import imaplib
 import poplib
+import shutil
 import smtplib
 import socket
 import threading
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -155,7 +157,12 @@ class WaitingTests(ServedCase):
         said = str(self.assertRaises(NoMail, lc.mail.wait, to="ann@test", subject="News", timeout=0.05))
         self.assertIn("no mail with to='ann@test', subject='News' within 0.05 s\n  arrived: 1\n", said)
         self.assertIn("to='anne@test' subject='News'", said)
-        self.assertRegex(said, r"smtp #1 from 127.0.0.1, \d\.\d\d s ago S: .*250 2\.0\.0 Accepted")
+        self.assertIn("<- recipient differs by one letter\n", said)
+        self.assertRegex(said, r"smtp #1 from 127.0.0.1, has said nothing since the answer \d\.\d\d s ago\n")
+        self.assertRegex(said, r"      wire: C: | C: \. | S: 250 2\.0\.0 Accepted as")
+        folder = Path(said.rpartition("all that was said: ")[2])
+        self.addCleanup(shutil.rmtree, folder)
+        self.assertEqual((folder / "smtp-1.wire").read_text(), lc.smtp.transcripts[0].text)
 
     def test_transcript_reads_as_a_dialogue(self) -> None:
         """Line by line, decoded under TLS."""
