@@ -59,7 +59,8 @@ class SqliteAccountMail:
         found = known(name)
         if found is None:
             raise NotFound("no such mailbox")
-        number, info = await self._file.read(lambda connection: sqlrows.mailbox_named(connection, found))
+        # One statement needs no transaction around it.
+        number, info = (await self._file.opened()).read(lambda connection: sqlrows.mailbox_named(connection, found))
         return SqliteMailbox(self._file, self._limits, number, info)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:

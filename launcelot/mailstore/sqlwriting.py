@@ -237,10 +237,8 @@ class Writing:
             return []
         mailbox, first, saved = numbers.number, numbers.uid_next, seconds_of(self._now())
         uids = list(range(first, first + len(rows)))
-        self.connection.executemany(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(mailbox, uid, *row.lasting, saved) for uid, row in zip(uids, rows, strict=True)],
-        )
+        values = [(mailbox, uid, *row.lasting, saved) for uid, row in zip(uids, rows, strict=True)]
+        self.connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         moved = self._added_states(mailbox, numbers.modseq + 1, uids, [row.mask for row in rows])
         self._keep(mailbox, numbers.modseq + 1, moved, len(rows), sum([row.size for row in rows]), len(rows))
         return uids
