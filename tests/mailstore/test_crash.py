@@ -1,4 +1,4 @@
-"""A daemon that is killed while it delivers loses nothing it acknowledged and doubles nothing."""
+"""A daemon that is killed while it writes loses nothing it acknowledged and doubles nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.mailstore import checking
+from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
+from tests.mailstore.flagging import step
 from tests.mailstore.kit import ANN, Hands, all_messages, check_counters, result_now, uids_of
 
 ROUNDS = 4
@@ -26,10 +30,10 @@ class CrashTests(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.acknowledged: list[str] = []
 
-    def deliver_and_kill(self, number: int, acknowledgements: int) -> None:
-        """Let a child deliver until so many were acknowledged, then kill it; all it has written counts."""
+    def run_and_kill(self, program: str, number: int, acknowledgements: int) -> None:
+        """Let a child work until so many things were acknowledged, then kill it; all it has written counts."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.mailstore.delivering", str(self.folder), str(number)],
+            [sys.executable, "-m", f"tests.mailstore.{program}", str(self.folder), str(number)],
             stdout=subprocess.PIPE,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -62,7 +66,7 @@ class CrashTests(SynchronousTestCase):
     def test_killed_while_delivering(self) -> None:
         """Everything acknowledged is there once, after each of several kills; a repeated delivery is known."""
         for number in range(ROUNDS):
-            self.deliver_and_kill(number, 1 if number == 0 else 60 * number)
+            self.run_and_kill("delivering", number, 1 if number == 0 else 60 * number)
             workers, hands = InlineWorkers(), Hands()
             store = SqliteMailStore(self.folder, [workers], workers, hands.now, hands.new_id)
             subjects = result_now(self, self.look(store))
@@ -73,3 +77,29 @@ class CrashTests(SynchronousTestCase):
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
             connection.close()
         self.assertGreater(len(self.acknowledged), 300)
+
+    def test_killed_while_flags_are_changed(self) -> None:
+        """All flags and MODSEQs are those of the last step that was acknowledged, or of the one after that."""
+        hands = Hands()
+        memory = result_now(self, MemoryMailStore(hands.now, hands.new_id).mail(ANN))
+        model = result_now(self, memory.mailbox("INBOX"))
+        done = 0
+        for acknowledgements in (3, 25, 60):
+            self.run_and_kill("flagging", done, acknowledgements)
+            acknowledged = int(self.acknowledged[-1]) + 1
+            for number in range(done, acknowledged):
+                result_now(self, step(model, number))
+            workers = InlineWorkers()
+            store = SqliteMailStore(self.folder, [workers], workers, hands.now, hands.new_id)
+            inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
+            found = list(result_now(self, inbox.states()))
+            result_now(self, check_counters(inbox))
+            result_now(self, store.close())
+            done = acknowledged
+            if found != list(result_now(self, model.states())):
+                result_now(self, step(model, done))
+                done += 1
+            self.assertEqual(found, list(result_now(self, model.states())))
+            with closing(sqlite3.connect(self.folder / ANN / "mail.db")) as connection:
+                self.assertEqual(checking.check(connection, lambda so_far, total: None).findings, [])
+        self.assertGreater(done, 87)
