@@ -235,8 +235,9 @@ class DiskTree:
     # -- looking -------------------------------------------------------------------------------------------------
 
     async def entry(self, path: Path) -> Entry:
-        """One entry."""
-        return await self.run(lambda: self.place.entry(path))
+        """One entry; at once where the kernel remembers it."""
+        known = self.place.entry_at_once(path)
+        return known if known is not None else await self.run(lambda: self.place.entry(path))
 
     async def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
         """What a folder holds, in batches from one scan."""
@@ -251,8 +252,11 @@ class DiskTree:
             opened.close()
 
     async def read(self, path: Path) -> DiskReader:
-        """Open a file."""
-        entry, opened, head = await self.run(lambda: self.place.open_file(path, PIECE))
+        """Open a file; at once where the kernel remembers it."""
+        found = self.place.open_file_at_once(path) if path else None
+        if found is None:
+            found = await self.run(lambda: self.place.open_file(path, PIECE))
+        entry, opened, head = found
         return DiskReader(self._store.workers, entry, opened, head)
 
     async def kept(self, path: Path) -> int:

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path as FilePath
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from launcelot.core.errors import Invalid, NotFound, NotPermitted, OverQuota, Refusal, TryLater
 from launcelot.core.ids import AccountId
@@ -22,6 +22,7 @@ from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
 from launcelot.filestore.limits import StorageFull
+from launcelot.filestore.place import QUICK
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from tests.filestore.contract import ANN, Contract
 
@@ -354,6 +355,36 @@ class OpenAt2FileStoreTests(DiskFileStoreTests):
     def opener(self) -> Opener:
         return OpenAt2()
 
+    def test_known_files_need_no_worker(self) -> None:
+        """A small file that was just written is described and read whole at once, a large one opened, by no other name."""
+        self.put(("f",), b"octets")
+        self.put(("large",), b"x" * (QUICK + 1))
+        place = self.get(self.reopened().tree(ANN)).place
+        found = place.open_file_at_once(("f",))
+        if found is None:
+            raise SkipTest("this kernel does not say what it remembers (Linux 5.12)")
+        entry, opened, head = found
+        self.assertEqual((entry.size, opened.number, head), (6, -1, b"octets"))
+        known = place.entry_at_once(("f",))
+        self.assertEqual(known, self.get(self.tree.entry(("f",))))
+        large = place.open_file_at_once(("large",))
+        self.assertIsNotNone(large)
+        if large is not None:
+            self.assertEqual((large[0].size, large[2]), (QUICK + 1, b""))
+            self.assertGreaterEqual(large[1].number, 0)
+
+    def test_nothing_leads_out_at_once(self) -> None:
+        """Links, folders and what is missing are left to the workers, which refuse them."""
+        self.plant()
+        self.get(self.tree.make_folder(("d",)))
+        place = self.get(self.reopened().tree(ANN)).place
+        for path in (("file",), ("folder",), ("inner",), ("folder", "secret"), ("missing",), ("d", "missing")):
+            self.assertIsNone(place.open_file_at_once(path), path)
+            self.assertIsNone(place.entry_at_once(path), path)
+        self.assertIsNone(place.open_file_at_once(("d",)))
+        for outside in (("..",), ("d", "..", "real"), ("a/b",)):
+            self.refused(Invalid, self.tree.read(outside))
+
 
 class OpenerTests(SynchronousTestCase):
     """Both openers refuse the same things."""
@@ -405,3 +436,7 @@ class OpenerTests(SynchronousTestCase):
         """On a machine whose call number is not known the walk takes over."""
         self.patch(os, "uname", lambda: os.uname_result(("Linux", "n", "5", "v", "riscv64")))
         self.assertIsInstance(best_opener(), Walk)
+
+    def test_walking_tells_nothing_at_once(self) -> None:
+        """Where names are walked nobody knows whether that waits."""
+        self.assertRaises(BlockingIOError, Walk().open_at_once, 0, (), 0)

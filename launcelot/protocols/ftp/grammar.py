@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import calendar
 import ipaddress
+import math
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from launcelot.filestore.paths import decode, encode
 
@@ -226,7 +228,13 @@ def days(year: int, month: int) -> int:
 
 def write_time(seconds: float) -> str:
     """Seconds since 1970 as RFC 3659 section 2.3 writes a time."""
-    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
+    day, rest = divmod(math.floor(seconds), 86_400)
+    return f"{_day(day)}{rest // 3_600:02d}{rest // 60 % 60:02d}{rest % 60:02d}"
+
+
+@lru_cache(maxsize=4_096)  # The files of a folder are of few days, and asking the system costs four times as much as all else.
+def _day(day: int) -> str:
+    return time.strftime("%Y%m%d", time.gmtime(day * 86_400))
 
 
 def time_and_path(argument: bytes) -> tuple[float, str]:

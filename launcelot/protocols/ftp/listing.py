@@ -7,11 +7,13 @@ neither end a line nor move a terminal's cursor.
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from launcelot.filestore.interface import Entry
 from launcelot.filestore.paths import decode, encode
@@ -31,12 +33,23 @@ _FOLDER_PERMISSIONS = "cdeflmp"
 
 def list_line(entry: Entry, now: float) -> bytes:
     """One entry as ``ls -l`` writes it, in English and UTC."""
-    when = time.gmtime(entry.modified)
-    day = f"{_MONTHS[when.tm_mon - 1]} {when.tm_mday:2d}"
-    clock = f"{when.tm_hour:02d}:{when.tm_min:02d}" if 0 <= now - entry.modified < RECENT else f"{when.tm_year:5d}"
-    mode = stat.filemode((stat.S_IFDIR if entry.is_folder else stat.S_IFREG) | entry.mode)
+    number, rest = divmod(math.floor(entry.modified), 86_400)
+    day, year = _day_and_year(number)
+    clock = f"{rest // 3_600:02d}:{rest // 60 % 60:02d}" if 0 <= now - entry.modified < RECENT else year
+    mode = _permissions(entry.is_folder, entry.mode)
     head = f"{mode}   1 ftp      ftp      {entry.size:12d} {day} {clock} "
     return head.encode("ascii") + visible(entry.name) + b"\r\n"
+
+
+@lru_cache(maxsize=4_096)  # As for times in MLSD.
+def _day_and_year(number: int) -> tuple[str, str]:
+    when = time.gmtime(number * 86_400)
+    return f"{_MONTHS[when.tm_mon - 1]} {when.tm_mday:2d}", f"{when.tm_year:5d}"
+
+
+@lru_cache(maxsize=1_024)
+def _permissions(is_folder: bool, mode: int) -> str:
+    return stat.filemode((stat.S_IFDIR if is_folder else stat.S_IFREG) | mode)
 
 
 def name_line(prefix: bytes, entry: Entry) -> bytes:
@@ -65,6 +78,11 @@ def facts(entry: Entry, wanted: tuple[str, ...]) -> bytes:
 
 def facts_line(entry: Entry, wanted: tuple[str, ...]) -> bytes:
     """One entry as MLSD writes it."""
+    if wanted == ALL_FACTS and entry.unique:
+        kind = f"dir;modify={write_time(entry.modified)};perm={_FOLDER_PERMISSIONS}" if entry.is_folder else (
+            f"file;size={entry.size};modify={write_time(entry.modified)};perm={_FILE_PERMISSIONS}"
+        )
+        return f"type={kind};unique={entry.unique};UNIX.mode={entry.mode:04o}; ".encode("ascii") + visible(entry.name) + b"\r\n"
     return facts(entry, wanted) + b" " + visible(entry.name) + b"\r\n"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -17,6 +19,7 @@ from launcelot.protocols.ftp.listing import (
     ALL_FACTS,
     Pattern,
     choose_facts,
+    facts,
     facts_line,
     list_line,
     name_line,
@@ -187,6 +190,19 @@ class ListingTests(SynchronousTestCase):
             self.assertEqual(line.count(b"\n"), 1)
             self.assertTrue(line.endswith(b"a??226 ok?[2J\r\n"), line)
         self.assertEqual(parse_facts_line(facts_line(evil, ALL_FACTS)[:-2]).name, "a??226 ok?[2J")
+
+    def test_quick_ways_write_the_same(self) -> None:
+        """All facts at once, and times by parts, are what each by itself is, at any time that files have."""
+        times = [0.0, -0.5, -86_400.0, 59.999, 86_399.99, 1_700_000_000.25, 2**31, 4_102_444_800.0, -62_135_596_800.0]
+        times += [float(7_654_321 * number % 4_000_000_000) for number in range(200)]
+        for seconds in times:
+            self.assertEqual(grammar.write_time(seconds), time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds)), seconds)
+            for entry in (replace(FILE, modified=seconds), replace(FOLDER, modified=seconds, mode=0o1)):
+                slow = facts(entry, ALL_FACTS) + b" " + entry.name.encode() + b"\r\n"
+                self.assertEqual(facts_line(entry, ALL_FACTS), slow)
+                when = time.gmtime(seconds)
+                day = time.strftime("%b", when).encode() + b" %2d %5d " % (when.tm_mday, when.tm_year)
+                self.assertIn(day, list_line(entry, -1e12))
 
     def test_facts_are_read_back(self) -> None:
         """What MLSD writes the client reads."""
