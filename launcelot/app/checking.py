@@ -8,6 +8,7 @@ from typing import Any
 
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
+from launcelot.checks.impatience import Impatient
 from launcelot.checks.names import Names
 from launcelot.checks.remembering import MIGRATIONS
 from launcelot.checks.running import Checks
@@ -26,6 +27,7 @@ def checks_of(
     :param aside: where long computations run.
     """
     resolvers: list[Any] = []
+    patient: list[Names] = []
 
     def names() -> Names:
         # twisted.names is imported by those only who ask.
@@ -34,8 +36,8 @@ def checks_of(
 
         if not resolvers:
             resolvers.append(NamesResolver(reactor, [server_of(one) for one in configuration.relay.dns_servers]))
-        resolver: Names = resolvers[0]
-        return resolver
+            patient.append(Impatient(resolvers[0], reactor, counters))
+        return patient[0]
 
     def close() -> None:
         for one in resolvers:

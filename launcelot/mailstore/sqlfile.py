@@ -186,10 +186,16 @@ class AccountFile:
         self._database = database
 
     def _make_folder(self) -> None:
-        if not self.folder.exists():
+        if (self.folder / FILE_NAME).exists():
+            return
+        try:
             self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.mkdir(mode=0o700, exist_ok=True)
+            # Also where it was there: whoever made it may have been killed, or failed, before this.
             sync_directory(self.folder.parent)
+        except OSError as error:
+            self.log.error("cannot make {folder}: {error}", folder=str(self.folder), error=str(error))
+            raise TryLater("storage is not available") from error
 
     def _furnish(self, connection: sqlite3.Connection) -> None:
         if _is_new(connection):

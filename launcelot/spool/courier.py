@@ -195,7 +195,7 @@ class Courier:
     async def hold(self, chosen: Sequence[Pending]) -> None:
         """Try these no more."""
         for pending in chosen:
-            if not pending.held:
+            if not pending.held and pending in pending.mail.pending:
                 pending.held, pending.turn = True, 0
                 self._settle(pending)
                 self._chronicle.asked("held", [pending])
@@ -205,8 +205,10 @@ class Courier:
         """Try these now."""
         self._chronicle.asked("released", chosen)
         for pending in chosen:
-            self._release(pending)
-            await self._shelf.note(pending)
+            # While the one before was noted, this one may have been delivered: it must not be once more.
+            if pending in pending.mail.pending:
+                self._release(pending)
+                await self._shelf.note(pending)
 
     def _release(self, pending: Pending) -> None:
         mail = pending.mail
@@ -400,7 +402,8 @@ class Courier:
             return verdict
         if verdict.unsure and pending.is_spent:
             return Verdict(Fate.NEVER, "5.4.2", f"{verdict.text}; {MAY_HAVE_ARRIVED}", verdict.host, verdict.diagnostic)
-        if self._schedule.expired(self._now() - pending.mail.received):
+        age = self._now() - pending.mail.received
+        if self._schedule.expired(age, pending.attempts + 1, pending.recipient.is_remote):
             return Verdict(Fate.NEVER, "5.4.7", verdict.text, verdict.host, verdict.diagnostic)
         return verdict
 

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 DAY = 86_400.0
 HOUR = 3_600.0
 
+LEAST_ATTEMPTS = 6
+"""Failed attempts without which no mail to another host is too old, as the clock may be wrong: two hours until then."""
+
+LEAST_ATTEMPTS_HERE = 9
+"""Likewise for mailboxes here, which are tried more often."""
+
 
 def no_jitter() -> float:
     """For pauses that are exactly what they are."""
@@ -47,9 +53,13 @@ class Schedule:
         pause = min(self.longest, first * 2.0 ** min(attempts - 1, 32))
         return pause * (1.0 + self.spread * (2.0 * self.chance() - 1.0)) if remote and self.chance is not no_jitter else pause
 
-    def expired(self, age: float) -> bool:
-        """Whether a mail accepted ``age`` seconds ago is given up when it fails now."""
-        return age >= self.lifetime
+    def expired(self, age: float, attempts: int, remote: bool = False) -> bool:
+        """
+        Whether a mail accepted ``age`` seconds ago is given up when it fails now.
+
+        :param attempts: that have failed, this one among them.
+        """
+        return age >= self.lifetime and attempts >= (LEAST_ATTEMPTS if remote else LEAST_ATTEMPTS_HERE)
 
     def is_late(self, age: float) -> bool:
         """Whether the sender of a mail accepted ``age`` seconds ago is told that it takes long."""

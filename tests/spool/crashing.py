@@ -101,6 +101,11 @@ async def send(house: House, name: str, acknowledge: int) -> None:
 async def deliver_rest(house: House, reactor: Any, out: int) -> None:
     """Deliver what is left, then tell what every mailbox holds."""
     await house.spool.start()
+    await tell(house, reactor, out)
+
+
+async def tell(house: House, reactor: Any, out: int) -> None:
+    """When all is delivered, what every mailbox holds."""
     while await house.spool.waiting():
         turn: Deferred[None] = Deferred()
         reactor.callLater(0.01, turn.callback, None)

@@ -689,6 +689,28 @@ class SqliteRemoteTests(RemoteContract):
         self.clock.advance(300)
         self.assertEqual(self.waiting(spool), [])
 
+    def test_release_while_another_is_delivered(self) -> None:
+        """What was under way when it was asked for, and has been taken since, is not sent once more."""
+        spool = self.carrying()
+        taken: Deferred[Verdict] = Deferred()
+        gate: Deferred[None] = Deferred()
+        note = spool.note
+
+        async def slow(*pending: Any) -> None:
+            await gate
+            await note(*pending)
+
+        self.carrier.plan = {"near.example": [LATER], "far.example": [taken]}
+        self.send(spool, elsewhere("y@near.example"), elsewhere("x@far.example"))
+        spool.note = slow  # type: ignore[method-assign]
+        released = Deferred.fromCoroutine(spool.release(SpoolId("one")))
+        taken.callback(DONE)
+        gate.callback(None)
+        self.assertEqual(self.successResultOf(released), 2)
+        self.clock.advance(1)
+        self.assertEqual([one[0] for one in self.carrier.calls], ["near.example", "far.example", "near.example"])
+        self.assertEqual(self.waiting(spool), [])
+
     def test_release_of_what_may_have_arrived(self) -> None:
         """Where nobody can be told it is held; a person who releases it wants it sent, and it is."""
         spool = self.carrying()
