@@ -603,6 +603,11 @@ def _whole(entry: Entry) -> bytes | None:
     return entry.body.octets if len(entry.body.octets) <= WHOLE else None
 
 
+def _header(entry: Entry) -> bytes | None:
+    size = entry.body.analysis.header_size
+    return entry.body.octets[:size] if size <= WHOLE else None
+
+
 def _itself(flags: frozenset[str]) -> frozenset[str]:
     return flags
 
@@ -623,6 +628,7 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
 }
 _KEYS: Mapping[Column, Callable[[Entry], object]] = {
     Column.OCTETS: _whole,
+    Column.HEADER: _header,
     Column.DATE: date_of,
     Column.SUBJECT: lambda one: fold(one.body.analysis.subject),
     Column.BASE_SUBJECT: lambda one: one.body.analysis.base_subject,

@@ -21,10 +21,11 @@ class Column(Enum):
     What can be asked of messages.
 
     ``FLAGS`` is a key that only :attr:`Sheet.flags` understands; ``ARRIVED`` and ``SAVED`` are seconds since 1970, ``ZONE``
-    minutes east of UTC; ``OCTETS`` are the whole message, None for one of more than :data:`WHOLE`; the next ones are those of
-    :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what messages are put in order by, RFC 5256
-    section 2: seconds since 1970 by the message itself, or of its arrival; subject and base subject, decoded and folded; folded
-    addr-mailboxes of the first addresses; its own message id, empty if it has none, and those it names, each on a line.
+    minutes east of UTC; ``OCTETS`` are the whole message and ``HEADER`` its header, None for one of more than :data:`WHOLE`; the
+    next ones are those of :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what messages are put in
+    order by, RFC 5256 section 2: seconds since 1970 by the message itself, or of its arrival; subject and base subject, decoded
+    and folded; folded addr-mailboxes of the first addresses; its own message id, empty if it has none, and those it names, each
+    on a line.
     """
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
@@ -42,6 +43,7 @@ class Column(Enum):
     BODY_STRUCTURE = "body structure"
     HEADER_SIZE = "header size"
     OCTETS = "octets"
+    HEADER = "header"
     DATE = "date"
     SUBJECT = "subject"
     BASE_SUBJECT = "base subject"

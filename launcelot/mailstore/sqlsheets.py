@@ -184,6 +184,9 @@ _EXPRESSIONS: Mapping[Column, str] = {
     # The only chunk of a message that has no more; an empty one has none.
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
+    Column.HEADER: f"""CASE c.header_size WHEN 0 THEN x'' ELSE (
+        SELECT substr(octets, 1, c.header_size) FROM chunks
+        WHERE number = m.content << {CHUNK_BITS} AND c.header_size <= {WHOLE}) END""",
     Column.DATE: "coalesce(c.sent, m.internal)",
     Column.SUBJECT: "c.subject",
     Column.BASE_SUBJECT: "c.base_subject",

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Literal
 
 from launcelot.message.structure import Part
@@ -22,9 +23,14 @@ What = Literal["BODY", "HEADER", "TEXT", "MIME"]
 
 _NARROW = struct.Struct("<IIII")
 _WIDE = struct.Struct("<QQQQ")
-_FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:.*+(?:\n[ \t].*+)*+\n?", re.MULTILINE)
+SHORT_NAMES = 300
+"""Octets of all names together for which a rule of their own is made."""
+_VALUE = rb"[ \t]*+:.*+(?:\n[ \t].*+)*+\n?"
+_NAME = re.compile(rb"[!-9;-~]++")
+_FIELD = re.compile(b"^(" + _NAME.pattern + b")" + _VALUE, re.MULTILINE)
 """``field`` of RFC 5322 section 2.2, folded lines and last line end with it."""
-_EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n\Z")
+_EMPTY_LINES = (b"\n\r\n", b"\n\n")
+_EMPTY_HEADERS = (b"\r\n", b"\n")
 
 
 class Kind(IntEnum):
@@ -180,7 +186,17 @@ def header_subset(header: bytes, names: Collection[bytes], exclude: bool) -> byt
         RFC 9051 section 6.4.5.
     """
     wanted = frozenset(name.lower() for name in names)
-    found = b"".join([line[0] for line in _FIELD.finditer(header) if (line[1].lower() in wanted) != exclude])
+    if wanted and not exclude and sum(map(len, wanted)) <= SHORT_NAMES:
+        found = b"".join(_fields_named(wanted).findall(header))
+    else:
+        found = b"".join([line[0] for line in _FIELD.finditer(header) if (line[1].lower() in wanted) != exclude])
     if found and not found.endswith(b"\n"):
         found = found.rstrip(b"\r") + b"\r\n"
-    return found + b"\r\n" if _EMPTY_LINE.search(header) else found
+    return found + b"\r\n" if header.endswith(_EMPTY_LINES) or header in _EMPTY_HEADERS else found
+
+
+@lru_cache(64)
+def _fields_named(names: frozenset[bytes]) -> re.Pattern[bytes]:
+    """Fields with some names alone; each begins a line, as :data:`_FIELD` has it, and no line of another can begin so."""
+    possible = [re.escape(name) for name in sorted(names) if _NAME.fullmatch(name)]
+    return re.compile(b"^(?:" + (b"|".join(possible) or b"(?!)") + b")" + _VALUE, re.MULTILINE | re.IGNORECASE)

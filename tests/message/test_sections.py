@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -197,6 +199,13 @@ class TableTests(SynchronousTestCase):
         found.locate((1, 1), "HEADER")
 
 
+HEADERS = st.lists(
+    st.sampled_from([b"to", b"To ", b"X-To", b":", b" ", b"\t", b"a", b"\r\n", b"\n", b"\r", b"\xff", b"(", b"TO: b\r\n c\r\n"]),
+    max_size=14,
+).map(b"".join)
+NAMES = st.lists(st.sampled_from([b"to", b"X-TO", b"a", b"(", b".*", b"xto"]), max_size=3)
+
+
 class SubsetTests(SynchronousTestCase):
     """``HEADER.FIELDS`` and ``HEADER.FIELDS.NOT``."""
 
@@ -237,3 +246,18 @@ class SubsetTests(SynchronousTestCase):
     def test_names_are_not_patterns(self) -> None:
         """A name with special characters matches itself at most."""
         self.assertEqual(header_subset(self.HEADER, [b".*", b"(", b"[", b"T|From"], False), b"\r\n")
+        self.assertEqual(header_subset(b": a\r\n b: c\r\n\r\n", [b"", b" b", b"a:"], False), b"\r\n")
+
+    @given(HEADERS, NAMES, st.booleans())
+    def test_any_header(self, header: bytes, names: list[bytes], exclude: bool) -> None:
+        """What is chosen is what looking at each field would choose, and few names are many."""
+        wanted = {name.lower() for name in names}
+        fields = re.finditer(rb"^([!-9;-~]+)[ \t]*:.*(?:\n[ \t].*)*\n?", header, re.MULTILINE)
+        found = b"".join(one[0] for one in fields if (one[1].lower() in wanted) != exclude)
+        if found and not found.endswith(b"\n"):
+            found = found.rstrip(b"\r") + b"\r\n"
+        if re.search(rb"(?:\A|\n)\r?\n\Z", header):
+            found += b"\r\n"
+        self.assertEqual(header_subset(header, names, exclude), found)
+        many = [*names, b"x" * 1000]
+        self.assertEqual(header_subset(header, many, exclude), found)

@@ -40,10 +40,11 @@ class ListingTests(SynchronousTestCase):
     """What can be listed."""
 
     def test_what_marks_messages_is_no_listing(self) -> None:
-        """Octets without PEEK are one only where nothing can be marked, and parts and fields never."""
+        """Octets without PEEK are one only where nothing can be marked, and parts never."""
         whole = Section(b"BODY[]")
         self.assertIsNone(listing_of((Attribute.UID, whole), False))
         self.assertIsNotNone(listing_of((Attribute.UID, whole), True))
         self.assertIsNotNone(listing_of((Section(b"BODY[]", peek=True),), False))
         self.assertIsNone(listing_of((Section(b"BODY[1]", (1,), peek=True),), True))
-        self.assertIsNone(listing_of((Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",), peek=True),), True))
+        self.assertIsNone(listing_of((Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",)),), False))
+        self.assertIsNotNone(listing_of((Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",), peek=True),), False))

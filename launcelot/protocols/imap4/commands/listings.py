@@ -14,6 +14,7 @@ from typing import Any
 
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.dates import MONTHS
+from launcelot.message.sections import header_subset
 from launcelot.protocols.imap4.commands.messages import flags_as_told, numbers_of
 from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
 from launcelot.protocols.imap4.session import Session
@@ -46,7 +47,7 @@ class Listing:
 @lru_cache(256)
 def listing_of(items: tuple[Item, ...], reads: bool) -> Listing | None:
     """
-    The listing of some items; None unless all are ready-made in the store, or a run of a message's octets.
+    The listing of some items; None unless all are ready-made in the store, a run of a message's octets, or of its header.
 
     :param reads: whether octets may be read without marking a message as seen.
     """
@@ -54,7 +55,7 @@ def listing_of(items: tuple[Item, ...], reads: bool) -> Listing | None:
     for item in items:
         if isinstance(item, Attribute) and item in _ITEMS:
             chosen.append(_ITEMS[item])
-        elif isinstance(item, Section) and not item.numbers and not item.fields and (item.peek or reads):
+        elif isinstance(item, Section) and not item.numbers and (item.peek or reads):
             chosen.append(_section(item))
         else:
             return None
@@ -126,23 +127,37 @@ async def _send_rows(session: Session, listing: Listing, sheet: Sheet, large: La
 
 
 def _section(item: Section) -> Made:
-    """A run of octets: the whole message, its header or its text, or a part of that."""
-    label, what, offset, length = item.label, item.what, item.offset, item.length
+    """A run of octets: the whole message, its header or its text, or a part of that; or some fields of the header."""
+    label, offset, length = item.label, item.offset, item.length
+    end = None if length is None else offset + length
 
-    def cut(
-        _view: View, _sheet: Sheet, _uids: Sequence[int], headers: Sequence[int], octets: Sequence[bytes | None]
+    def headers(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
+        for data in octets:
+            if data is not None and item.fields:
+                data = header_subset(data, item.fields, item.exclude)
+            yield told(data)
+
+    def texts(
+        _view: View, _sheet: Sheet, _uids: Sequence[int], sizes: Sequence[int], octets: Sequence[bytes | None]
     ) -> Texts:
-        for header, data in zip(headers, octets, strict=True):
-            if data is None:
-                yield None
-                continue
-            if what != "BODY":
-                data = data[:header] if what == "HEADER" else data[header:]
-            if length is not None:
-                data = data[offset : offset + length]
-            yield b"%b {%d}\r\n%b" % (label, len(data), data)
+        for size, data in zip(sizes, octets, strict=True):
+            yield told(None if data is None else data[size:])
 
-    return b"%b", (Column.HEADER_SIZE, Column.OCTETS), cut
+    def wholes(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
+        return map(told, octets)
+
+    def told(data: bytes | None) -> bytes | None:
+        if data is None:
+            return None
+        if end is not None:
+            data = data[offset:end]
+        return b"%b {%d}\r\n%b" % (label, len(data), data)
+
+    if item.what == "HEADER":
+        return b"%b", (Column.HEADER,), headers
+    if item.what == "TEXT":
+        return b"%b", (Column.HEADER_SIZE, Column.OCTETS), texts
+    return b"%b", (Column.OCTETS,), wholes
 
 
 def _flags(view: View, sheet: Sheet, uids: Sequence[int], keys: Sequence[Any]) -> Texts:
