@@ -96,6 +96,11 @@ class AccountFile:
         return not (self._busy or self._opening)
 
     @property
+    def watched(self) -> bool:
+        """Whether anybody wants to hear of changes, as sessions do that have a mailbox selected."""
+        return bool(self._watchers)
+
+    @property
     def remembers(self) -> bool:
         """Whether there are watchers or a lock, which must not be forgotten."""
         return self._locked or bool(self._watchers)

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.core.errors import Gone, InUse, Invalid, TryLater
@@ -142,6 +143,31 @@ class FileTests(Inline):
         release()
         result_now(self, store.mail(BOB)).lock()()
         stop()
+
+    def test_files_that_are_quiet_are_closed(self) -> None:
+        """Unless somebody watches them; locks outlive it, and the next use opens them again."""
+        clock, workers = Clock(), InlineWorkers()
+        store = SqliteMailStore(self.folder, [workers], workers, self.hands.now, self.hands.new_id, clock=clock)
+        ann, bob = result_now(self, store.mail(ANN)), result_now(self, store.mail(BOB))
+        told: list[int] = []
+        stop = result_now(self, bob.mailbox("INBOX")).watch(lambda: told.append(1))
+        release = ann.lock()
+        clock.pump([1.0] * 50)
+        self.assertEqual(len(store._open), 2)
+        result_now(self, ann.usage())
+        clock.pump([1.0] * 50)
+        self.assertEqual(len(store._open), 2)
+        clock.pump([1.0] * 40)
+        self.assertEqual([file.folder.name for file in store._open], [BOB])
+        self.assertRaises(InUse, result_now(self, store.mail(ANN)).lock)
+        self.assertIsNotNone(result_now(self, ann.deliver(message("x"), "key")))
+        release()
+        stop()
+        clock.pump([1.0] * 90)
+        self.assertEqual((list(store._open), clock.getDelayedCalls()), ([], []))
+        self.assertIsNotNone(result_now(self, ann.deliver(message("x"), "another")))
+        result_now(self, store.close())
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_watching_a_closed_file(self) -> None:
         """Also begun while the file is closed, and with nothing held but what stops it."""
