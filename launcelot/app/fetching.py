@@ -134,9 +134,10 @@ class Journal:
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(self._descriptor), os.stat(self.path)):
+                # Another run has put a new one in its place since we opened it.
                 raise BlockingIOError
-            lines = Path(self.path).read_bytes().split(b"\n")
-        except (BlockingIOError, FileNotFoundError):
+            lines = self.path.read_bytes().split(b"\n")
+        except BlockingIOError:
             raise Ending(f"{self.path}: another run is under way; wait for it to end", TEMPORARY) from None
         except OSError as error:
             raise Ending(f"{self.path}: {error.strerror}; name another file with --state", CANNOT_CREATE) from error

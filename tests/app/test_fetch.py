@@ -434,6 +434,11 @@ class JournalTests(SynchronousTestCase):
                 self.journal()
             self.assertEqual(self.path.read_text(), text)
 
+    def test_a_place_that_is_not_there(self) -> None:
+        """The cause is told."""
+        with self.assertRaisesRegex(Ending, "No such file or directory; name another file with --state"):
+            Journal(self.path / "below", "x").open()
+
     def test_what_is_gone_on_the_server_is_forgotten(self) -> None:
         """So it does not grow for ever."""
         journal = self.journal()

@@ -47,9 +47,8 @@ class MaildropClients(DemoCase):
             f'poll localhost service {service.port} protocol {protocol} uidl user "{self.user}" password "{password}" '
             f'{"keep" if keep else "nokeep"} {tls} mda "{self.sink}"\n',
         )
-        self.run_program(
-            "fetchmail", "-f", str(config), "--pidfile", str(self.folder / "pid"), "--idfile", str(self.folder / "ids"), "--nosyslog"
-        )
+        files = ("--pidfile", str(self.folder / "pid"), "--idfile", str(self.folder / "ids"))
+        self.run_program("fetchmail", "-f", str(config), *files, "--nosyslog")
 
     def test_fetchmail(self) -> None:
         """With STLS and UIDL: it keeps, fetches what is new alone, and deletes when it is told to."""
