@@ -28,19 +28,26 @@ from launcelot.spool.schedule import Schedule
 from launcelot.workers.databases import Databases
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer, Staging
+from launcelot.workers.trail import NOWHERE, Trail
 
 if TYPE_CHECKING:
     from launcelot.relay.carrier import Relay
 
 
 def build_relay(
-    reactor: Any, configuration: Configuration, counters: Counters, workers: Workers, databases: Databases
+    reactor: Any,
+    configuration: Configuration,
+    counters: Counters,
+    workers: Workers,
+    databases: Databases,
+    trail: Trail = NOWHERE,
 ) -> Relay | None:
     """
     The relay of a configuration; None where it is switched off.
 
     :param workers: where passwords are hashed and large messages looked through.
     :param databases: where it keeps what domains demand.
+    :param trail: where it is noted which hosts could not be used.
     """
     settings = configuration.relay
     if not settings.enabled:
@@ -75,6 +82,7 @@ def build_relay(
         counters,
         workers,
         resolver.close,
+        trail,
     )
 
 

@@ -275,10 +275,10 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     databases = Databases(configuration.data / "services", writer, readers)
     forwarding = forwarding_of(configuration, databases)
     outbound = EverywhereOutbound(accounts, staging, configuration.relay, forwarding)
-    relay = build_relay(clock, configuration, counters, readers, databases)
+    trail = trail_of(configuration, part)
+    relay = build_relay(clock, configuration, counters, readers, databases, trail or NOWHERE)
     signer = signer_of(configuration, staging, readers)
     notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
-    trail = trail_of(configuration, part)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
         accounts,

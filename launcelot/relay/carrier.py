@@ -38,6 +38,7 @@ from launcelot.relay.settings import RelaySettings
 from launcelot.spool.interface import Envelope, Fate, Last, SpoolRecipient, Verdict
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer
+from launcelot.workers.trail import NOWHERE, Trail
 
 DOWN = 60.0
 """Seconds a destination is left alone when none of its hosts answers."""
@@ -84,6 +85,7 @@ class Relay:
     :param demands: finds out what hosts have to show.
     :param workers: where a large message is looked through.
     :param closed: called when everything is let go of.
+    :param trail: where it is noted which hosts could not be used.
     """
 
     log = Logger(namespace="launcelot.relay")
@@ -99,6 +101,7 @@ class Relay:
         counters: Counters,
         workers: Workers,
         closed: Callable[[], None] = lambda: None,
+        trail: Trail = NOWHERE,
     ) -> None:
         self._settings = settings
         self._routes = routes
@@ -109,6 +112,7 @@ class Relay:
         self._counters = counters
         self._workers = workers
         self._closed = closed
+        self._trail = trail
         self._down: dict[str, tuple[float, Verdict]] = {}
         self._limits: dict[str, int] = {}
         self._proven: set[str] = set()
@@ -212,6 +216,7 @@ class Relay:
                 raise
             except Unusable as error:
                 self.log.info("{target} cannot be used: {reason}", target=str(target), reason=str(error))
+                self._trail.note(letter.envelope.id, "passed over", host=str(target), reason=clean(str(error)))
                 problems.append(error)
         passing = [one for one in problems if not isinstance(one, Unmet)]
         raise [*passing, *problems, Unusable("4.4.4", "there is no host to go to")][0]

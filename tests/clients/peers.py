@@ -21,6 +21,7 @@ PACKAGES = {
     "offlineimap": "offlineimap3",
     "getmail": "getmail6",
     "smtp-sink": "postfix",
+    "smtp-source": "postfix",
     "ldns-signzone": "ldnsutils",
 }
 """Debian packages that are not called as their program."""

@@ -98,6 +98,19 @@ class SendingTests(MailClientCase):
         )  # fmt: skip
         self.found(subject)
 
+    def test_smtp_source(self) -> None:
+        """Postfix's generator: forty messages on four connections, each in the mailbox once."""
+        subject, service = self.subject(), self.demo.service("smtp")
+        self.run_program(
+            "smtp-source", "-s", "4", "-m", "40", "-l", "3000", "-S", subject, "-f", "a@sender.example", "-t", self.address,
+            f"inet:{service.host}:{service.port}",
+        )  # fmt: skip
+        with imaplib.IMAP4(self.demo.service("imap").host, self.demo.service("imap").port) as client:
+            client.login(self.user, self.password)
+            client.select("INBOX", readonly=True)
+            _, (numbers,) = client.search(None, "SUBJECT", f'"{subject}"')
+        self.assertEqual(len(numbers.split()), 40)
+
     def test_swaks_submission(self) -> None:
         """swaks submits with STARTTLS and AUTH, and pipelines."""
         subject, service = self.subject(), self.demo.service("submission")

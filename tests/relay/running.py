@@ -36,9 +36,8 @@ enabled = true
 routes = ["* 127.0.0.1:{port} {options}"]
 first_retry = 1
 [smtp]
-listen_mx = []
-listen_submission = ["tcp:0:interface=127.0.0.1"]
 listen_submissions = []
+{listening}
 max_connections_per_source = 1000
 """
 OFF = ("imap", "pop3", "ftp", "questions", "managesieve")
@@ -49,11 +48,15 @@ class RelayingDaemon:
     Started again and again on one folder.
 
     :param port: of the next hop.
+    :param service: what it listens for: ``submission``, ``mx`` or ``lmtp``.
     """
 
-    def __init__(self, folder: Path, port: int, workers: int = 1, options: str = "connections=20") -> None:
+    def __init__(
+        self, folder: Path, port: int, workers: int = 1, options: str = "connections=20", service: str = "submission"
+    ) -> None:
         self.folder = folder
         self.settings = folder / "launcelot.toml"
+        self.service = service
         folder.mkdir(exist_ok=True, mode=0o700)
         self.settings.write_text(self.configuration(port, workers, options))
         self.log = tempfile.TemporaryFile()
@@ -61,7 +64,9 @@ class RelayingDaemon:
 
     def configuration(self, port: int, workers: int, options: str) -> str:
         """What stands in the file."""
-        text = SETTINGS.format(workers=workers, port=port, options=options)
+        endpoints = {one: '"tcp:0:interface=127.0.0.1"' if one == self.service else "" for one in ("mx", "submission", "lmtp")}
+        listening = "\n".join(f"listen_{name} = [{endpoint}]" for name, endpoint in endpoints.items())
+        text = SETTINGS.format(workers=workers, port=port, options=options, listening=listening)
         return text + "".join(f"[{name}]\nenabled = false\n" for name in OFF)
 
     def start(self) -> None:

@@ -150,6 +150,11 @@ class RelayCase(SynchronousTestCase):
         self.resolver = ScriptedResolver({"far.example": "mx.far.example"}, {"mx.far.example": "127.0.0.1"})
         self.relay = self.make()
         self.marked = 0
+        self.noted: list[tuple[str, str, Any]] = []
+
+    def note(self, id: str, event: str, /, **fields: Any) -> None:
+        """Be the trail of mail."""
+        self.noted.append((id, event, fields["host"]))
 
     async def last(self) -> None:
         """Count what has come to its end."""
@@ -171,7 +176,7 @@ class RelayCase(SynchronousTestCase):
         finder = Finder(self.resolver, "us.example", networks(["127.0.0.0/8"]), chosen.port, Random(1).getrandbits)
         return Relay(
             chosen, parse_routes(routes), finder, Demands(self.resolver, self.policies), self.links, self.world.clock,
-            self.counters, InlineWorkers(),
+            self.counters, InlineWorkers(), trail=self,
         )
 
     def carrying(self, *recipients: SpoolRecipient, body: bytes = BODY, **envelope: Any) -> Deferred[Sequence[Verdict]]:

@@ -237,7 +237,7 @@ class ConnectionTests(RelayCase):
         self.assertTrue(verdict.unsure)
 
     def test_next_host_when_one_does_not_answer(self) -> None:
-        """In the order of preference; refused greetings count as well."""
+        """In the order of preference; refused greetings count as well; the trail says which were passed over."""
         other = HopFactory()
         self.world.network.listen(self.port, other, "127.0.0.2")
         self.world.network.pump()
@@ -250,6 +250,8 @@ class ConnectionTests(RelayCase):
         self.hop.script["GREETING"] = [b"554 no"]
         self.assertEqual(self.carry(X), [DONE])
         self.assertEqual((len(self.hop.got), len(other.got)), (0, 1))
+        self.assertEqual([(one[0], one[1]) for one in self.noted], [("one", "passed over")] * 2)
+        self.assertIn("dead.far.example", self.noted[0][2])
 
     def test_destination_that_is_down(self) -> None:
         """Nobody is asked again for a minute; what comes is put off at once with the reason."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import smtplib
 import socket
 import subprocess
 import tempfile
@@ -78,6 +80,55 @@ class PostfixTests(PeerCase):
         text = next(maildir.iterdir()).read_bytes().replace(b"\r\n", b"\n")
         self.assertTrue(text.endswith(b"\n\n.x\n..dots\n.\n"), text)
         self.assertEqual(daemon.stop(), 0)
+
+
+class SendingPostfix(Postfix):
+    """
+    Hands all mail to one place.
+
+    :param transport: such as ``lmtp:inet:127.0.0.1:24``.
+    """
+
+    def __init__(self, folder: Path, transport: str) -> None:
+        self.transport = transport
+        super().__init__(folder)
+
+    def _write(self) -> None:
+        super()._write()
+        with (self.folder / "etc" / "main.cf").open("a") as settings:
+            settings.write(f"virtual_mailbox_domains=\ndefault_transport={self.transport}\nsmtp_host_lookup=native\n")
+        with (self.folder / "etc" / "master.cf").open("a") as rows:
+            rows.write("smtp unix - - n - - smtp\nlmtp unix - - n - - lmtp\n")
+
+
+class SenderTests(PeerCase):
+    """Postfix hands us mail, over SMTP and over LMTP."""
+
+    def test_mail_from_postfix(self) -> None:
+        """Each message once, the way it says, and its queue is empty afterwards."""
+        self.folder.chmod(0o755)
+        for service, transport, protocol in (("mx", "smtp:[127.0.0.1]", "ESMTP"), ("lmtp", "lmtp:inet:127.0.0.1", "LMTP")):
+            daemon = RelayingDaemon(self.folder / service, 1, service=service)
+            self.addCleanup(daemon.kill)
+            try:
+                postfix = SendingPostfix(self.folder / f"postfix-{service}", f"{transport}:{daemon.port}")
+            except NotHere as missing:
+                if os.environ.get("LAUNCELOT_PEERS") == "required":
+                    raise
+                self.skipTest(str(missing))
+            self.addCleanup(postfix.stop)
+            with smtplib.SMTP("127.0.0.1", postfix.port, timeout=LIMIT) as client:
+                for number in range(8):
+                    text = message(f"{service}-{number}") + b"..\r\n" + b"x" * 2_000 + b"\r\n.\r\n"
+                    client.sendmail("eve@far.example", ["ann@here.example"], text)
+            end = time.monotonic() + LIMIT
+            while daemon.status()["counters"].get("spool.delivered", 0) < 8 and time.monotonic() < end:
+                threading.Event().wait(0.05)
+            found = json.loads(daemon.command("trace", "--json", "--recipient", "ann@here.example"))["mails"]
+            self.assertEqual(sorted(one["message_id"] for one in found), [f"<{service}-{n}@here.example>" for n in range(8)])
+            self.assertEqual({one["protocol"] for one in found}, {protocol})
+            self.assertEqual(daemon.status()["counters"]["spool.delivered"], 8)
+            self.assertEqual(daemon.stop(), 0)
 
 
 class SinkTests(PeerCase):
