@@ -19,6 +19,7 @@ see :mod:`launcelot.testing.leaks`.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import EllipsisType
@@ -83,7 +84,9 @@ class WorldMixin(Case):
         left += [line for one in watchers for line in one.end()]
         collect()
         if left:
-            raise self.failureException("\n".join(["left behind:", *left]))
+            counts = Counter(left)
+            lines = [line if times == 1 else f"{line} ({times} times)" for line, times in counts.items()]
+            raise self.failureException("\n".join(["left behind:", *lines]))
 
     # -- claiming --------------------------------------------------------------------------------------------------
 
@@ -158,6 +161,7 @@ class WorldMixin(Case):
         allowed: Collection[str],
         kinds: Collection[str] = ("fin", "rst"),
         tls: bool = False,
+        step: int = 1,
     ) -> Table:
         """
         Claim that however a connection is lost, one of the allowed things comes of it.
@@ -165,6 +169,7 @@ class WorldMixin(Case):
         :param run: plays a dialogue in a world of its own and says in a word or two what came of it.  It is called once whole,
             and then with a connection that ends at each octet, in either direction.
         :param kinds: how it ends: ``"fin"`` for both sides at once, ``"rst"``, or ``"stall"``: nothing moves any more.
+        :param step: 1 for each octet, more for one in so many.
         :returns: what came of each cut; ``str`` of it is for people.
         """
         self._watch()
@@ -181,7 +186,7 @@ class WorldMixin(Case):
             finally:
                 world.leave()
 
-        table = every_cut(make, closed, [Kind(kind) for kind in kinds])
+        table = every_cut(make, closed, [Kind(kind) for kind in kinds], step=step)
         bad = table.other_than(allowed)
         if bad or table.whole not in allowed:
             first = "the whole run" if not bad else str(bad[0][0])
