@@ -1,4 +1,4 @@
-"""``docs/testing.rst``: every block is run as it stands, in a folder with nothing else."""
+"""The pages about the test kit: every block is run as it stands, in a folder with nothing else."""
 
 from __future__ import annotations
 
@@ -12,24 +12,31 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.app.command import build_parser
+from launcelot.testing.reference import page as reference
 from launcelot.testing.sentences import parse
 from tests.docs.guide import indented
 from tests.testing.elsewhere import CHECKOUT, run_pytest
 
-PAGE = CHECKOUT / "docs" / "testing.rst"
+DOCS = CHECKOUT / "docs"
+PAGES = ("testing", "testing-trial", "testing-protocols", "testing-moving")
 
 
-def pieces() -> Iterator[tuple[str, str]]:
+def text_of(page: str) -> str:
+    """A page."""
+    return (DOCS / f"{page}.rst").read_text()
+
+
+def pieces(page: str) -> Iterator[tuple[str, str]]:
     """Each block and the comment before it: the file it goes into, or ``output``."""
-    lines = PAGE.read_text().splitlines()
+    lines = text_of(page).splitlines()
     for number, line in enumerate(lines):
         if re.fullmatch(r"\.\. (\w+\.(py|wire)|output)", line):
             yield line.removeprefix(".. "), indented(lines[number + 4 :])
 
 
-def literal_blocks() -> Iterator[str]:
+def literal_blocks(page: str) -> Iterator[str]:
     """The blocks behind ``::`` at the end of a sentence."""
-    lines = PAGE.read_text().splitlines()
+    lines = text_of(page).splitlines()
     for number, line in enumerate(lines):
         if line.endswith(" ::"):
             yield indented(lines[number + 2 :])
@@ -41,37 +48,53 @@ def without_numbers(text: str) -> str:
 
 
 class PageTests(SynchronousTestCase):
-    """The page."""
+    """The pages."""
 
-    def setUp(self) -> None:
-        """Write its files."""
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
+    def written(self, page: str) -> Path:
+        """A folder with a page's files."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
         self.output = ""
-        for name, block in pieces():
+        for name, block in pieces(page):
             if name == "output":
                 self.output = block
             else:
-                with (self.folder / name).open("a") as file:
+                with (folder / name).open("a") as file:
                     file.write(f"{block}\n\n\n" if name.endswith(".py") else f"{block}\n")
+        return folder
+
+    def trial(self, folder: Path, *modules: str) -> str:
+        """What Trial says of some modules."""
+        return subprocess.run(
+            [sys.executable, "-m", "twisted.trial", *modules],
+            cwd=folder,
+            env={"PYTHONPATH": f"{CHECKOUT}:{folder}", "PATH": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
 
     def test_no_block_is_passed_over(self) -> None:
         """Whatever looks like code has its file."""
-        self.assertEqual(PAGE.read_text().count(".. code-block::"), len(list(pieces())))
+        for page in PAGES:
+            self.assertEqual(text_of(page).count(".. code-block::"), len(list(pieces(page))), page)
 
     def test_commands(self) -> None:
         """They are commands, and their sentences are sentences."""
-        lines = [line.strip() for line in PAGE.read_text().splitlines() if line.startswith("    launcelot ")]
+        lines = [line.strip() for line in text_of("testing").splitlines() if line.startswith("    launcelot ")]
         given = [build_parser().parse_args(shlex.split(line)[1:]) for line in lines]
-        self.assertEqual([str(parse(one.sentence)) for one in given if hasattr(one, "sentence")], [
-            "at.smtp('RCPT').replies(451, '4.3.2 later').times(2)",
-        ])
+        self.assertEqual(
+            [str(parse(one.sentence)) for one in given if hasattr(one, "sentence")],
+            ["at.smtp('RCPT').replies(451, '4.3.2 later').times(2)"],
+        )
         self.assertEqual(len(given), 3)
 
     def test_pytest(self) -> None:
         """All tests pass but the one that is to fail, which says what the page says."""
-        said = run_pytest(self.folder, "-p", "no:twisted", "-p", "no:asyncio").stdout
-        self.assertIn("1 failed, 20 passed", said)
+        said = run_pytest(self.written("testing"), "-p", "no:twisted", "-p", "no:asyncio").stdout
+        self.assertIn("1 failed, 15 passed", said)
         self.assertIn("at.smtp('RCPT').replies(451, '4.3.2 later').times(1) has not happened", said)
         self.assertNotIn("mail.py:", said.partition("warnings summary")[0].replace("\ntest_typo.py", ""))
         shown = "\n".join(line.removeprefix("E").strip() for line in without_numbers(said).splitlines())
@@ -79,17 +102,24 @@ class PageTests(SynchronousTestCase):
             self.assertIn(line.partition("/tmp")[0].strip(), shown)
 
     def test_trial(self) -> None:
-        """The Twisted half; the table is the page's."""
-        said = subprocess.run(
-            [sys.executable, "-m", "twisted.trial", "test_outbox"],
-            cwd=self.folder,
-            env={"PYTHONPATH": f"{CHECKOUT}:{self.folder}", "PATH": ""},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        ).stdout
-        self.assertIn("PASSED (successes=5)", said)
-        (table,) = literal_blocks()
+        """For those who use Trial; under pytest they pass as well."""
+        folder = self.written("testing-trial")
+        self.assertIn("PASSED (successes=5)", self.trial(folder, "test_outbox", "test_tries_again"))
+        self.assertIn("5 passed", run_pytest(folder, "-p", "no:twisted", "-p", "no:asyncio").stdout)
+
+    def test_protocols(self) -> None:
+        """For authors of protocols; the table is the page's."""
+        said = self.trial(self.written("testing-protocols"), "test_capitals", "test_pieces", "test_time")
+        self.assertIn("PASSED (successes=6)", said)
+        (table,) = literal_blocks("testing-protocols")
         self.assertIn(table, said)
+
+    def test_reference(self) -> None:
+        """It is what the docstrings say."""
+        wanted = "python -m launcelot.testing.reference docs/testing-reference.rst"
+        self.assertEqual(text_of("testing-reference"), reference(), wanted)
+
+    def test_moving(self) -> None:
+        """For those who come from elsewhere."""
+        said = run_pytest(self.written("testing-moving"), "-p", "no:twisted", "-p", "no:asyncio").stdout
+        self.assertIn("7 passed", said)
