@@ -122,14 +122,18 @@ class Addressing:
     Who gets mail for an address: an :class:`~launcelot.spool.interface.Addressees`.
 
     :param relays: whether mail goes to other hosts.
+    :param forwarding: knows the senders of mail that was passed on.
     """
 
-    def __init__(self, accounts: Directory, relays: bool) -> None:
+    def __init__(self, accounts: Directory, relays: bool, forwarding: Forwarding | None = None) -> None:
         self._accounts = accounts
         self._relays = relays
+        self._forwarding = forwarding
 
     async def __call__(self, address: Address) -> Sequence[SpoolRecipient]:
-        """The accounts behind an address here, or the address itself."""
+        """The accounts behind an address here, the sender that it stands for, or the address itself."""
+        if self._forwarding is not None and self._accounts.is_local(address.domain):
+            address = self._forwarding.original(address) or address
         if self._accounts.is_local(address.domain):
             return [SpoolRecipient(one.account.id, address) for one in await self._accounts.resolve(address)]
         if not self._relays:
@@ -143,10 +147,11 @@ def notices_of(
     new_id: Callable[[], str],
     now: Callable[[], float],
     signer: Signer | None = None,
+    forwarding: Forwarding | None = None,
 ) -> Notices:
     """What tells senders."""
     settings = configuration.relay
-    addressees = Addressing(accounts, settings.enabled)
+    addressees = Addressing(accounts, settings.enabled, forwarding)
     return Notices(
         hostname_of(configuration),
         configuration.daemon.domains[0],
@@ -178,14 +183,16 @@ class EverywhereOutbound(LocalOutbound):
         """Whether there is a way to an address at all."""
         return bool(recipient.domain) and (super().can_send(recipient) or self._settings.enabled)
 
-    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+    async def send(
+        self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
+    ) -> None:
         """Hand over a message; see :meth:`launcelot.delivery.outbound.Outbound.send`."""
         if not self.can_send(recipient):
             raise NotPermitted("mail does not go to other hosts")
         if was_delivered_to(body, recipient) or count_received(body) > self._settings.max_hops:
             raise NotPermitted("the message goes in circles")
         if super().can_send(recipient):
-            await super().send(id, sender, recipient, body)
+            await super().send(id, sender, recipient, body, verified)
             return
         if sender is not None and self._forwarding is not None and not self._accounts.is_local(sender.domain):
             sender = await self._forwarding.sender(sender)
@@ -197,6 +204,6 @@ class EverywhereOutbound(LocalOutbound):
         except BaseException:
             staged.close()
             raise
-        wish = tls_is_optional(body)
-        envelope = Envelope(id, sender, (SpoolRecipient(ELSEWHERE, recipient),), utf8=utf8, tls_optional=wish)
+        to = (SpoolRecipient(ELSEWHERE, recipient),)
+        envelope = Envelope(id, sender, to, utf8=utf8, verified=verified, tls_optional=tls_is_optional(body))
         await self.spool.accept(envelope, staged, once=True)

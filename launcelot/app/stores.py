@@ -278,7 +278,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     trail = trail_of(configuration, part)
     relay = build_relay(clock, configuration, counters, readers, databases, trail or NOWHERE)
     signer = signer_of(configuration, staging, readers)
-    notices = notices_of(configuration, accounts, fresh_id, time.time, signer)
+    notices = notices_of(configuration, accounts, fresh_id, time.time, signer, forwarding)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
         accounts,

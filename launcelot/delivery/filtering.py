@@ -164,7 +164,7 @@ class FilteredDelivery:
             staged.close()
             for one in plan.bodies:
                 one.close()
-        await self._send(mail, key, envelope.id)
+        await self._send(mail, key, envelope)
 
     async def _put(
         self, mail: AccountMail, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str
@@ -367,7 +367,7 @@ class FilteredDelivery:
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    async def _send(self, mail: AccountMail, key: str, id: SpoolId) -> None:
+    async def _send(self, mail: AccountMail, key: str, envelope: Envelope) -> None:
         """Hand over what a delivery sends, of this run or of one that a crash cut short."""
         waiting = await mail.outgoing(key)
         if not waiting:
@@ -375,14 +375,15 @@ class FilteredDelivery:
         ids = [SpoolId(f"{_FOREIGN.sub('-', key)}.s{one.position}") for one in waiting]
         for child, one in zip(ids, waiting, strict=True):
             sender = parse_mailbox(one.sender) if one.sender else None
-            self._trail.note(child, "made", of=id, kind="mail of a script")
+            verified = envelope.verified and sender == envelope.sender
+            self._trail.note(child, "made", of=envelope.id, kind="mail of a script")
             try:
-                await self._outbound.send(child, sender, parse_mailbox(one.recipient), one.body)
+                await self._outbound.send(child, sender, parse_mailbox(one.recipient), one.body, verified)
             except NotPermitted as refusal:
                 self.log.warn("{id}: not sent to {to}: {why}", id=child, to=one.recipient, why=refusal.text)
-                self._trail.note(id, "not sent", recipient=one.recipient, reason=refusal.text[:TEXT])
+                self._trail.note(envelope.id, "not sent", recipient=one.recipient, reason=refusal.text[:TEXT])
             else:
-                self._trail.note(id, "sent on", mail=child, sender=one.sender, recipient=one.recipient)
+                self._trail.note(envelope.id, "sent on", mail=child, sender=one.sender, recipient=one.recipient)
         await mail.sent(key)
         await self._outbound.forget(ids)
 

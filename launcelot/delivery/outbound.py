@@ -23,11 +23,14 @@ class Outbound(Protocol):
     def can_send(self, recipient: Address) -> bool:
         """Whether there is a way to an address at all; that it exists is not promised."""
 
-    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+    async def send(
+        self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
+    ) -> None:
         """
         Hand over a message, once under its id; durable when it returns.
 
         :param sender: None for the null path.
+        :param verified: the sender's address was shown to be the sender's, who may be told what becomes of the message.
         :raises NotPermitted: it cannot be sent; trying again does not help.
         :raises TryLater: not now.
         """
@@ -53,7 +56,9 @@ class LocalOutbound:
         """Whether the domain is ours."""
         return self._accounts.is_local(recipient.domain)
 
-    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+    async def send(
+        self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
+    ) -> None:
         """Hand over a message to people here."""
         try:
             found = await self._accounts.resolve(recipient)
@@ -66,7 +71,7 @@ class LocalOutbound:
         except BaseException:
             staged.close()
             raise
-        await self.spool.accept(Envelope(id, sender, recipients), staged, once=True)
+        await self.spool.accept(Envelope(id, sender, recipients, verified=verified), staged, once=True)
 
     async def forget(self, ids: Sequence[SpoolId]) -> None:
         """Drop ids that will not come again."""

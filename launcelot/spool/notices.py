@@ -104,6 +104,9 @@ class Notices:
         if mail.envelope.sender is None:
             raise NotReturnable("the mail has no sender")
         sender, found = await self._told(mail.envelope, mail.envelope.sender, results)
+        if len(found) == 1 and found[0].is_remote:
+            # It may stand for somebody else, as that of mail which was passed on does.
+            sender = found[0].address
         id = SpoolId(self._new_id())
         report = Report(
             kind="delivery-status",

@@ -32,16 +32,20 @@ class Post:
         self.sent: list[tuple[str, str, str, bytes]] = []
         self.forgotten: list[str] = []
         self.fail: Exception | None = None
+        self.verified = False
         self.domains = {"far.example", "test"}
 
     def can_send(self, recipient: Address) -> bool:
         """To some domains."""
         return recipient.domain in self.domains
 
-    async def send(self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer) -> None:
+    async def send(
+        self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
+    ) -> None:
         """Keep it."""
         if self.fail is not None:
             raise self.fail
+        self.verified = verified
         self.sent.append((id, "" if sender is None else str(sender), str(recipient), bytes(body[:])))
 
     async def forget(self, ids: Sequence[SpoolId]) -> None:
@@ -90,6 +94,16 @@ class FilteringTests(SynchronousTestCase):
             return [(await box.read(one.uid, 0, 1 << 20), sorted(one.flags)) for one in await box.states()]
 
         return self.world.result(read())
+
+    def test_senders_that_were_verified_are_so_further_on(self) -> None:
+        """Of what is sent on; what we write ourselves has no sender."""
+        self.script('redirect "x@far.example";')
+        for verified in (True, False):
+            self.arrives(key=f"k{verified}", verified=verified)
+            self.assertEqual(self.post.verified, verified)
+        self.script('require "vacation"; vacation "away";')
+        self.arrives(key="k3", verified=True)
+        self.assertEqual((self.post.sent[-1][1], self.post.verified), ("", False))
 
     def test_mail_that_demands_tls_does_not_leave(self) -> None:
         """REQUIRETLS: what would be sent to another host is kept, or is not sent; what stays here goes its way."""

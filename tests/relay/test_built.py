@@ -9,9 +9,7 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 from twisted.names import dns, server
 from twisted.trial.unittest import TestCase
-from twisted.web.resource import Resource
 from twisted.web.server import Site
-from twisted.web.static import Data
 
 from launcelot.app.configuration import Configuration, parse
 from launcelot.app.relaying import build_relay, schedule_of
@@ -24,6 +22,7 @@ from launcelot.testing.certificates import Certificates
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from tests.relay.support import ANN, BODY, HopFactory, elsewhere
+from tests.relay.test_fetching import File
 from tests.relay.test_resolver import RECORDS, Zone
 
 reactor: Any = the_reactor
@@ -109,11 +108,9 @@ class BuiltTests(TestCase):
         certificates = Certificates("mta-sts.built.example")
         authority = Path(self.mktemp())
         authority.write_bytes(certificates.certificate)
-        policy = Data(b"version: STSv1\r\nmode: enforce\r\nmx: mx.built.example\r\nmax_age: 86400\r\n", "text/plain")
-        root = Resource()
-        root.putChild(b".well-known", folder := Resource())
-        folder.putChild(b"mta-sts.txt", policy)
-        web = reactor.listenSSL(0, Site(root), certificates.server, interface="127.0.0.1")
+        policy = File()
+        policy.text = b"version: STSv1\r\nmode: enforce\r\nmx: mx.built.example\r\nmax_age: 86400\r\n"
+        web = reactor.listenSSL(0, Site(policy), certificates.server, interface="127.0.0.1")
         self.addCleanup(web.stopListening)
         self.patch(fetching, "HTTPS", web.getHost().port)
         self.patch_records(

@@ -42,7 +42,6 @@ class WholeTests(SmtpCase):
         delivery = MailboxDelivery(site.mail, site.accounts, site.staging)
         configuration = Configuration(relay=settings)
         notices = notices_of(configuration, site.accounts, site.new_id, site.wall_clock)
-        notices._addressees = Addressing(site.accounts, True)
         site.spool = MemorySpool(
             delivery, self.world.clock, site.wall_clock, site.counters, delivery.forget, Schedule(),
             carrier=self.relay, notices=notices,
@@ -54,6 +53,7 @@ class WholeTests(SmtpCase):
         self.addCleanup(database.close)
         self.days = 20_000
         site.forwarding = Forwarding(database, "test", lambda: self.days * 86_400.0)
+        notices._addressees = Addressing(site.accounts, True, site.forwarding)
         self.outbound = EverywhereOutbound(site.accounts, site.staging, settings, site.forwarding)
         self.outbound.spool = site.spool
 
@@ -149,6 +149,19 @@ class WholeTests(SmtpCase):
             self.assertEqual(self.bounced(told), 550)
         self.assertEqual(self.passed_on(None, "r8"), b"")
         self.assertEqual(self.passed_on(Address("bob", "test"), "r9"), b"bob@test")
+
+    def test_senders_of_mail_that_is_passed_on_are_told(self) -> None:
+        """That it was refused, if it was shown that it was theirs; by a notice to their own address."""
+        for verified in (False, True):
+            self.hop.script["RCPT"] = [b"550 5.1.1 nobody"]
+            eve, body = Address("eve", "far.example"), b"Subject: x\r\n\r\n"
+            self.world.result(self.outbound.send(SpoolId(f"v{verified}"), eve, X, body, verified))
+            self.world.network.pump()
+            self.assertEqual(len(self.hop.got), verified)
+        ((envelope, message),) = self.hop.got
+        self.assertEqual([line.split(b" ")[1] for line in envelope], [b"FROM:<>", b"TO:<eve@far.example>"])
+        self.assertIn(b"To: eve@far.example\r\n", message)
+        self.assertNotIn(b"SRS0", message)
 
     def test_forged_senders_lead_nowhere(self) -> None:
         """Nor do those for people here, and a catch-all gets what is not ours."""
