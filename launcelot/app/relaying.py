@@ -88,9 +88,11 @@ def build_relay(
 
 def forwarding_of(configuration: Configuration, databases: Databases) -> Forwarding | None:
     """What rewrites senders; None where nothing is passed on, or as it is."""
-    if not (configuration.relay.enabled and configuration.relay.srs):
+    first = configuration.daemon.domains[0]
+    # Nobody could answer to an address without a real domain.
+    if not (configuration.relay.enabled and configuration.relay.srs and "." in first):
         return None
-    return Forwarding(databases.get("forwarding", MIGRATIONS), configuration.daemon.domains[0], time.time)
+    return Forwarding(databases.get("forwarding", MIGRATIONS), first, time.time)
 
 
 def fetching(

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import CannotListenError
 from twisted.names import client, dns
-from twisted.names.error import DNSFormatError
+from twisted.names.error import DNSFormatError, DNSQueryTimeoutError
 from twisted.python.failure import Failure
 
 PAYLOAD = 1_232
@@ -98,12 +99,17 @@ class Asking(client.Resolver):
         self.factory = made(self, timeouts)
 
     def _query(self, *args: Any) -> Any:
-        """One question to one server, by a socket that hears nobody else."""
+        """One question to one server, by a socket that hears nobody else; one that cannot be reached does not answer."""
         made: Any = Datagrams
         host, port = args[0]
         protocol = made(self)
-        self._reactor.listenUDP(0, protocol, interface="::" if isIPv6Address(host) else "", maxPacketSize=MOST)
-        protocol.transport.connect(host, port)
+        try:
+            self._reactor.listenUDP(0, protocol, interface="::" if isIPv6Address(host) else "", maxPacketSize=MOST)
+            protocol.transport.connect(host, port)
+        except (CannotListenError, OSError):
+            if protocol.transport is not None:
+                protocol.transport.stopListening()
+            return fail(DNSQueryTimeoutError(dns.randomSource()))
         asked = protocol.query(*args)
 
         def ended(result: Any) -> Any:

@@ -99,6 +99,49 @@ class ResolverTests(TestCase):
             await self.resolver.exchanges("far.example")
         self.assertEqual(self.zone.asked, 1)
 
+    async def test_server_that_cannot_be_reached(self) -> None:
+        """The next one is asked; without one there is no answer, at once, and not for ever."""
+        nowhere = ("255.255.255.255", 53)
+        resolver = NamesResolver(reactor, [nowhere, ("127.0.0.1", self.port.getHost().port)])
+        self.addCleanup(resolver.close)
+        self.assertEqual(await resolver.addresses("a.far.example"), ["2001:db8::1", "192.0.2.1"])
+        alone = NamesResolver(reactor, [nowhere])
+        self.addCleanup(alone.close)
+        for _ in range(2):
+            with self.assertRaises(NoAnswer):
+                await alone.exchanges("far.example")
+
+    async def test_answers_of_others(self) -> None:
+        """Neither from another socket nor to another question is an answer taken."""
+        self.patch(module, "TIMEOUTS", (0.3,))
+
+        class Liar(DatagramProtocol):
+            """Answers from elsewhere, and then another question."""
+
+            def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+                message = dns.Message()
+                message.fromStr(datagram)
+                message.answer, message.answers = 1, [record("far.example", dns.Record_MX(1, b"evil.example"))]
+                other.transport.write(message.toStr(), addr)
+                message.queries = [dns.Query(b"other.example", dns.MX)]
+                if self.confuses:
+                    liar.write(message.toStr(), addr)
+
+            confuses = False
+
+        self_made: Any = Liar()
+        other: Any = DatagramProtocol()
+        reactor.listenUDP(0, other, interface="127.0.0.1")
+        self.addCleanup(lambda: other.transport.stopListening())
+        liar = reactor.listenUDP(0, self_made, interface="127.0.0.1")
+        self.addCleanup(liar.stopListening)
+        resolver = NamesResolver(reactor, [("127.0.0.1", liar.getHost().port)])
+        self.addCleanup(resolver.close)
+        for confuses in (False, True):
+            self_made.confuses = confuses
+            with self.assertRaises(NoAnswer):
+                await resolver.exchanges("far.example")
+
     async def test_server_that_does_not_answer(self) -> None:
         """C13: given up in time."""
         self.patch(module, "TIMEOUTS", (0.05, 0.05))
