@@ -9,7 +9,6 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 from twisted.names import dns, server
 from twisted.trial.unittest import TestCase
-from twisted.web.server import Site
 
 from launcelot.app.configuration import Configuration, parse
 from launcelot.app.relaying import build_relay, schedule_of
@@ -22,7 +21,7 @@ from launcelot.testing.certificates import Certificates
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from tests.relay.support import ANN, BODY, HopFactory, elsewhere
-from tests.relay.test_fetching import File
+from tests.relay.test_fetching import File, Watched
 from tests.relay.test_resolver import RECORDS, Zone
 
 reactor: Any = the_reactor
@@ -110,7 +109,9 @@ class BuiltTests(TestCase):
         authority.write_bytes(certificates.certificate)
         policy = File()
         policy.text = b"version: STSv1\r\nmode: enforce\r\nmx: mx.built.example\r\nmax_age: 86400\r\n"
-        web = reactor.listenSSL(0, Site(policy), certificates.server, interface="127.0.0.1")
+        site = Watched(policy)
+        web = reactor.listenSSL(0, site, certificates.server, interface="127.0.0.1")
+        self.addCleanup(site.quiet)
         self.addCleanup(web.stopListening)
         self.patch(fetching, "HTTPS", web.getHost().port)
         self.patch_records(

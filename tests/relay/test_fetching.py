@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -50,6 +50,43 @@ class File(Resource):
         return self.text
 
 
+class Watched(Site):
+    """
+    A site of which it is known when nobody is connected.
+
+    :ivar open: those who are.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource)
+        self.open: set[Any] = set()
+        self._waiting: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One connection."""
+        channel: Any = super().buildProtocol(addr)
+        self.open.add(channel)
+        ended = channel.connectionLost
+
+        def lost(reason: Any) -> None:
+            ended(reason)
+            self.open.discard(channel)
+            if not self.open:
+                waiting, self._waiting = self._waiting, []
+                for one in waiting:
+                    one.callback(None)
+
+        channel.connectionLost = lost
+        return channel
+
+    def quiet(self) -> Deferred[None]:
+        """Fires when nobody is connected."""
+        if not self.open:
+            return succeed(None)
+        self._waiting.append(Deferred())
+        return self._waiting[-1]
+
+
 class FetchingTests(TestCase):
     """RFC 8461 section 3.3."""
 
@@ -60,8 +97,9 @@ class FetchingTests(TestCase):
 
     def serve(self, certificates: Certificates) -> None:
         """Have a server with a certificate."""
-        self.site = Site(self.file)
-        self.port = reactor.listenSSL(0, self.site, certificates.server, interface="127.0.0.1")
+        site = Watched(self.file)
+        self.port = reactor.listenSSL(0, site, certificates.server, interface="127.0.0.1")
+        self.addCleanup(site.quiet)
         self.addCleanup(self.port.stopListening)
 
     async def addresses_of(self, host: str) -> Any:
@@ -120,9 +158,6 @@ class FetchingTests(TestCase):
         self.patch(fetching, "LIMIT", 0.3)
         self.file.silent = True
         self.assertIn("takes longer than 0.3 seconds", await self.fetch())
-        gone: Deferred[None] = Deferred()
-        reactor.callLater(0, gone.callback, None)
-        await gone
 
     async def test_where_the_dns_leads(self) -> None:
         """Nowhere, or behind our walls."""

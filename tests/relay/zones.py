@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.clients.peers import program
 
 LIMIT = 60.0
+QUIET: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 CONFIGURATION = """server:
     verbosity: 0
@@ -87,7 +89,7 @@ class SignedZones:
     def __init__(
         self, signed: Mapping[str, str], plain: Mapping[str, str] | None = None, forged: Mapping[str, str] | None = None
     ) -> None:
-        programs = [program("unbound"), program("nsd")]
+        programs = [program("nsd"), program("unbound")]
         program("ldns-signzone")
         self._folder = tempfile.TemporaryDirectory(prefix="launcelot-zones-")
         folder = Path(self._folder.name)
@@ -101,23 +103,25 @@ class SignedZones:
         names = [*(plain or {}), *signed, *(forged or {})]
         self.port, authority = free_pair(), free_pair()
         texts = [
+            AUTHORITY.format(
+                port=authority, folder=folder, zones="".join(AUTHORITY_ZONE.format(name=name) for name in names)
+            ),
             CONFIGURATION.format(
                 port=self.port,
                 folder=folder,
                 anchors="\n".join(self._anchors),
                 zones="".join(STUB.format(name=name, port=authority) for name in names),
             ),
-            AUTHORITY.format(
-                port=authority, folder=folder, zones="".join(AUTHORITY_ZONE.format(name=name) for name in names)
-            ),
         ]
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            for path, text, port in zip(programs, texts, (self.port, authority), strict=True):
+            # The one that asks the other comes last: a question that was asked too early it answers with a failure for a while.
+            for path, text, port in zip(programs, texts, (authority, self.port), strict=True):
                 file = folder / f"{Path(path).name}.conf"
                 file.write_text(text)
-                self._processes.append(subprocess.Popen([path, "-d", "-c", str(file)], stderr=subprocess.DEVNULL))
-                self._wait(port)
+                self._processes.append(subprocess.Popen([path, "-d", "-c", str(file)], **QUIET))
+                for number, name in enumerate(names):
+                    self._wait(port, soa_of(name, number))
         except BaseException:
             self.stop()
             raise
@@ -136,9 +140,8 @@ class SignedZones:
         self._anchors.append(f'    trust-anchor-file: "{folder / key}.key"')
         return file
 
-    def _wait(self, port: int) -> None:
-        """Until it answers a question for the version of the server, as any server does."""
-        question = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\7version\4bind\0" + struct.pack("!HH", 16, 3)
+    def _wait(self, port: int, question: bytes) -> None:
+        """Until a server has an answer to a question."""
         until = time.monotonic() + LIMIT
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(0.1)
@@ -146,10 +149,12 @@ class SignedZones:
             while time.monotonic() < until and self._processes[-1].poll() is None:
                 try:
                     asking.send(question)
-                    if asking.recv(512)[:2] == question[:2]:
-                        return
+                    answer = asking.recv(4_096)
                 except OSError:
-                    threading.Event().wait(0.02)
+                    answer = b""
+                if answer[:2] == question[:2] and answer[3] & 15 == 0:
+                    return
+                threading.Event().wait(0.02)
         logs = [one.read_text() for one in Path(self._folder.name).glob("*log")]
         raise AssertionError(f"no answer from {self._processes[-1].args!r}: {logs}")
 
@@ -163,6 +168,12 @@ class SignedZones:
                 process.kill()
                 process.wait()
         self._folder.cleanup()
+
+
+def soa_of(name: str, number: int) -> bytes:
+    """A question for the SOA record of a zone."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!HHHHHH", number + 1, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", 6, 1)
 
 
 def free_pair() -> int:
