@@ -38,6 +38,7 @@ from launcelot.filestore.interface import FileStore
 from launcelot.filestore.ledger import Ledger
 from launcelot.hosting.descriptors import limit
 from launcelot.hosting.gather import gather
+from launcelot.hosting.quotas import share_quota
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.mailstore.sqlite import OPEN_FILES, SqliteMailStore
 from launcelot.spool.delivery import MailboxDelivery
@@ -272,6 +273,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     accounts = build_accounts(configuration, make, writer, readers)
     mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
     files = build_files(configuration, disk, part)
+    share_quota(mail, files)
     databases = Databases(configuration.data / "services", writer, readers)
     forwarding = forwarding_of(configuration, databases)
     outbound = EverywhereOutbound(accounts, staging, configuration.relay, forwarding)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
@@ -163,6 +163,7 @@ class DiskUpload:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
         if self._broken or self._over:
             raise TryLater("the upload has failed")
+        await self._tree.look_beside()
         held = self._take()
         quota, now = self._tree.quota, self._tree.now()
         others = self._tree.reserved_beside(self._upload)
@@ -219,7 +220,8 @@ class DiskUpload:
 class DiskTree:
     """One account's files; see :class:`launcelot.filestore.interface.Tree` for every method."""
 
-    def __init__(self, store: DiskFileStore, place: Place, quota: int) -> None:
+    def __init__(self, store: DiskFileStore, place: Place, account: AccountId, quota: int) -> None:
+        self._account = account
         self.place = place
         self.quota = quota
         self.now = store.now
@@ -279,12 +281,11 @@ class DiskTree:
             for name in [name for name in reserved if name.startswith(decode(KEPT))]:
                 del reserved[name]
         if not self.place.measured or self.place.ledger is not None:
-            self.place.measured = True
-            for name, octets in kept.items():
-                reserved.setdefault(name, octets)
+            self.place.keep_count(kept)
 
     async def available(self) -> int | None:
         """Octets that fit, by quota and by disk."""
+        await self.look_beside()
         left = self.place.room.left(self.quota)
         free = await self.run(self.place.free)
         return free if left is None else min(left, free)
@@ -293,6 +294,7 @@ class DiskTree:
 
     async def upload(self, path: Path, offset: int = 0, append: bool = False, unique: bool = False) -> DiskUpload:
         """Begin to receive a file."""
+        await self.look_beside()
         upload = self._store.ids()
         self.place.active.add(upload)
         try:
@@ -312,6 +314,11 @@ class DiskTree:
             await receiving.abandon()
             raise
         return receiving
+
+    async def look_beside(self) -> None:
+        """How much else counts for the quota, as it is now."""
+        if self.quota and self._store.beside is not None:
+            self.place.room.beside = await self._store.beside(self._account)
 
     async def _copy(self, begun: Begun) -> None:
         if begun.source is None:
@@ -401,6 +408,19 @@ class DiskFileStore:
         self._root: Descriptor | None = None
         self._places: dict[AccountId, Place] = {}
         self._closed = False
+        self.beside: Callable[[AccountId], Awaitable[int]] | None = None
+
+    def octets(self, account: AccountId) -> int:
+        """See :meth:`launcelot.filestore.interface.FileStore.octets`."""
+        place = self._places.get(account)
+        if place is None:
+            if self._closed or not _ACCOUNT.match(account) or not (self.folder / account).is_dir():
+                return 0
+            with refusing():
+                made = Place(self._open_root(), account.encode("ascii"), self._opener, ledger=self._ledger)
+                made.make()
+            place = self._places.setdefault(account, made)
+        return place.octets()
 
     def _open_root(self) -> Descriptor:
         if self._root is None:
@@ -429,7 +449,7 @@ class DiskFileStore:
         if place is None:
             made = await shielded(self.workers.run(lambda: self._make_place(account)))
             place = self._places.setdefault(account, made)
-        tree = DiskTree(self, place, quota)
+        tree = DiskTree(self, place, account, quota)
         if quota:
             await tree.measure()
         return tree

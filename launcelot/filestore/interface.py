@@ -9,7 +9,7 @@ symbolic links are not followed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,7 +202,17 @@ class Tree(Protocol):
 
 
 class FileStore(Protocol):
-    """The trees of all accounts."""
+    """
+    The trees of all accounts.
+
+    :ivar beside: octets of other things of an account that count for its quota, such as its mail; None where there are none.
+        It is asked when an upload begins and when it is published.
+    """
+
+    beside: Callable[[AccountId], Awaitable[int]] | None
+
+    def octets(self, account: AccountId) -> int:
+        """Octets that an account's files take, with what is being received; may block, and be called in any thread."""
 
     async def tree(self, account: AccountId, quota: int = 0) -> Tree:
         """

@@ -32,17 +32,19 @@ class Room:
     replaced by one of its own size when the account is full; publishing checks once more, for two uploads that would
     replace the same file.
 
+    :ivar beside: octets of other things of the account that count for its quota, as it was when somebody last looked.
     :ivar stored: octets of published files.
     :ivar reserved: by upload id, octets received but not published, those of abandoned uploads included.
     """
 
     stored: int = 0
+    beside: int = 0
     reserved: dict[str, int] = field(default_factory=dict)
 
     @property
     def taken(self) -> int:
         """Octets that count against the quota."""
-        return self.stored + sum(self.reserved.values())
+        return self.stored + self.beside + sum(list(self.reserved.values()))
 
     def reserve(self, upload: str, octets: int, replaces: int, quota: int) -> None:
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, TooLarge
@@ -107,6 +107,7 @@ class MemoryUpload:
 
     async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
+        await self._tree.look_beside()
         if not wanted():
             raise Withdrawn
         entry = self._tree.publish(self._upload, self._path, bytes(self._data), self._unique)
@@ -123,7 +124,8 @@ class MemoryUpload:
 class MemoryTree:
     """One account's files; see :class:`launcelot.filestore.interface.Tree` for every method."""
 
-    def __init__(self, store: MemoryFileStore, holding: Holding, quota: int) -> None:
+    def __init__(self, store: MemoryFileStore, holding: Holding, account: AccountId, quota: int) -> None:
+        self._account = account
         self._store = store
         self._holding = holding
         self._quota = quota
@@ -170,6 +172,11 @@ class MemoryTree:
             raise NotPermitted("this is a folder")
         return MemoryReader(entry_of(path[-1], node), node.data)
 
+    async def look_beside(self) -> None:
+        """How much else counts for the quota, as it is now."""
+        if self._quota and self._store.beside is not None:
+            self._holding.room.beside = await self._store.beside(self._account)
+
     async def kept(self, path: Path) -> int:
         """What an abandoned upload left."""
         kept = self._holding.kept.get(path)
@@ -181,12 +188,14 @@ class MemoryTree:
 
     async def available(self) -> int | None:
         """Octets that fit by quota."""
+        await self.look_beside()
         return self._holding.room.left(self._quota)
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
     async def upload(self, path: Path, offset: int = 0, append: bool = False, unique: bool = False) -> MemoryUpload:
         """Begin to receive a file."""
+        await self.look_beside()
         folder, target = self._target(path)
         kept = self._holding.kept.get(path)
         data = bytearray()
@@ -329,6 +338,12 @@ class MemoryFileStore:
         self.largest = largest
         self._numbers: Iterator[int] = itertools.count(1)
         self._accounts: dict[AccountId, Holding] = {}
+        self.beside: Callable[[AccountId], Awaitable[int]] | None = None
+
+    def octets(self, account: AccountId) -> int:
+        """See :meth:`launcelot.filestore.interface.FileStore.octets`."""
+        holding = self._accounts.get(account)
+        return holding.room.taken - holding.room.beside if holding is not None else 0
 
     def unique(self) -> str:
         """A fresh value for :attr:`Entry.unique`."""
@@ -339,7 +354,7 @@ class MemoryFileStore:
         holding = self._accounts.get(account)
         if holding is None:
             holding = self._accounts[account] = Holding(Folder(self.now(), self.unique()))
-        return MemoryTree(self, holding, quota)
+        return MemoryTree(self, holding, account, quota)
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's tree."""

@@ -308,6 +308,29 @@ class Place:
                 self.room.stored = self._count()
             return {name: octets for name, octets in self._staged().items() if name.startswith(decode(KEPT))}
 
+    def octets(self) -> int:
+        """All that is stored, received or kept, counted now if it never was."""
+        with refusing():
+            if self.ledger is not None:
+                with self.counted():
+                    received = self._staged()
+                    for name, octets in list(self.room.reserved.items()):
+                        # Ours have some in memory yet.
+                        staged = name if name.startswith(decode(KEPT)) else name + decode(NEW)
+                        received[staged] = max(octets, received.get(staged, 0))
+                    return self.room.stored + sum(received.values())
+            with self.lock:
+                if not self.measured:
+                    self.room.stored = self._count()
+                    self.keep_count({name: size for name, size in self._staged().items() if name.startswith(decode(KEPT))})
+            return self.room.taken - self.room.beside
+
+    def keep_count(self, kept: dict[str, int]) -> None:
+        """What abandoned uploads left counts, too; from here on all is counted as it changes."""
+        for name, octets in kept.items():
+            self.room.reserved.setdefault(name, octets)
+        self.measured = True
+
     @contextmanager
     def counted(self) -> Iterator[None]:
         """Change the tree, alone in all processes, with ``room.stored`` as it is; what is made of it is kept."""
@@ -466,7 +489,7 @@ class Place:
         if self.ledger is not None:
             own = upload + decode(NEW)
             others = sum(octets for one, octets in self._staged().items() if one != own)
-        if quota and grows > 0 and self.room.stored + others + grows > quota:
+        if quota and grows > 0 and self.room.stored + self.room.beside + others + grows > quota:
             raise OverQuota
         uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
         source = upload.encode("ascii") + NEW

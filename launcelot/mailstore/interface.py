@@ -225,10 +225,13 @@ class Limits:
     What an account's mail may take; 0 for no limit.
 
     Whoever holds it may change it, which counts from the next message on.
+
+    :ivar beside: octets of other things of the account that count as well; may block, and be called in any thread.
     """
 
     octets: int = 0
     messages: int = 0
+    beside: Callable[[], int] = int
 
     @property
     def any(self) -> bool:
@@ -241,16 +244,21 @@ class Limits:
 
         :raises OverQuota: that is over a limit.
         """
-        if 0 < self.octets < octets or 0 < self.messages < messages:
+        if 0 < self.messages < messages or (self.octets and self.octets < octets + self.beside()):
             raise OverQuota
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an account's mail takes."""
+    """
+    What an account's mail takes.
+
+    :ivar beside: octets of other things that count for the same quota; 0 where there is no limit of octets.
+    """
 
     octets: int
     messages: int
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,8 +563,20 @@ class AccountMail(Protocol):
         """
 
 
+def nothing_beside(account: AccountId) -> int:
+    """Nothing but mail counts."""
+    return 0
+
+
 class MailStore(Protocol):
-    """The mail of all accounts."""
+    """
+    The mail of all accounts.
+
+    :ivar beside: octets of other things of an account that count for its quota, such as its files; may block, and is called in
+        any thread.
+    """
+
+    beside: Callable[[AccountId], int]
 
     async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from launcelot.core.errors import Exists, Gone, InUse, Invalid, LimitReached, NotFound
 from launcelot.core.ids import AccountId
@@ -28,6 +29,7 @@ from launcelot.mailstore.interface import (
     MailboxInfo,
     Outgoing,
     Usage,
+    nothing_beside,
 )
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorygrants import MemoryGrants
@@ -72,19 +74,21 @@ class MemoryMailStore:
         self._ids = ids
         self._furnishing = tuple(furnishing)
         self._accounts: dict[AccountId, Holdings] = {}
+        self.beside: Callable[[AccountId], int] = nothing_beside
 
     async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """An account's mail, made with an INBOX at first use."""
         holdings = self._accounts.get(account)
+        limits = Limits(quota, messages, partial(self.beside, account))
         if holdings is None:
             holdings = self._accounts[account] = Holdings()
-            mail = MemoryAccountMail(holdings, Limits(quota, messages), self._now, self._ids)
+            mail = MemoryAccountMail(holdings, limits, self._now, self._ids)
             mail.add_shelf(INBOX, "")
             for name, special_use in self._furnishing:
                 await mail.create(name, special_use)
                 await mail.subscribe(name)
             return mail
-        return MemoryAccountMail(holdings, Limits(quota, messages), self._now, self._ids)
+        return MemoryAccountMail(holdings, limits, self._now, self._ids)
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's mail."""
@@ -369,7 +373,7 @@ class MemoryAccountMail:
     async def usage(self) -> Usage:
         """What the account's mail takes."""
         self._holdings  # noqa: B018 - raises Gone
-        return Usage(self._octets(), self._messages())
+        return Usage(self._octets(), self._messages(), self._limits.beside() if self._limits.octets else 0)
 
     def lock(self) -> Callable[[], None]:
         """Take the maildrop for one POP3 session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from sqlite3 import Connection
 
 from launcelot.core.errors import NotFound
@@ -171,7 +172,11 @@ class SqliteAccountMail:
 
     async def usage(self) -> Usage:
         """What the account's mail takes."""
-        return await self._file.read(sqlrows.usage_of)
+        return await self._file.read(self._usage)
+
+    def _usage(self, connection: Connection) -> Usage:
+        used = sqlrows.usage_of(connection)
+        return replace(used, beside=self._limits.beside()) if self._limits.octets else used
 
     def lock(self) -> Callable[[], None]:
         """Take the maildrop for one POP3 session."""

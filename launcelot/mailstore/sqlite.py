@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 from zlib import crc32
@@ -20,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
-from launcelot.mailstore.interface import AccountMail, Furnishing, Limits
+from launcelot.mailstore.interface import AccountMail, Furnishing, Limits, nothing_beside
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.mailstore.tending import Tending
@@ -83,6 +84,7 @@ class SqliteMailStore:
         self._open: OrderedDict[AccountFile, float] = OrderedDict()
         self._clock = clock
         self._resting: IDelayedCall | None = None
+        self.beside: Callable[[AccountId], int] = nothing_beside
 
     async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """
@@ -96,7 +98,7 @@ class SqliteMailStore:
             await shielded(self._removals[account])
         file = self._file(account)
         await file.opened()
-        return SqliteAccountMail(file, Limits(quota, messages))
+        return SqliteAccountMail(file, Limits(quota, messages, partial(self.beside, account)))
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's mail; sessions that have it open find it gone."""

@@ -31,6 +31,7 @@ from launcelot.delivery.filtering import FilteredDelivery
 from launcelot.delivery.outbound import LocalOutbound
 from launcelot.filestore.memory import MemoryFileStore
 from launcelot.hosting.login import Logins
+from launcelot.hosting.quotas import share_quota
 from launcelot.hosting.site import Site
 from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.message.address import Address
@@ -208,6 +209,8 @@ def furnish(
     accounts = MemoryDirectory([domain], hasher, fresh_id)
     staging = Staging(None, InlineWorkers())
     mail = MemoryMailStore(lambda: site.now(), fresh_id)
+    files = MemoryFileStore(wall_clock, fresh_id)
+    share_quota(mail, files)
     outbound = LocalOutbound(accounts, staging)
     delivery = FilteredDelivery(
         MailboxDelivery(mail, accounts, staging),
@@ -233,7 +236,7 @@ def furnish(
         accounts=accounts,
         logins=Logins(accounts, counters, clock.seconds),
         mail=mail,
-        files=MemoryFileStore(wall_clock, fresh_id),
+        files=files,
         spool=spool,
         staging=staging,
         deposits=Depositor(arriving, spool, counters, delivery.forget),

@@ -203,4 +203,4 @@ async def has_room(session: Session, one: Resident, size: int) -> bool:
     if not quota and not messages:
         return True
     usage = await (await session.site.mail.mail(one.account.id, quota, messages)).usage()
-    return not (0 < quota < usage.octets + max(size, 1) or 0 < messages <= usage.messages)
+    return not (0 < quota < usage.octets + usage.beside + max(size, 1) or 0 < messages <= usage.messages)

@@ -97,7 +97,7 @@ async def tell_quota(session: Session, owner: Owner) -> None:
     usage = await house.mail.usage()
     resources: list[Resource] = []
     if owner.quota:
-        resources.append(Resource(STORAGE, -(-usage.octets // UNIT), owner.quota // UNIT))
+        resources.append(Resource(STORAGE, -(-(usage.octets + usage.beside) // UNIT), owner.quota // UNIT))
     if owner.messages:
         resources.append(Resource(MESSAGE, usage.messages, owner.messages))
     session.untagged(quota(root_of(owner), resources))
@@ -112,4 +112,4 @@ async def check_room(session: Session, mailbox: str, octets: int, messages: int)
     owner = await session.mail.owner(mailbox) or await session.present()
     if owner.quota or owner.messages:
         usage = await (await session.mail.neighbours.house(owner)).mail.usage()
-        Limits(owner.quota, owner.messages).check(usage.octets + octets, usage.messages + messages)
+        Limits(owner.quota, owner.messages).check(usage.octets + usage.beside + octets, usage.messages + messages)
