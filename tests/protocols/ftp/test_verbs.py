@@ -518,7 +518,8 @@ class BadInputTests(SynchronousTestCase):
                 port = int(reply.rsplit(b"|", 2)[1]) if reply.startswith(b"229") else 0
             elif word not in ("DATA", "CLOSE", "RESET"):
                 peer.do(word)
-        peer.world.advance(400, 20)
+        # A transfer that stalls for 120 seconds, then an idle session for 300.
+        peer.world.advance(1_000, 50)
         self.assertEqual(peer.world.site.counters.value("ftp.errors.internal"), 0)
         self.assertTrue(peer.link.closed)
         peer.link.close()
