@@ -296,6 +296,9 @@ class MemoryTransport:
 
     def _end(self, reason: Failure, reset: bool) -> None:
         self.connected = False
+        if isinstance(self._host, UNIXAddress):
+            # A Unix socket that is closed with nothing left to read just ends, however it was closed.
+            reset = reset and bool(self._inbox)
         self._unsent.clear()
         self._inbox.clear()
         producer, self._producer = self._producer, None

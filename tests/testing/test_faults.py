@@ -201,6 +201,23 @@ class SmtpTests(FaultCase):
                 self.assertEqual([line[:3].decode() for line in link.take().splitlines()], codes, fault)
                 self.assertDelivered(world, times=stored)
 
+    def test_lmtp_has_a_reply_for_each_recipient(self) -> None:
+        """RFC 2033 section 4.2: a fault behind the message answers for all that were accepted, and nothing is kept."""
+        said = b"LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ann@test>\r\nRCPT TO:<x@test>\r\nRCPT TO:<bob@test>\r\nDATA\r\n"
+        for fault, codes, stored in (
+            (at.lmtp("DATA").end.replies(452), "220 250 250 250 550 250 354 452 452 221", 0),
+            (at.smtp("DATA").end.reply.replies(452), "220 250 250 250 550 250 354 452 452 221", 2),
+            (at.lmtp("RCPT").nth(3).replies(450), "220 250 250 250 550 450 354 250 221", 1),
+        ):
+            world, lmtp = self.begin("lmtp", fault)
+            world.add_user("bob")
+            link = lmtp.connect()
+            link.say(said)
+            link.say(b"Subject: x\r\n\r\n.\r\nQUIT\r\n")
+            world.flush()
+            got = " ".join(line[:3] for line in link.take().decode().splitlines() if line[3:4] == " ")
+            self.assertEqual((got, len(world.post.matching(Wish(), hidden=True))), (codes, stored), fault)
+
     def test_listener(self) -> None:
         """A sentence about one listener is not about another; one about the service is about all."""
         fault = at.submission("NOOP").replies(451)

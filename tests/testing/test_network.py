@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, clientFromString, connectProtocol, serverFromString
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol, ReconnectingClientFactory
 from twisted.internet.task import Clock
@@ -173,6 +174,109 @@ class MemoryConformanceTests(Conformance, SynchronousTestCase):
     async def joined(self, client: Recorder, server: Recorder) -> None:
         port = self.network.listen(0, _One(server))
         self.network.join(client, port)
+
+
+class MemoryPiecesConformanceTests(MemoryConformanceTests):
+    """In pieces of a thousand octets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.mtu = 1_000
+
+
+class MemoryLatencyConformanceTests(MemoryConformanceTests):
+    """Over a line that takes a hundredth of a second."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.latency = 0.01
+
+    def run_scenario(self, scenario: Coroutine[Any, Any, None]) -> None:
+        running = Deferred.fromCoroutine(scenario)
+        for _ in range(10_000):
+            self.network.pump()
+            if running.called and not self.network.open_ends:
+                break
+            self.network.clock.advance(0.01)
+        self.successResultOf(running)
+
+
+class _EndpointConformance(Conformance):
+    """By the strings that people write, on any reactor."""
+
+    reactor: Any
+    where: str
+    ports: list[Any]
+
+    def strings(self, port: Any) -> str:
+        """How a client names what listens."""
+        address = port.getHost()
+        return f"unix:{address.name.decode()}" if self.where.startswith("unix:") else f"tcp:localhost:{address.port}"
+
+    async def joined(self, client: Recorder, server: Recorder) -> None:
+        port = await serverFromString(self.reactor, self.where).listen(_One(server))
+        self.ports.append(port)
+        await connectProtocol(clientFromString(self.reactor, self.strings(port)), client)
+        await server.when(lambda: server.made)
+
+
+class MemoryEndpointTests(_EndpointConformance, SynchronousTestCase):
+    """In memory."""
+
+    where = "tcp:0:interface=127.0.0.1"
+
+    def setUp(self) -> None:
+        self.ports = []
+        self.network = MemoryNetwork(Clock())
+        self.reactor = MemoryReactor(self.network.clock, self.network)
+
+    def run_scenario(self, scenario: Coroutine[Any, Any, None]) -> None:
+        running = Deferred.fromCoroutine(scenario)
+        self.network.pump()
+        self.successResultOf(running)
+        self.assertEqual(self.network.open_ends, [])
+
+
+class MemoryUnixTests(MemoryEndpointTests):
+    """Over a path, of which no file is made."""
+
+    where = "unix:/run/it"
+    peers_hear_of_abort = False
+
+
+class SocketUnixTests(_EndpointConformance, TestCase):
+    """Over a path, on sockets."""
+
+    reactor = reactor
+    timeout = 60
+    peers_hear_of_abort = False
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="launcelot-test-")
+        self.addCleanup(folder.cleanup)
+        self.ports = []
+        self.where = f"unix:{folder.name}/it"
+
+    def run_scenario(self, scenario: Coroutine[Any, Any, None]) -> Any:
+        async def whole() -> None:
+            await scenario
+            for port in self.ports:
+                await port.stopListening()
+
+        return Deferred.fromCoroutine(whole())
+
+
+class SocketEndpointTests(SocketUnixTests):
+    """Over TCP, to a name, on sockets."""
+
+    peers_hear_of_abort = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.where = "tcp:0:interface=127.0.0.1"
+
+
+del _EndpointConformance
 
 
 class _SocketConformance(Conformance, TestCase):

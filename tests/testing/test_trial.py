@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
 from twisted.mail.smtp import SMTPClient
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -249,6 +249,17 @@ class Leaky(WorldMixin, TestCase):
         """Kind five."""
         self.world().reactor.listenTCP(25, ECHOES)
 
+    def open_datagram_port(self) -> None:
+        """Kind five."""
+        self.world().reactor.listenUDP(53, DatagramProtocol())
+
+    def attempt(self) -> None:
+        """Kind four, on its way."""
+        world = self.world()
+        world.network.latency = 1.0
+        world.reactor.connectTCP("127.0.0.1", 1060, QuietFactory())
+        world.network.pump()
+
     def thread(self) -> None:
         """Kind six."""
         self.world()
@@ -300,6 +311,8 @@ class LeakTests(SynchronousTestCase):
             "unfired_deferred": "a Deferred that somebody waits for never fired",
             "open_connection": "a connection to 127.0.0.1:1060 is open",
             "open_port": "a port is open: 127.0.0.1:25",
+            "open_datagram_port": "a port is open: 127.0.0.1:53",
+            "attempt": "a connection to 127.0.0.1:1060 is being made",
             "thread": "a thread still runs: forgotten",
         }.items():
             said = self.complaint(name)
