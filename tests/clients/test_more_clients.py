@@ -1,12 +1,11 @@
-"""Mail programs that mirror, fetch and show mail over IMAP: offlineimap, neomutt, getmail, imapclient.
-
-alpine is left out: it asks for its password on a full screen, and no option gives it one.
-"""
+"""Mail programs that mirror, fetch and show mail over IMAP: offlineimap, neomutt, getmail, imapclient; alpine is beside."""
 
 from __future__ import annotations
 
 import mailbox
 import ssl
+from datetime import UTC, date, datetime
+from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
@@ -94,17 +93,21 @@ class MoreClientTests(MailClientCase):
             self.run_program("getmail", f"--getmaildir={self.folder}", "--rcfile=getmailrc")
             self.assertEqual((self.folder / "fetched").read_bytes().count(subject.encode()), 1)
 
-    def test_imapclient(self) -> None:
-        """imapclient: special folders, flags, idling, sorting, threads, moving, octets."""
+    def imap_client(self) -> Any:
+        """imapclient, logged in under STARTTLS."""
         try:
             from imapclient import IMAPClient  # type: ignore[import-untyped]
         except ImportError:
             raise SkipTest("imapclient is not installed (package imapclient of the index)") from None
-        subject = self.subject()
-        service = self.demo.service("imap")
-        client = IMAPClient("localhost", port=service.port, ssl=False)
+        client = IMAPClient("localhost", port=self.demo.service("imap").port, ssl=False)
         client.starttls(ssl.create_default_context(cafile=self.demo.ca_file))
         client.login(self.user, self.password)
+        return client
+
+    def test_imapclient(self) -> None:
+        """imapclient: special folders, flags, idling, sorting, threads, moving, octets."""
+        subject = self.subject()
+        client = self.imap_client()
         client.select_folder("INBOX")
         client.idle()
         self.deliver(sample(subject))
@@ -124,6 +127,67 @@ class MoreClientTests(MailClientCase):
         self.assertEqual(client.search(["SUBJECT", subject]), [])
         self.assertEqual(client.folder_status("Büro", ["MESSAGES"])[b"MESSAGES"], 1)
         self.assertIn("Büro", [name for _, _, name in client.list_folders()])
+        client.logout()
+
+
+    def test_imapclient_names(self) -> None:
+        """imapclient: namespaces, folders of any name, subscriptions, numbers, quotas and access lists."""
+        client = self.imap_client()
+        self.assertEqual(client.namespace().personal, (("", "/"),))
+        self.assertIn("Launcelot", repr(client.id_({"name": "imapclient"})))
+        self.assertEqual(client.find_special_folder(b"\\Sent"), "Sent")
+        self.assertEqual(client.capabilities()[0], b"IMAP4REV1")
+        for name in ("Büro & Co", "日本語/台北", 'with "quotes" \\', "a b"):
+            client.create_folder(name)
+            self.assertTrue(client.folder_exists(name))
+            client.subscribe_folder(name)
+            self.assertIn(name, [one for _, _, one in client.list_sub_folders()])
+            client.rename_folder(name, name + "2")
+            self.assertFalse(client.folder_exists(name))
+            client.unsubscribe_folder(name)
+            self.assertEqual(client.select_folder(name + "2")[b"EXISTS"], 0)
+            client.unselect_folder()
+            client.delete_folder(name + "2")
+        self.assertIn((b"\\HasNoChildren",), [flags for flags, _, name in client.list_folders("", "INBOX")])
+        status = client.folder_status("INBOX")
+        self.assertEqual(set(status), {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"})
+        roots, quotas = client.get_quota_root("INBOX")
+        self.assertEqual((roots.mailbox, roots.quota_roots), ("INBOX", [self.user]))
+        self.assertEqual(quotas, [])
+        client.setacl("Archive", "anyone", "lr")
+        self.assertIn((b"anyone", b"lr"), client.getacl("Archive"))
+        client.logout()
+
+    def test_imapclient_messages(self) -> None:
+        """imapclient: several messages at once, dates, flags in every way, partial bodies, searches, expunging."""
+        client = self.imap_client()
+        self.assertEqual(client.enable("CONDSTORE"), [b"CONDSTORE"])
+        client.create_folder("live")
+        client.select_folder("live")
+        when = datetime(2009, 4, 5, 11, 0, 5, tzinfo=UTC)
+        client.append("live", sample("first Grüße"), (b"\\Seen", "$label"), when)
+        client.multiappend("live", [sample("second"), {"msg": sample("third"), "flags": [b"\\Flagged"], "date": when}])
+        self.assertEqual(client.search(), [1, 2, 3])
+        rows = client.fetch([1, 3], ["INTERNALDATE", "FLAGS", "RFC822.SIZE", "BODY[]<2.7>", "MODSEQ"])
+        self.assertEqual(client.normalise_times, True)
+        self.assertEqual(rows[1][b"INTERNALDATE"], when.astimezone().replace(tzinfo=None))
+        self.assertIn(b"$label", rows[1][b"FLAGS"])
+        self.assertEqual(rows[3][b"BODY[]<2>"], sample("third")[2:9])
+        self.assertEqual(rows[3][b"RFC822.SIZE"], len(sample("third")))
+        self.assertEqual(client.search(["SUBJECT", "grüße"], "UTF-8"), [1])
+        self.assertEqual(client.search(["NOT", ["SUBJECT", "third"], "SINCE", date(2009, 4, 4), "BEFORE", date(2009, 4, 6)]), [1])
+        self.assertGreater(client.search(["MODSEQ", "1"]).modseq, 1)
+        self.assertEqual(client.set_flags([2], [b"\\Draft", "$other"])[2], (b"\\Draft", b"\\Recent", b"$other"))
+        self.assertNotIn(b"\\Draft", client.remove_flags([2], [b"\\Draft"])[2])
+        self.assertEqual(client.get_flags([3])[3], (b"\\Flagged", b"\\Seen", b"\\Recent"))
+        self.assertEqual(client.sort("REVERSE SUBJECT"), [3, 2, 1])
+        client.copy([1], "live")
+        client.delete_messages([1, 2])
+        client.uid_expunge([1])
+        self.assertEqual(client.search(), [2, 3, 4])
+        client.expunge()
+        self.assertEqual(client.search(), [3, 4])
+        client.close_folder()
         client.logout()
 
 

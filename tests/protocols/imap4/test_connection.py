@@ -113,7 +113,7 @@ class CompressTests(ImapCase):
         self.assertTrue(heard.endswith(b"b OK NOOP completed\r\n"))
 
     def test_bombs(self) -> None:
-        """Lines and literals that inflate meet the same limits, and little is kept meanwhile."""
+        """I06: lines and literals that inflate meet the same limits, and little is kept meanwhile."""
         limit = self.factory.settings.max_command_size
         for said in (
             b"a LOGIN " + b"x" * 100_000_000,
