@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.accounts.names import canonical
+from launcelot.accounts.tokens import TokenSettings
+from launcelot.accounts.tokens import problems as token_problems
 from launcelot.app.catalogue import SERVICES, ServiceEntry, settings_of
 from launcelot.app.errors import CANNOT_CREATE, CONFIGURATION, Ending
 from launcelot.app.filtering import check_filter
@@ -52,6 +54,7 @@ GROUPS: Mapping[str, type[Any]] = {
     "checks": CheckSettings,
     "dkim": SigningSettings,
     "trace": TraceSettings,
+    "oauth": TokenSettings,
 }
 """The tables that are not services."""
 
@@ -74,6 +77,7 @@ class Configuration:
     checks: CheckSettings = field(default_factory=CheckSettings)
     dkim: SigningSettings = field(default_factory=SigningSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
+    oauth: TokenSettings = field(default_factory=TokenSettings)
     services: Mapping[str, Any] = field(default_factory=dict)
     guests: Mapping[str, ServiceEntry] = field(default_factory=dict)
     lines: Positions = field(default_factory=dict, compare=False)
@@ -349,6 +353,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         *_tls_rules(configuration.tls),
         *_relay_rules(configuration.relay),
         *_check_rules(configuration.checks),
+        *(Problem(("oauth", key), text) for key, text in token_problems(configuration.oauth)),
     ]
     for name, settings in configuration.services.items():
         for one in dataclasses.fields(settings):

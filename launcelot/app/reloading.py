@@ -27,6 +27,7 @@ AT_ONCE: Mapping[str, frozenset[str]] = {
     "checks": frozenset(),
     "dkim": frozenset(),
     "trace": frozenset(),
+    "oauth": frozenset(),
 }
 """Settings beside ``[tls]`` and the services' that count without a restart."""
 

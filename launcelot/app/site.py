@@ -4,6 +4,7 @@ The real Site of a configuration: its stores, its certificate, its services.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.logger import Logger
 
+from launcelot.accounts.tokens import Tokens
 from launcelot.app.catalogue import SERVICES
 from launcelot.app.configuration import Configuration
 from launcelot.app.errors import CONFIGURATION, SOFTWARE, Ending
@@ -139,7 +141,7 @@ def build_site(
     :param checkers: asked about passwords before the account base.
     :param part: which of several processes this is.
     """
-    logins = Logins(stores.accounts, stores.counters, reactor.seconds, checkers)
+    logins = Logins(stores.accounts, stores.counters, reactor.seconds, checkers, tokens_of(configuration, stores))
     if part.failures is not None:
         logins.share(part.failures, part.of)
     return Site(
@@ -164,6 +166,16 @@ def build_site(
         forwarding=stores.forwarding,
         trail=stores.trail,
     )
+
+
+def tokens_of(configuration: Configuration, stores: Stores) -> Tokens | None:
+    """What tells whose a token is; None where none are taken."""
+    if not configuration.oauth.keys:
+        return None
+    # PyJWT is imported by those only who use it.
+    from launcelot.accounts.jsontokens import JwtTokens
+
+    return JwtTokens(configuration.oauth, stores.readers, time.time)
 
 
 def build_services(site: Site, configuration: Configuration) -> Mapping[str, Listeners]:

@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from launcelot.accounts.interface import Account, Directory, Verifier
 from launcelot.accounts.names import canonical
 from launcelot.accounts.passwords import prepared
+from launcelot.accounts.tokens import Tokens
 from launcelot.core.counters import Counters
 from launcelot.core.errors import BadCredentials, Invalid, LimitReached, NotFound
 from launcelot.core.limits import FailureWindow, source_of
@@ -70,16 +71,23 @@ class Logins:
     :param now: monotonic seconds.
     :param checkers: ``ICredentialsChecker`` for names and passwords, asked in turn before the directory, about the
         canonical name; whoever they know must have an account there.
+    :param tokens: tell whose a token is; None where none are taken.
     :raises ValueError: a checker cannot check passwords.
     """
 
     def __init__(
-        self, directory: Directory, counters: Counters, now: Callable[[], float], checkers: Sequence[Any] = ()
+        self,
+        directory: Directory,
+        counters: Counters,
+        now: Callable[[], float],
+        checkers: Sequence[Any] = (),
+        tokens: Tokens | None = None,
     ) -> None:
         self._directory = directory
         self._counters = counters
         self._now = now
         self._checkers = check_checkers(checkers)
+        self.tokens = tokens
         self._failures = FailureWindow(FAILURES, FAILURE_WINDOW)
         self._underway: dict[Key, Underway] = {}
         self._processes = 1
@@ -156,6 +164,28 @@ class Logins:
             if account is None or await self._directory.verifier(name) != verifier:
                 raise BadCredentials
             return account, signature
+
+        return await self._counted(proved, name, source, service)
+
+    async def by_token(self, token: str, name: str, source: str, service: str) -> tuple[Account, str]:
+        """
+        The account that a token speaks for, and the name in it; one that is refused counts like a wrong password.
+
+        :param name: whom the peer wants to act as, for counting; may be empty.
+        :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
+        """
+
+        async def proved() -> tuple[Account, str]:
+            if self.tokens is None:
+                raise BadCredentials
+            known = await self.tokens.identity(token)
+            try:
+                account = await self._directory.account(form_of(known))
+            except (NotFound, Invalid):
+                raise BadCredentials from None
+            if not account.enabled:
+                raise BadCredentials
+            return account, known
 
         return await self._counted(proved, name, source, service)
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from launcelot.accounts.interface import Account, Verifier
-from launcelot.core import scram
+from launcelot.accounts.tokens import TokenSettings
+from launcelot.core import oauthbearer, scram
+from launcelot.core.errors import BadCredentials
 from launcelot.core.sasl import MECHANISMS, Challenge, Credentials, Mechanism, SaslError
 
 if TYPE_CHECKING:
@@ -134,6 +136,37 @@ class ByProof:
         return Challenge(signature)
 
 
+class ByToken:
+    """
+    OAUTHBEARER.  RFC 7628.
+
+    A token that is not taken is answered with a challenge that says so, and refused when the client has answered that.
+    """
+
+    def __init__(self, logins: Logins, settings: TokenSettings, peer: Peer) -> None:
+        self._logins = logins
+        self._settings = settings
+        self._peer = peer
+        self._refused: BadCredentials | None = None
+
+    async def step(self, response: bytes | None) -> Challenge | Proved:
+        """See :class:`Exchange`."""
+        if self._refused is not None:
+            # RFC 7628 section 3.2.3: whatever the client says now, the exchange has failed.
+            raise self._refused
+        if response is None:
+            return Challenge(b"")
+        bearer = oauthbearer.parse(response)
+        try:
+            account, name = await self._logins.by_token(
+                bearer.token, bearer.authorize, self._peer.source, self._peer.service
+            )
+        except BadCredentials as refused:
+            self._refused = refused
+            return Challenge(oauthbearer.refusal(self._settings.scope, self._settings.discovery))
+        return Proved(account, name, bearer.authorize)
+
+
 def offered(logins: Logins, passwords: bool, secure: bool) -> tuple[bytes, ...]:
     """
     The mechanisms for one connection, best first.
@@ -143,7 +176,8 @@ def offered(logins: Logins, passwords: bool, secure: bool) -> tuple[bytes, ...]:
     if not passwords:
         return ()
     proofs = (scram.PLUS, scram.NAME) if secure else (scram.NAME,)
-    return (*(proofs if logins.has_proofs else ()), *MECHANISMS)
+    tokens = (oauthbearer.NAME,) if secure and logins.tokens is not None else ()
+    return (*(proofs if logins.has_proofs else ()), *tokens, *MECHANISMS)
 
 
 def begin(logins: Logins, mechanism: bytes, peer: Peer) -> Exchange | None:
@@ -151,6 +185,9 @@ def begin(logins: Logins, mechanism: bytes, peer: Peer) -> Exchange | None:
     known = MECHANISMS.get(mechanism)
     if known is not None:
         return ByPassword(known(), logins, peer)
+    if mechanism == oauthbearer.NAME:
+        tokens = logins.tokens
+        return ByToken(logins, tokens.settings, peer) if tokens is not None and peer.secure else None
     plus = mechanism == scram.PLUS
     if not logins.has_proofs or not (mechanism == scram.NAME or (plus and peer.secure)):
         return None
@@ -158,6 +195,6 @@ def begin(logins: Logins, mechanism: bytes, peer: Peer) -> Exchange | None:
     return ByProof(scram.Server(plus, peer.secure, peer.binding, nonce), logins, peer)
 
 
-EVERY: tuple[bytes, ...] = (scram.PLUS, scram.NAME, *MECHANISMS)
+EVERY: tuple[bytes, ...] = (scram.PLUS, scram.NAME, oauthbearer.NAME, *MECHANISMS)
 """Every mechanism there is."""
 

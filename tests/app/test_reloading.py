@@ -72,7 +72,7 @@ class MergeTests(SynchronousTestCase):
     def test_every_setting_is_one_or_the_other(self) -> None:
         """A group of settings that nobody thought of here would silently stay as it was."""
         self.assertEqual(
-            {"daemon", "accounts", "files", "tls", "relay", "checks", "dkim", "trace", "services", "guests", "lines"},
+            {"daemon", "accounts", "files", "tls", "relay", "checks", "dkim", "trace", "oauth", "services", "guests", "lines"},
             {one.name for one in dataclasses.fields(Configuration)},
         )
 

@@ -166,8 +166,9 @@ class OfferTests(SaslCase):
     def test_offers(self) -> None:
         """Best first; nothing where no password may come; -PLUS inside TLS only."""
         self.assertEqual(offered(self.logins, False, True), ())
-        self.assertEqual(offered(self.logins, True, True), EVERY)
-        self.assertEqual(offered(self.logins, True, False), EVERY[1:])
+        without_tokens = tuple(one for one in EVERY if one != b"OAUTHBEARER")
+        self.assertEqual(offered(self.logins, True, True), without_tokens)
+        self.assertEqual(offered(self.logins, True, False), without_tokens[1:])
 
     def test_offered_mechanisms_are_known_and_no_others(self) -> None:
         """In both circumstances."""
