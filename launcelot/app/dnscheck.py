@@ -5,15 +5,18 @@ Whether what the DNS says of a daemon is right: every record of the plan is aske
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
 
 from launcelot.app.publishing import Plan, Record
 from launcelot.checks.dmarc import POLICIES
 from launcelot.checks.names import Names, NoAnswer, NoSuchName, reverse_of
 from launcelot.checks.spf import PASS, check_host
+from launcelot.hosting.gather import gather
 from launcelot.message.canonical import BadTags, parse_tags, without_blanks
 from launcelot.relay.policies import BadPolicy, Fetch, Mode, NotFetched, parse_policy, parse_record
 from launcelot.relay.resolver import Answer, text_of
@@ -68,16 +71,17 @@ class Checker:
 
     async def findings(self) -> list[Finding]:
         """About the host's addresses, then about every record of the plan."""
-        found = [one async for one in self._addresses()]
-        for record in self._plan.records:
-            judge = JUDGES.get(record.what)
-            if judge is not None:
-                found += await self._guarded(record.what, record.name, lambda r=record, j=judge: j(self, r))  # type: ignore[misc]
-        return found
+        judged = [(one, JUDGES[one.what](self, one)) for one in self._plan.records if one.what in JUDGES]
+        # All at once, so that a DNS that does not answer is waited for once.
+        asked = [self._addresses(), *(self._guarded(one.what, one.name, judging) for one, judging in judged)]
+        found = await gather([Deferred.fromCoroutine(one) for one in asked])
+        return [one for several in found for one in several]
 
-    async def _guarded(self, what: str, name: str, judge: Callable[[], Awaitable[Sequence[Finding]]]) -> Sequence[Finding]:
+    async def _guarded(
+        self, what: str, name: str, judging: Coroutine[Any, Any, Sequence[Finding]]
+    ) -> Sequence[Finding]:
         try:
-            return await judge()
+            return await judging
         except NoAnswer as error:
             return [Finding(State.UNKNOWN, what, name, f"{error}; try again later")]
 
@@ -94,22 +98,23 @@ class Checker:
 
     # -- the host ------------------------------------------------------------------------------------------------
 
-    async def _addresses(self) -> Any:
+    async def _addresses(self) -> Sequence[Finding]:
         hostname = self._plan.hostname
         try:
-            found = await self._or_nothing(self._dns.addresses(hostname))
+            addresses = await self._or_nothing(self._dns.addresses(hostname))
         except NoAnswer as error:
-            yield Finding(State.UNKNOWN, "address", hostname, f"{error}; try again later")
-            return
-        if not found:
-            yield Finding(State.WRONG, "address", hostname, "has none; publish its A and AAAA records")
-        for address in found:
+            return [Finding(State.UNKNOWN, "address", hostname, f"{error}; try again later")]
+        found: list[Finding] = []
+        if not addresses:
+            found.append(Finding(State.WRONG, "address", hostname, "has none; publish its A and AAAA records"))
+        for address in addresses:
             if ipaddress.ip_address(address).is_global:
-                yield Finding(State.RIGHT, "address", hostname, address)
+                found.append(Finding(State.RIGHT, "address", hostname, address))
             else:
-                yield Finding(State.WRONG, "address", hostname, f"{address} is no public address; publish the one others see")
-            for one in await self._guarded("reverse name", address, lambda a=address: self._pointer(a)):  # type: ignore[misc]
-                yield one
+                text = f"{address} is no public address; publish the one others see"
+                found.append(Finding(State.WRONG, "address", hostname, text))
+            found += await self._guarded("reverse name", address, self._pointer(address))
+        return found
 
     async def _pointer(self, address: str) -> Sequence[Finding]:
         hostname = self._plan.hostname
@@ -240,7 +245,7 @@ class Checker:
         return [Finding(State.RIGHT, record.what, record.name, f"{texts[0]}, {policy.mode.value}")]
 
 
-Judge = Callable[[Checker, Record], Awaitable[Sequence[Finding]]]
+Judge = Callable[[Checker, Record], Coroutine[Any, Any, Sequence[Finding]]]
 
 JUDGES: Mapping[str, Judge] = {
     "mail host": Checker.mail_host,

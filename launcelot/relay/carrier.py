@@ -71,10 +71,8 @@ class Letter:
 
     @property
     def wish(self) -> Wish:
-        """What it says of TLS; notices go without protection rather than not at all (RFC 8689 section 5)."""
-        if self.envelope.require_tls and self.envelope.sender is not None:
-            return Wish.REQUIRED
-        return Wish.OPTIONAL if self.envelope.tls_optional and not self.envelope.require_tls else Wish.NONE
+        """What it says of TLS."""
+        return wish_of(self.envelope)
 
 
 class Relay:
@@ -139,7 +137,8 @@ class Relay:
     ) -> Sequence[Verdict]:
         """One verdict for each recipient; see :meth:`launcelot.spool.interface.Carrier.carry`."""
         known = self._known_down(destination)
-        if known is not None:
+        # What its hosts did not show may be nothing to this mail.
+        if known is not None and not (wish_of(envelope) is Wish.OPTIONAL and known.status.startswith("4.7.")):
             return [known] * len(recipients)
         if count_received(body) > self._settings.max_hops:
             return [Verdict(Fate.NEVER, "5.4.6", "the message goes in circles")] * len(recipients)
@@ -303,6 +302,13 @@ class Relay:
         # Base64 of 57 octets is 78 with its line end.
         size = letter.message.size * 78 // 57 + PIECE
         return replace(letter.message, source=pieces_of_changed(letter.body, changes), size=size, eight_bit=False, utf8=False)
+
+
+def wish_of(envelope: Envelope) -> Wish:
+    """What a mail says of TLS; notices go without protection rather than not at all (RFC 8689 section 5)."""
+    if envelope.require_tls and envelope.sender is not None:
+        return Wish.REQUIRED
+    return Wish.OPTIONAL if envelope.tls_optional and not envelope.require_tls else Wish.NONE
 
 
 class Stale(Exception):

@@ -10,6 +10,7 @@ Left out: an authority of usage 2 of which only the bare key is published (``2 1
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,14 +48,17 @@ class DaneTls:
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A fresh connection, which ends with its handshake unless the certificate is right."""
         context = CertificateOptions(acceptableCiphers=CIPHERS).getContext()
+        # The connection has the context, which has the function; it must not have the protocol, which has the connection.
+        protocol = weakref.ref(tlsProtocol)
 
         def look(connection: SSL.Connection, where: int, _: int) -> None:
-            if where & SSL.SSL_CB_HANDSHAKE_DONE:
+            ours: Any = protocol()
+            if where & SSL.SSL_CB_HANDSHAKE_DONE and ours is not None:
                 chain = connection.get_peer_cert_chain(as_cryptography=True) or []
                 try:
                     verify(chain, self._records, self._names)
                 except NotNamed:
-                    tlsProtocol.failVerification(Failure())
+                    ours.failVerification(Failure())
 
         context.set_info_callback(look)
         connection = SSL.Connection(context, None)

@@ -618,6 +618,7 @@ class TlsTests(RelayCase):
         self.assertEqual(self.carry(X, tls_optional=True), [DONE])
         self.assertEqual(self.links.count, 0)
         self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.assertEqual(self.carry(X, tls_optional=True), [DONE])
         self.far.site.tls = None
         self.relay = self.make("* mx tls=required")
         self.assertEqual(self.carry(X, tls_optional=True), [(LATER, "4.7.10")])
