@@ -165,8 +165,12 @@ def end_of_piece(uids: Sequence[int], start: int, size: int) -> int:
 
 
 def ascending(uids: Iterable[int]) -> Sequence[int]:
-    """Each UID once, in order; as they are if they come like that."""
-    given = uids if isinstance(uids, Sequence | array) else list(uids)
+    """Each UID once, in order; as they are if they come like that, and a range if none between them is left out."""
+    given = uids.tolist() if isinstance(uids, array) else uids if isinstance(uids, Sequence) else list(uids)
+    if given and given[-1] - given[0] == len(given) - 1:
+        whole = range(given[0], given[-1] + 1)
+        if given == list(whole):
+            return whole
     return given if all(map(lt, given, islice(given, 1, None))) else sorted(set(given))
 
 

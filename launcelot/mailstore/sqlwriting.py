@@ -22,6 +22,7 @@ from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, listed, text
 from launcelot.mailstore.sqlsheets import ascending
 from launcelot.mailstore.stateblocks import Block, first_of, number_of
+from launcelot.mailstore.statecolumns import LateColumns
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.message.casemap import fold
@@ -193,7 +194,10 @@ class Writing:
         moved = [(old, new) for old, new, _ in now if new is not old]
         if moved:
             self._keep(mailbox, modseq, moved)
-        states = sqlstates.columns_of((new, slots) for _, new, slots in now).states(keywords)
+        changed = [(new, slots) for _, new, slots in now]
+        count = sum([new.messages if slots is None else len(slots) for new, slots in changed])
+        # Most often nobody asks what messages are like now.
+        states = LateColumns(count, lambda: (*sqlstates.columns_of(changed), keywords.flags))
         return Stored(states, alone, modseq if moved else 0)
 
     def _keep(

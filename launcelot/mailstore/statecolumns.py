@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import starmap
-from typing import overload
+from typing import Any, overload
 
 from launcelot.mailstore.interface import MessageState
+
+Flags = Callable[[int], frozenset[str]]
 
 
 class StateColumns(Sequence[MessageState]):
@@ -21,7 +23,7 @@ class StateColumns(Sequence[MessageState]):
     __slots__ = ("flags", "keys", "modseqs", "uids")
 
     def __init__(
-        self, uids: Sequence[int], modseqs: Sequence[int], keys: Sequence[int], flags: Callable[[int], frozenset[str]]
+        self, uids: Sequence[int], modseqs: Sequence[int], keys: Sequence[int], flags: Flags
     ) -> None:
         self.uids = uids
         self.modseqs = modseqs
@@ -51,6 +53,30 @@ class StateColumns(Sequence[MessageState]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+class LateColumns(StateColumns):
+    """
+    Columns that are made when somebody looks at one; how many messages there are is known before.
+
+    :param make: gives UIDs, MODSEQs, keys, and what turns keys into flags.
+    """
+
+    __slots__ = ("_count", "_make")
+
+    def __init__(self, count: int, make: Callable[[], tuple[Sequence[int], Sequence[int], Sequence[int], Flags]]) -> None:
+        self._count = count
+        self._make = make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getattr__(self, name: str) -> Any:
+        """Called where nothing has been made yet."""
+        if name not in StateColumns.__slots__:
+            raise AttributeError(name)
+        self.uids, self.modseqs, self.keys, self.flags = self._make()
+        return getattr(self, name)
 
 
 def columns_of(states: Sequence[MessageState]) -> StateColumns:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +13,7 @@ from launcelot.mailstore.flags import DELETED, SEEN, SYSTEM_COUNT, Keywords, com
 from launcelot.mailstore.interface import MessageState, StoreMode
 from launcelot.mailstore.query import All, And, Flagged, ModSeq, Not, Or, Query
 from launcelot.mailstore.schema import MIGRATIONS
+from launcelot.mailstore.sqlsheets import ascending
 from launcelot.mailstore.sqlstates import (
     blocks_above,
     blocks_between,
@@ -28,7 +30,7 @@ from launcelot.mailstore.sqlstates import (
     whole,
 )
 from launcelot.mailstore.stateblocks import SPAN, Block, block_of, empty, number_of, numbers, packed
-from launcelot.mailstore.statecolumns import StateColumns
+from launcelot.mailstore.statecolumns import LateColumns, StateColumns
 from launcelot.mailstore.statecolumns import columns_of as columns_of_states
 from launcelot.workers.database import migrate
 
@@ -214,3 +216,27 @@ class ColumnTests(SynchronousTestCase):
         self.assertEqual(repr(columns), repr(states))
         self.assertNotEqual(columns, states[1:])
         self.assertIs(columns_of_states(columns), columns)
+
+    def test_late_ones_are_made_once(self) -> None:
+        """When somebody looks, and not for their number."""
+        made: list[int] = []
+
+        def make() -> tuple[list[int], list[int], list[int], Callable[[int], frozenset[str]]]:
+            made.append(1)
+            return [1, 2], [5, 6], [0, 1], lambda key: frozenset({"\\Seen"} if key else ())
+
+        columns = LateColumns(2, make)
+        self.assertEqual((len(columns), made), (2, []))
+        self.assertEqual(list(columns), [MessageState(1, 5, frozenset()), MessageState(2, 6, frozenset({"\\Seen"}))])
+        self.assertEqual((columns[1].modseq, columns.uids, made), (6, [1, 2], [1]))
+        self.assertFalse(hasattr(columns, "other"))
+
+
+class AscendingTests(SynchronousTestCase):
+    """UIDs as they are worked on."""
+
+    def test_each_once_in_order(self) -> None:
+        """However they come."""
+        for given in ([], [3], [1, 2, 3], [1, 1, 3], [3, 2, 1], [1, 3], [2, 2], [1, 3, 2, 4], range(4, 9), range(1, 9, 2)):
+            for uids in (given, array("I", given), iter(given), set(given)):
+                self.assertEqual(list(ascending(uids)), sorted(set(given)))
