@@ -21,12 +21,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any
 
-from launcelot.mailstore.sheets import Column
+from launcelot.mailstore.schema import CHUNK_BITS
+from launcelot.mailstore.sheets import COMMON_FIELDS, WHOLE, Column
 from launcelot.mailstore.stateblocks import SPAN, first_of, number_of
+from launcelot.message.sections import header_subset
 
 LARGE = 1_000
 """Messages of a mailbox from which on it has digests."""
-SLICE_BLOCKS = 8
+SLICE_BLOCKS = 4
 """Blocks digested in one transaction; they take some ten milliseconds."""
 LONGEST = 1 << 20
 """Octets of the longest digest; a longer one is not made."""
@@ -84,6 +86,7 @@ OF_COLUMN: Mapping[Column, str] = {
     Column.SORT_CC: "sort_cc",
     Column.MESSAGE_ID: "message_id",
     Column.REFERENCES: "references_to",
+    Column.FIELDS: "fields",
 }
 TEXTS = frozenset(("email_id", "subject", "base_subject", "sort_from", "sort_to", "sort_cc", "message_id", "references_to"))
 """Those of :data:`OF_COLUMN` that are text."""
@@ -223,12 +226,28 @@ def digested(connection: sqlite3.Connection, mailbox: int, block: int) -> dict[s
     columns: dict[str, Values] = dict(zip(_NAMES, zip(*rows, strict=True), strict=False))
     try:
         found = {name: struct.pack(f"<{len(rows)}{form}", *columns[name]) for name, (_, form) in NUMBERS.items()}
-        texts = [(name, b"\0".join(columns[name])) for name in OCTETS]
+        texts = {name: b"\0".join(columns[name]) for name in OCTETS}
+        texts["fields"] = _fields(connection, columns["content"], columns["header_size"])
     except (KeyError, TypeError, struct.error):
         return {UNFIT: b""}
     return found | {
-        name: octets for name, octets in texts if len(octets) <= LONGEST and octets.count(b"\0") == len(rows) - 1
+        name: octets for name, octets in texts.items() if len(octets) <= LONGEST and octets.count(b"\0") == len(rows) - 1
     }
+
+
+def _fields(connection: sqlite3.Connection, contents: Sequence[int], sizes: Sequence[int]) -> bytes:
+    """Fields of headers that many clients ask for; what cannot be divided again if one of the headers is very long or missing."""
+    found: list[bytes] = []
+    for content, size in zip(contents, sizes, strict=True):
+        try:
+            with connection.blobopen("chunks", "octets", content << CHUNK_BITS, readonly=True) as blob:
+                header = blob.read(size) if size <= WHOLE else b""
+        except sqlite3.OperationalError:
+            header = b""
+        if len(header) < size:
+            return b"\0" * len(contents)
+        found.append(header_subset(header, COMMON_FIELDS, False))
+    return b"\0".join(found)
 
 
 def is_right(connection: sqlite3.Connection) -> bool:
@@ -253,7 +272,7 @@ def reset(connection: sqlite3.Connection) -> None:
 _FORGET = "DELETE FROM digests WHERE mailbox = {0}.mailbox AND block = ({0}.uid - 1) / " + str(SPAN) + ";"
 _LASTING = (
     "email_id, header_size, envelope, body, body_structure, subject, from_key, to_key, cc_key, bcc_key, sent, base_subject,"
-    " sort_from, sort_to, sort_cc, message_id, references_to"
+    " sort_from, sort_to, sort_cc, message_id, references_to, checksum"
 )
 _OBJECTS = (
     (
@@ -295,9 +314,9 @@ _MISSING = f"""
     WHERE b.uid_next > (s.block + 1) * ? AND b.messages >= ? {_NOT_MADE}
     ORDER BY s.mailbox, s.block LIMIT ?
 """
-_NAMES = (*NUMBERS, *OCTETS)
+_NAMES = (*NUMBERS, *OCTETS, "content")
 _ROWS = f"""
-    SELECT {", ".join([*(said for said, _ in NUMBERS.values()), *OCTETS.values()])}
+    SELECT {", ".join([*(said for said, _ in NUMBERS.values()), *OCTETS.values(), "m.content"])}
     FROM messages AS m JOIN contents AS c ON c.number = m.content
     WHERE m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid
 """

@@ -629,6 +629,7 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
 _KEYS: Mapping[Column, Callable[[Entry], object]] = {
     Column.OCTETS: _whole,
     Column.HEADER: _header,
+    Column.FIELDS: _header,
     Column.DATE: date_of,
     Column.SUBJECT: lambda one: fold(one.body.analysis.subject),
     Column.BASE_SUBJECT: lambda one: one.body.analysis.base_subject,

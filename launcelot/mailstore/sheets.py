@@ -15,17 +15,26 @@ from typing import Any
 WHOLE = 65_536
 """Octets of a message that is given out whole; larger ones are read in pieces."""
 
+COMMON_FIELDS = frozenset(
+    b"""
+    date from sender reply-to to cc bcc subject message-id in-reply-to references content-type content-description newsgroups
+    priority x-priority importance lines list-id list-post list-subscribe list-unsubscribe x-label x-original-to
+    disposition-notification-to
+    """.split()
+)
+"""Names of the fields of ``FIELDS``, in small letters: what Thunderbird, Roundcube, mutt and their like list a mailbox with."""
+
 
 class Column(Enum):
     """
     What can be asked of messages.
 
     ``FLAGS`` is a key that only :attr:`Sheet.flags` understands; ``ARRIVED`` and ``SAVED`` are seconds since 1970, ``ZONE``
-    minutes east of UTC; ``OCTETS`` are the whole message and ``HEADER`` its header, None for one of more than :data:`WHOLE`; the
-    next ones are those of :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what messages are put in
-    order by, RFC 5256 section 2: seconds since 1970 by the message itself, or of its arrival; subject and base subject, decoded
-    and folded; folded addr-mailboxes of the first addresses; its own message id, empty if it has none, and those it names, each
-    on a line.
+    minutes east of UTC.  ``OCTETS`` are the whole message, ``HEADER`` its header, and ``FIELDS`` as much of that as has all
+    :data:`COMMON_FIELDS` and its empty line, None for one of more than :data:`WHOLE`.  The next ones are those of
+    :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what messages are put in order by, RFC 5256
+    section 2: seconds since 1970 by the message itself, or of its arrival; subject and base subject, decoded and folded; folded
+    addr-mailboxes of the first addresses; its own message id, empty if it has none, and those it names, each on a line.
     """
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
@@ -44,6 +53,7 @@ class Column(Enum):
     HEADER_SIZE = "header size"
     OCTETS = "octets"
     HEADER = "header"
+    FIELDS = "fields"
     DATE = "date"
     SUBJECT = "subject"
     BASE_SUBJECT = "base subject"

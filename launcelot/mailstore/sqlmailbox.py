@@ -61,7 +61,7 @@ BODIES = 16
 """Messages read at a time with their octets."""
 LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
 """Columns that are numbers."""
-HEADERS = 200
+HEADERS = 512
 """Messages read at a time with their headers."""
 SHORT_OCTETS = 262_144
 """Octets of a body read in the reactor thread at most."""
@@ -169,7 +169,7 @@ class SqliteMailbox:
         if LIGHT.issuperset(columns):
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
-        if Column.HEADER in columns:
+        if Column.HEADER in columns or Column.FIELDS in columns:
             size, read = HEADERS, self._file.read if len(uids) <= BODIES else self._file.read_aside
         if Column.OCTETS in columns:
             size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside

@@ -174,6 +174,9 @@ def ascending(uids: Iterable[int]) -> Sequence[int]:
     return given if all(map(lt, given, islice(given, 1, None))) else sorted(set(given))
 
 
+_HEADER = f"""CASE c.header_size WHEN 0 THEN x'' ELSE (
+    SELECT substr(octets, 1, c.header_size) FROM chunks
+    WHERE number = m.content << {CHUNK_BITS} AND c.header_size <= {WHOLE}) END"""
 _EXPRESSIONS: Mapping[Column, str] = {
     Column.SIZE: "m.size",
     Column.ARRIVED: "m.internal",
@@ -188,9 +191,8 @@ _EXPRESSIONS: Mapping[Column, str] = {
     # The only chunk of a message that has no more; an empty one has none.
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
-    Column.HEADER: f"""CASE c.header_size WHEN 0 THEN x'' ELSE (
-        SELECT substr(octets, 1, c.header_size) FROM chunks
-        WHERE number = m.content << {CHUNK_BITS} AND c.header_size <= {WHOLE}) END""",
+    Column.HEADER: _HEADER,
+    Column.FIELDS: _HEADER,
     Column.DATE: "coalesce(c.sent, m.internal)",
     Column.SUBJECT: "c.subject",
     Column.BASE_SUBJECT: "c.base_subject",

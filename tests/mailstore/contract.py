@@ -268,7 +268,7 @@ class MessageContract(Contract):
                 (
                     one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
                     seconds_of(one.saved), one.email_id, one.thread_id, one.envelope, one.body, one.body_structure,
-                    one.header_size, await inbox.read(one.uid, 0, one.size), await inbox.read(one.uid, 0, one.header_size),
+                    one.header_size, await inbox.read(one.uid, 0, one.size), *[await inbox.read(one.uid, 0, one.header_size)] * 2,
                     *keys_of(await inbox.read(one.uid, 0, one.size), one),
                 )
                 for one in await all_messages(inbox, uids)

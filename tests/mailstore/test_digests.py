@@ -15,13 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.mailstore import checking, digests, sqlmailbox, sqlrows, sqlsheets, tending
 from launcelot.mailstore.interface import Draft, Mailbox, StoreMode
 from launcelot.mailstore.query import And, Contains, Field
-from launcelot.mailstore.sheets import Column
+from launcelot.mailstore.sheets import COMMON_FIELDS, Column
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.mailstore.stateblocks import SPAN
+from launcelot.message.sections import header_subset
 from launcelot.workers.memory import InlineWorkers
 from tests.mailstore.kit import ANN, START, Hands, message, result_now
 
-LASTING = tuple(digests.OF_COLUMN)
+LASTING = tuple(set(digests.OF_COLUMN) - {Column.FIELDS})
 WORDS = ("alpha", "beta", "Gamma", "=?utf-8?q?=C3=81da?=", "=?utf-8?q?a=0Ab?=", "=?utf-8?q?=C3=BF=C3=BE?=", "\xff", "")
 NEEDLES = ("", "A", "gam", "\u00e1", "\u00ff", "a\nb", "\n", "a b", "nobody", "\udcff", "\0")
 
@@ -92,6 +93,15 @@ class DigestTestCase(SynchronousTestCase):
         self.assertEqual(told, self.told(uids, columns))
         self.patch(sqlsheets, "MANY", 1)
 
+    def check_fields(self, uids: Sequence[int]) -> None:
+        """Of headers what clients list is there, as it stands there."""
+        told = dict(self.told(uids, [Column.FIELDS]))
+        headers = dict(self.told(uids, [Column.HEADER]))
+        self.assertEqual(list(told), list(headers))
+        for names in (COMMON_FIELDS, (b"From", b"subject"), (b"X-None", b"cc")):
+            for uid, header in headers.items():
+                self.assertEqual(header_subset(told[uid], names, False), header_subset(header, names, False))
+
     def check_search(self, field: Field, text: str) -> None:
         """What is found is what SQL finds."""
         found = result_now(self, self.inbox().search(Contains(field, text)))
@@ -121,8 +131,9 @@ class AnswerTests(DigestTestCase):
                 self.rest()
             start = random.randrange(len(there))
             for uids in (there, there[start:], random.sample(there, 3), random.sample(there, len(there) // 2)):
-                self.check_columns(sorted(uids), random.sample(tuple(set(Column) - {Column.OCTETS}), 4))
+                self.check_columns(sorted(uids), random.sample(tuple(set(Column) - {Column.OCTETS, Column.FIELDS}), 4))
             self.check_columns(there, LASTING)
+            self.check_fields(there)
             for _ in range(2):
                 field = random.choice((Field.SUBJECT, Field.FROM, Field.TO, Field.CC, Field.BCC))
                 self.check_search(field, random.choice(NEEDLES))
@@ -246,6 +257,24 @@ class AnswerTests(DigestTestCase):
         self.assertEqual(self.digested(), [0])
         self.check_columns([*range(1, SPAN + 2)], LASTING)
         self.check_search(Field.SUBJECT, "a")
+
+    def test_fields_of_any_header(self) -> None:
+        """Headers without end, of a kibibyte, longer than anybody holds, and none at all."""
+        heads = [b"", b"\r\n", b"To: a", b"X: b\nTo: c\n\nx", b"X-Long: " + b"y" * 1_000 + b"\r\nSubject: z\r\n\r\nbody"]
+        for long in (False, True):
+            bodies = [*heads, b"To: " + b"a@b.example,\r\n " * 6_000 + b"c@d.example\r\n\r\n"] if long else heads
+            drafts = [Draft(lambda body=body: body, len(body), (), None) for body in bodies]  # type: ignore[misc]
+            result_now(self, self.inbox().append_all(drafts))
+            self.fill(SPAN - len(drafts) + 1)
+            self.rest()
+            uids = list(result_now(self, self.inbox().uids()))
+            self.assertEqual(len(self.digested()), 1 + long)
+            told, headers = dict(self.told(uids, [Column.FIELDS])), dict(self.told(uids, [Column.HEADER]))
+            self.assertEqual({uid for uid in uids if told[uid] is None}, {uid for uid in uids if headers[uid] is None})
+            self.check_fields([uid for uid in uids if headers[uid] is not None])
+        self.assertEqual(len([uid for uid in uids if headers[uid] is None]), 1)
+        shorter = [uid for uid in uids if headers[uid] is not None and len(told[uid]) < len(headers[uid])]
+        self.assertIn(5, shorter)
 
     def test_what_cannot_be_digested(self) -> None:
         """A NUL where none should be, and a number that is none: such messages are read from their rows."""

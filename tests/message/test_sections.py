@@ -261,3 +261,10 @@ class SubsetTests(SynchronousTestCase):
         self.assertEqual(header_subset(header, names, exclude), found)
         many = [*names, b"x" * 1000]
         self.assertEqual(header_subset(header, many, exclude), found)
+
+    @given(HEADERS, NAMES)
+    def test_fields_of_fields(self, header: bytes, names: list[bytes]) -> None:
+        """Fields of a header that has been cut down to more of them are the same."""
+        self.assertEqual(
+            header_subset(header_subset(header, [*names, b"to", b"a"], False), names, False), header_subset(header, names, False)
+        )

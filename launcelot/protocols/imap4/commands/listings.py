@@ -12,7 +12,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sheets import COMMON_FIELDS, Column, Sheet
 from launcelot.message.dates import MONTHS
 from launcelot.message.sections import header_subset
 from launcelot.protocols.imap4.commands.messages import flags_as_told, numbers_of
@@ -154,7 +154,8 @@ def _section(item: Section) -> Made:
         return b"%b {%d}\r\n%b" % (label, len(data), data)
 
     if item.what == "HEADER":
-        return b"%b", (Column.HEADER,), headers
+        common = item.fields and not item.exclude and COMMON_FIELDS.issuperset(name.lower() for name in item.fields)
+        return b"%b", (Column.FIELDS if common else Column.HEADER,), headers
     if item.what == "TEXT":
         return b"%b", (Column.HEADER_SIZE, Column.OCTETS), texts
     return b"%b", (Column.OCTETS,), wholes
