@@ -59,6 +59,23 @@ class Pace:
 UNPACED = Pace()
 
 
+class SilentLayer(TLSMemoryBIOProtocol):
+    """
+    TLS that may keep to itself what OpenSSL has to say, until the peer has said that it is done.
+
+    A server of TLS 1.3 sends session tickets behind the handshake.  A client that only uploads never reads them, and when it
+    closes its kernel sends a reset and forgets what it has not sent yet: curl's uploads came short.  So tickets wait.
+
+    :ivar silent: whether it keeps to itself.
+    """
+
+    silent = False
+
+    def _flushSendBIO(self) -> None:
+        if not self.silent or self.getHandle().get_shutdown() & RECEIVED_SHUTDOWN:  # type: ignore[no-untyped-call]
+            super()._flushSendBIO()  # type: ignore[no-untyped-call]
+
+
 @implementer(IHalfCloseableProtocol, IPushProducer, IHandshakeListener)
 class DataConnection(Protocol):
     """
@@ -91,6 +108,8 @@ class DataConnection(Protocol):
         self.secure = False
         self.shaking_hands = False
         self._client = False
+        self._only_receives = False
+        self._layer: Any = None
         self.on_made: Callable[[], None] | None = None
         self.pace = UNPACED
 
@@ -109,18 +128,21 @@ class DataConnection(Protocol):
         elif self.on_made is not None:
             self.on_made()
 
-    def begin(self, context: Any, client: bool = False) -> None:
+    def begin(self, context: Any, client: bool = False, only_receives: bool = False) -> None:
         """
         Let octets flow.
 
         :param context: for TLS from the first octet; None for none.
+        :param only_receives: a server's; see :class:`SilentLayer`.
         """
         if self._gone:
             return
         self._client = client
+        self._only_receives = only_receives
         if context is not None:
             factory = TLSMemoryBIOFactory(context, client, Factory(), self._clock)
-            layer = TLSMemoryBIOProtocol(factory, self, False)
+            layer: Any = SilentLayer(factory, self, False)  # type: ignore[no-untyped-call]
+            self._layer = layer
             self._below.protocol = layer
             self.transport = layer
             self.secure = self.shaking_hands = True
@@ -134,6 +156,9 @@ class DataConnection(Protocol):
     def handshakeCompleted(self) -> None:
         """TLS is up."""
         self.shaking_hands = False
+        if self._layer is not None and self._only_receives:
+            # In older versions tickets are part of the handshake.
+            self._layer.silent = self._layer.getHandle().get_protocol_version_name() == "TLSv1.3"
         self._wake()
 
     @property
@@ -307,6 +332,8 @@ class DataConnection(Protocol):
         """See :meth:`launcelot.protocols.ftp.session.Channel.finish`."""
         if not self._gone and self._lost is None:
             self._finishing = True
+            if self._layer is not None:
+                self._layer.silent = False
             self._transport.unregisterProducer()
             self._choked = False
             if not self.secure and issubclass(type(self._below), EagerServer) and self._below.close_at_once():
@@ -330,6 +357,8 @@ class DataConnection(Protocol):
         self._lost = ChannelLost("dismissed")
         if not self._gone:
             self._transport.unregisterProducer()
+            if self._layer is not None:
+                self._layer.silent = False
             self._transport.loseConnection()
             self._below.loseConnection()
             self._deadlines.set(self, self._clock.seconds() + CLOSE_LIMIT)

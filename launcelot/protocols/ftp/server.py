@@ -242,7 +242,7 @@ class FTPServer(ServerStream):
 
     async def _transfer(self, transfer: Transfer) -> bytes:
         try:
-            channel = await self._data.open(self._context if self.session.protected else None)
+            channel = await self._data.open(self._context if self.session.protected else None, transfer.receives)
         except NoChannel as why:
             await transfer.give_up()
             return reply(426 if self.session.aborted else 522 if isinstance(why, NotResumed) else 425, str(why))

@@ -218,10 +218,11 @@ class ServerDataSide:
         self._unlisten()
         return self._make()
 
-    async def open(self, context: Any) -> DataConnection:
+    async def open(self, context: Any, only_receives: bool = False) -> DataConnection:
         """
         The data connection for a transfer, inside TLS if a context is given.
 
+        :param only_receives: nothing will be sent on it.
         :raises NoChannel: none came, none could be made, or TLS could not be started.
         :raises NotResumed: TLS was to resume the control connection's session and did not.
         """
@@ -232,7 +233,7 @@ class ServerDataSide:
             source = (self._host, 0)
             self._connector = self._site.reactor.connectTCP(host, port, factory, self._connect, source)
         connection = await self._arrived()
-        connection.begin(context)
+        connection.begin(context, only_receives=only_receives)
         await connection.handshake(self._connect)
         if context is not None:
             self._check_session(connection)

@@ -33,10 +33,12 @@ class Transfer(Protocol):
 
     :ivar opening: what the 150 says.
     :ivar octets: moved so far.
+    :ivar receives: whether octets come, and none go.
     """
 
     opening: str
     octets: int
+    receives: bool
 
     async def move(self, channel: Channel) -> bytes:
         """
@@ -57,6 +59,8 @@ class SendFile:
 
     :param offset: where to begin.
     """
+
+    receives = False
 
     def __init__(self, opening: str, reader: Reader, offset: int, ascii: bool, counters: Counters) -> None:
         self.opening = opening
@@ -130,6 +134,8 @@ class ReceiveFile:
     :param done: the words of the final reply, from what was published.
     """
 
+    receives = True
+
     def __init__(
         self, opening: str, upload: Upload, ascii: bool, counters: Counters, done: Callable[[Entry], str]
     ) -> None:
@@ -184,6 +190,8 @@ class ReceiveFile:
 
 class SendListing:
     """LIST, NLST and MLSD."""
+
+    receives = False
 
     def __init__(self, opening: str, batches: AsyncIterator[bytes]) -> None:
         self.opening = opening

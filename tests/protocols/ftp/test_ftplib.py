@@ -281,6 +281,46 @@ class FtplibTests(TestCase):
 
         return self.in_thread(script)
 
+    def test_nothing_is_sent_while_an_upload_comes(self) -> Deferred[None]:
+        """Session tickets wait for the client's closing notice: unread, they would have its kernel reset the connection."""
+        options = server_options(self.certificates.certificate, self.certificates.key)
+        server = RealServer(self, SimpleNamespace(server=options))
+        data = b"x" * 50_000
+
+        def script() -> None:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = ssl.create_default_context(cadata=self.certificates.certificate.decode())
+                context.minimum_version = context.maximum_version = version
+                client = self.bound(context, server.port)
+                client.voidcmd("TYPE I")
+                raw, _ = ftplib.FTP.ntransfercmd(client, "STOR b")
+                heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+                inside = context.wrap_bio(heard, said, server_hostname="localhost")
+                while True:
+                    try:
+                        inside.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        raw.sendall(said.read())
+                        heard.write(raw.recv(65_536))
+                inside.write(data)
+                raw.sendall(said.read())
+                while "50000 octets so far" not in client.sendcmd("STAT"):
+                    pass
+                raw.setblocking(False)
+                self.assertRaises(BlockingIOError, raw.recv, 1)
+                raw.settimeout(LIMIT)
+                self.assertRaises(ssl.SSLWantReadError, inside.unwrap)
+                raw.sendall(said.read())
+                while piece := raw.recv(65_536):
+                    heard.write(piece)
+                inside.unwrap()
+                raw.close()
+                self.assertEqual(client.voidresp()[:3], "226")
+                client.quit()
+
+        return self.in_thread(script)
+
     def test_ipv6(self) -> Deferred[None]:
         """Over IPv6 ftplib uses EPSV and EPRT; PASV cannot tell such an address and says so."""
         server = RealServer(self, listen=("tcp:0:interface=\\:\\:1",))
