@@ -28,16 +28,19 @@ class Running:
     :ivar ports: those that it has, by listener, also while it is away.
     """
 
-    def __init__(self, site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], port: int = 0) -> None:
+    def __init__(
+        self, site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], port: int = 0, host: str = HOST
+    ) -> None:
         self.service = service
         self.names = names
         self.ports: dict[str, int] = dict.fromkeys(names, port) if port else {}
         self._site = site
         self._settings = settings
+        self._host = host
         self.built = self._build()
 
     def _build(self) -> Listeners:
-        return build(self._site, self.service, self.names, self._settings, self.ports)
+        return build(self._site, self.service, self.names, self._settings, self.ports, self._host)
 
     async def listen(self) -> None:
         """

@@ -40,12 +40,18 @@ def wants_tls(names: Sequence[str]) -> bool:
 
 
 def build(
-    site: Site, service: str, names: Sequence[str], settings: Mapping[str, Any], ports: Mapping[str, int] | None = None
+    site: Site,
+    service: str,
+    names: Sequence[str],
+    settings: Mapping[str, Any],
+    ports: Mapping[str, int] | None = None,
+    host: str = HOST,
 ) -> Listeners:
     """
     One service that listens under some of its names only.
 
     :param ports: by listener; the system chooses those that are not given.
+    :param host: the address that it listens at.
     :raises LookupError: there is no such setting; the text says which there are.
     """
     entry: ServiceEntry = SERVICES[service]
@@ -53,7 +59,7 @@ def build(
     values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
     for name in names:
         place = entry.places[name]
-        values[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={HOST}",)
+        values[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={host}",)
     chosen = {**QUICK.get(service, {}), **settings}
     known = {field.name for field in fields(group)}
     for name in chosen:

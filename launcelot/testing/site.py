@@ -37,6 +37,7 @@ from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.message.address import Address
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.depositing import Depositor
+from launcelot.spool.interface import Carrier
 from launcelot.spool.memory import MemorySpool
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
@@ -186,6 +187,7 @@ def furnish(
     data: Path | None = None,
     catches: bool = False,
     known: Known | None = None,
+    relay: Callable[[Counters], Carrier] | None = None,
 ) -> tuple[Site, Post]:
     """
     A Site whose stores are in memory, on any reactor and clock, and the mail that arrives there.
@@ -193,6 +195,7 @@ def furnish(
     :param soon: has something done a turn of the reactor later.
     :param known: what other Sites have computed of passwords, and this one computes.
     :param catches: mail to other hosts goes nowhere and counts as arrived; otherwise it waits in the spool.
+    :param relay: makes what takes it there.
     """
     random = Random(seed)
     counters = Counters()
@@ -225,7 +228,9 @@ def furnish(
         counters,
     )
     arriving = post.through(delivery)
-    carrier = Catcher(post) if catches else None
+    carrier: Carrier | None = Catcher(post) if catches else None
+    if relay is not None:
+        carrier = relay(counters)
     spool = MemorySpool(arriving, clock, wall_clock, counters, delivery.forget, carrier=carrier)
     outbound.spool = spool
     site = Site(
@@ -246,5 +251,5 @@ def furnish(
         random_bits=random.getrandbits,
         databases=None if data is None else Databases(data, InlineWorkers(), InlineWorkers()),
     )
-    site.relays = catches
+    site.relays = carrier is not None
     return site, post

@@ -388,11 +388,11 @@ class TappingReactor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
-    def connectTCP(self, host: str, port: int, factory: Any, *arguments: Any) -> Any:
+    def connectTCP(self, host: str, port: int, factory: Any, *arguments: Any, **named: Any) -> Any:
         """Connect; a data connection of FTP is tapped."""
         if self.taps is not None and isinstance(factory, ActiveFactory):
             self.taps.tap(factory._made, DATA, host, factory)
-        return self._reactor.connectTCP(host, port, factory, *arguments)
+        return self._reactor.connectTCP(host, port, factory, *arguments, **named)
 
     def listen_stream(self, port: int, factory: Any, interface: str = "") -> Any:
         """Listen for connections, as a Site asks its reactor to."""

@@ -57,12 +57,18 @@ class WorldMixin(Case):
         A memory network, a clock and a Site, for this test.
 
         :param tls: whether there is a certificate.
-        :param options: ``domain``, ``hostname`` and ``seed``.
+        :param options: ``domain``, ``hostname``, ``seed``, and ``relays`` for one that sends mail to other hosts.
         """
         worlds = self._watch()
         world = TrialWorld(tls, **options)
         worlds.append(world)
         return world
+
+    def beside(self, world: TrialWorld, domain: str, hostname: str, **options: Any) -> TrialWorld:
+        """Another Site in a world's network; see :meth:`TrialWorld.beside`."""
+        other = world.beside(domain, hostname, **options)
+        self._watch().append(other)
+        return other
 
     def pair(self, clientFactory: Any, serverFactory: Any, tls: bool = False) -> Pair[Any, Any]:
         """Two protocols of the user's, connected, in a world of their own; see :meth:`TrialWorld.pair`."""

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from launcelot.core.counters import Counters
+from launcelot.relay.carrier import Relay
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
@@ -23,6 +27,7 @@ from launcelot.testing.link import Link, Pair, connect, connect_pair
 from launcelot.testing.machine import Machine, Running
 from launcelot.testing.nameserver import NameServer, doom_of
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.testing.relaying import NAME_SERVER, relay_in
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
 from launcelot.testing.site import STARTS_AT, Known, World, furnish
 from launcelot.testing.storing import guard
@@ -77,6 +82,7 @@ class TrialWorld(World):
     See the module's text.
 
     :ivar reactor: for the code under test.
+    :ivar address: of its Site.
     :ivar zone: what ``world.serve("dns")`` answers, besides the hosts that services were given.
     """
 
@@ -89,17 +95,34 @@ class TrialWorld(World):
         hostname: str = "here.test",
         seed: int = 1,
         known: Known | None = None,
+        relays: bool = False,
+        beside: TrialWorld | None = None,
     ) -> None:
-        clock = WatchedClock()
-        network = MemoryNetwork(clock)
+        clock = WatchedClock() if beside is None else beside.clock
+        network = MemoryNetwork(clock) if beside is None else beside.network
+        self._neighbours: list[TrialWorld] = [] if beside is None else beside._neighbours
+        self._neighbours.append(self)
+        self.address = f"127.0.0.{len(self._neighbours)}"
         certificates = Certificates(hostname, "localhost", HOST) if tls is True else tls or None
         within = TappingReactor(MemoryReactor(clock, network))
+        self._relay: Relay | None = None
+        self._relay_in = partial(relay_in, within, clock, hostname, Random(seed).getrandbits)
 
         def wall_clock() -> float:
             return STARTS_AT + clock.seconds()
 
         site, post = furnish(
-            within, clock, wall_clock, network.soon, certificates, domain, hostname, seed, catches=True, known=known
+            within,
+            clock,
+            wall_clock,
+            network.soon,
+            certificates,
+            domain,
+            hostname,
+            seed,
+            catches=True,
+            known=known,
+            relay=self._make_relay if relays else None,
         )
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
@@ -108,12 +131,27 @@ class TrialWorld(World):
         self.taps.restart = self._machine.restart
         if certificates is not None:
             self.taps.certificate = certificates.faulty
-        network.names.doom = doom_of(self.taps)
         guard(site, self.taps)
-        self.zone = Zone(network.names.known)
+        if beside is None:
+            network.names.doom = doom_of(self.taps)
+        self.zone: Zone = Zone(network.names.known) if beside is None else beside.zone
         self._name_servers: list[NameServer] = []
         self._links: list[Link] = []
         self._pairs: list[Pair[Any, Any]] = []
+        if relays and beside is None:
+            self.serve(DNS, port=NAME_SERVER[1])
+
+    def _make_relay(self, counters: Counters) -> Relay:
+        self._relay = self._relay_in(counters)
+        return self._relay
+
+    def beside(self, domain: str, hostname: str, tls: bool = False, relays: bool = False) -> TrialWorld:
+        """
+        Another Site in the same network, at an address of its own, on the same clock, found by the same names.
+
+        :param relays: whether it sends mail to other hosts, of which the name server of the first world tells.
+        """
+        return TrialWorld(tls, domain, hostname, seed=len(self._neighbours) + 1, relays=relays, beside=self)
 
     def serve(self, name: str, host: str = HOST, port: int = 0, **settings: Any) -> Service:
         """
@@ -129,13 +167,13 @@ class TrialWorld(World):
         if wants_tls([name]) and self.tls is None:
             raise LookupError(f"{name} needs a certificate; self.world(tls=True)")
         ((service, names),) = entries([name]).items()
-        running = Running(self.site, service, names, settings, port)
+        running = Running(self.site, service, names, settings, port, self.address)
         self._machine.running.append(running)
         self.result(running.listen())
         (listening,) = running.built.listening
         if host != HOST:
             self.network.names[host] = listening.host
-        return Service(name, host, listening.port, self, running)
+        return Service(name, listening.host if host == HOST else host, listening.port, self, running)
 
     def _serve_names(self, host: str, port: int) -> Service:
         server = NameServer(MemoryReactor(self.clock, self.network), self.zone, self.taps)
@@ -191,6 +229,9 @@ class TrialWorld(World):
     def leave(self) -> list[str]:
         """Close everything; what the test has left behind, one line each."""
         left = list(self.reactor.left())
+        self._neighbours.remove(self)
+        relay_closed = succeed(None) if self._relay is None else Deferred.fromCoroutine(self._relay.close())
+        self.network.pump()
         for link in self._links:
             if link.peer.transport is not None and link.peer.lost is None:
                 link.abort()
@@ -203,6 +244,9 @@ class TrialWorld(World):
         for end in self.network.open_ends:
             end.abortConnection()
         self.flush()
+        self.result(closed(relay_closed))
+        if self._neighbours:
+            return left
         self.network.drop_travelling()
         return left + self.clock.left()
 
