@@ -228,7 +228,10 @@ class Connections:
             raise Loop("5.4.6", f"{target} is this host")
         tls = demand.tls
         if tls in (Tls.REQUIRED, Tls.VERIFIED, Tls.DANE) or (tls is Tls.OPPORTUNISTIC and "STARTTLS" in offers):
-            await client.secure_with(self._context(target, demand))
+            context = self._context(target, demand)
+            await client.secure_with(context)
+            if isinstance(context, DaneTls) and not context.shown:
+                raise TlsFailed("the certificate was not looked at")
         if route.user and route.password_file is not None:
             await client.log_in(route.user, self._password(route.password_file), in_clear=tls is Tls.NONE)
 

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
+from OpenSSL.crypto import Error as CryptoError
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
@@ -26,6 +28,11 @@ from zope.interface import implementer
 
 from launcelot.hosting.tls import CIPHERS
 from launcelot.relay.tlsa import DANE_EE, DANE_TA, EXACT, WHOLE, Tlsa
+
+UNREADABLE = (
+    ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, CryptoError,
+)  # fmt: skip
+"""What certificates raise that OpenSSL has let pass, and nobody understands."""
 
 
 class NotNamed(Exception):
@@ -39,11 +46,13 @@ class DaneTls:
 
     :param records: that can be used.
     :param names: one of which a certificate under an authority must be for.
+    :ivar shown: the connection has shown a certificate that is right.
     """
 
     def __init__(self, records: Sequence[Tlsa], names: Sequence[str]) -> None:
         self._records = records
         self._names = names
+        self.shown = False
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """A fresh connection, which ends with its handshake unless the certificate is right."""
@@ -54,11 +63,18 @@ class DaneTls:
         def look(connection: SSL.Connection, where: int, _: int) -> None:
             ours: Any = protocol()
             if where & SSL.SSL_CB_HANDSHAKE_DONE and ours is not None:
-                chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+                problem: NotNamed | None = NotNamed("the certificate cannot be read")
                 try:
-                    verify(chain, self._records, self._names)
-                except NotNamed:
-                    ours.failVerification(Failure())
+                    verify(connection.get_peer_cert_chain(as_cryptography=True) or [], self._records, self._names)
+                    problem, self.shown = None, True
+                except NotNamed as error:
+                    problem = error
+                except UNREADABLE as error:
+                    problem = NotNamed(f"the certificate cannot be read: {error}")
+                finally:
+                    # Whatever goes wrong in here OpenSSL does not hear of, and would go on.
+                    if problem is not None:
+                        ours.failVerification(Failure(problem))
 
         context.set_info_callback(look)
         connection = SSL.Connection(context, None)

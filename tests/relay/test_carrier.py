@@ -18,6 +18,7 @@ from launcelot.protocols.smtp import commands as smtp_commands
 from launcelot.protocols.smtp.server import SmtpFactory
 from launcelot.protocols.smtp.service import Settings
 from launcelot.protocols.smtp.session import Role
+from launcelot.relay import dane
 from launcelot.relay.policies import MIGRATIONS, Policies
 from launcelot.relay.resolver import NoAnswer
 from launcelot.relay.tlsa import Tlsa, record_of
@@ -437,6 +438,19 @@ class TlsTests(RelayCase):
             self.name(record)
             self.relay = self.make()
             self.assertEqual(self.carry(X), [(LATER, status)])
+
+    def test_dane_with_a_certificate_that_nobody_understands(self) -> None:
+        """What goes wrong while it is looked at, known or not, is no permission to go on."""
+        for error in (ValueError("odd"), RuntimeError("a bug")):
+
+            def broken(*_: object, error: Exception = error) -> None:
+                raise error
+
+            self.patch(dane, "verify", broken)
+            self.name(record_of(CERTIFICATE, 3, 1))
+            self.relay = self.make()
+            self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
+        self.assertEqual(self.received(), [])
 
     def test_dane_with_records_that_cannot_be_used(self) -> None:
         """TLS with whoever is there; a route that wants DANE is not content with that."""
