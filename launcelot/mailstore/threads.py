@@ -274,7 +274,8 @@ def _merged(forest: Forest, roots: Sequence[int], subjects: Texts, bases: Texts)
     shared: list[int] = []
 
     def replies(node: int) -> bool:
-        return node < messages and is_reply(subjects[node])
+        # Where nothing was taken away there was no mark, either.
+        return node < messages and subjects[node] != bases[node] and is_reply(subjects[node])
 
     messages = forest.messages
     for node in roots:

@@ -35,16 +35,20 @@ def is_reply(text: str) -> bool:
 
     :param text: the decoded subject, in any case.
     """
+    # What stands in front can be seen before blanks and the end are looked at, which change nothing about it.
+    if _is_led(text):
+        return True
     text = _BLANKS.sub(" ", text)
-    trailer = text[len(_without_trailers(text)) :]
-    if trailer.strip():
+    without = _without_trailers(text)
+    if text[len(without) :].strip() or _is_led(without):
         return True
-    text = _without_trailers(text)
-    leader = _LEADER.match(text)
-    if leader is not None and leader[0].strip():
-        return True
-    text = _without_leaders(text)
+    text = _without_leaders(without)
     return text[:5].lower() == "[fwd:" and text.endswith("]")
+
+
+def _is_led(text: str) -> bool:
+    leader = _LEADER.match(text)
+    return leader is not None and bool(leader[0].strip())
 
 
 def _without_trailers(text: str) -> str:
