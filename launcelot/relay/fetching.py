@@ -34,6 +34,9 @@ HTTPS = 443
 MOST = 65_536
 """Octets of a policy.  RFC 8461 section 3.3 wants a limit such as this."""
 
+HEADER = 65_536
+"""Octets of its header, and of what else is around it."""
+
 LIMIT = 60.0
 """Seconds for one policy in all.  RFC 8461 section 3.3."""
 
@@ -74,6 +77,18 @@ class OneAddress:
 
     def _remember(self, protocol: Any) -> Any:
         self._connected.append(protocol)
+        received, left = protocol.dataReceived, MOST + HEADER
+
+        def counted(data: bytes) -> None:
+            # Twisted keeps as many fields of a header as there are.
+            nonlocal left
+            left -= len(data)
+            if left < 0:
+                protocol.transport.abortConnection()
+            else:
+                received(data)
+
+        protocol.dataReceived = counted
         return protocol
 
     def end(self) -> None:

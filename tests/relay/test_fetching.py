@@ -7,6 +7,8 @@ from typing import Any
 
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -152,6 +154,25 @@ class FetchingTests(TestCase):
         self.file.text = b"x" * 70_000
         self.assertEqual(await self.fetch(), "! it is larger than 65536 octets")
         self.assertNotIn(b"/elsewhere", self.file.asked)
+
+    async def test_header_that_does_not_end(self) -> None:
+        """Is not kept in memory."""
+
+        class Talker(Protocol):
+            """Says more and more about a policy that never comes."""
+
+            def dataReceived(self, data: bytes) -> None:
+                transport: Any = self.transport
+                transport.write(b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 50_000)
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                gone.callback(None)
+
+        gone: Deferred[None] = Deferred()
+        self.port = reactor.listenSSL(0, Factory.forProtocol(Talker), CERTIFICATES.server, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+        self.assertIn("! mta-sts.far.example: ", await self.fetch())
+        await gone
 
     async def test_server_that_does_not_end(self) -> None:
         """Is given up in time, and its connection ended."""
