@@ -74,7 +74,12 @@ def words(now: Circumstances) -> bytes:
     return b" ".join(one.word(now) for one in CAPABILITIES if one.when(now))
 
 
-SASL = {b"SCRAM-SHA-256": "RFC 7677", b"SCRAM-SHA-256-PLUS": "RFC 7677, RFC 9266", b"PLAIN": "RFC 4616"}
+SASL = {
+    b"SCRAM-SHA-256": "RFC 7677",
+    b"SCRAM-SHA-256-PLUS": "RFC 7677, RFC 9266",
+    b"OAUTHBEARER": "RFC 7628",
+    b"PLAIN": "RFC 4616",
+}
 """Standards of mechanisms."""
 
 CAPABILITIES: tuple[Capability, ...] = (

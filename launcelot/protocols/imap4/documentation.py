@@ -35,6 +35,7 @@ MOMENTS = {
 }
 """When something is told, in the order of the table."""
 CHOSEN = {
+    "before login, inside TLS, with ``[oauth]``": Circumstances(False, True, False, 0, (b"OAUTHBEARER", b"PLAIN")),
     "with ``message_limit``": Circumstances(False, True, True, 0, message_limit=1_000),
     "with ``message_limit`` for saving only": Circumstances(False, True, True, 0, message_limit=1_000, only_saving=True),
 }

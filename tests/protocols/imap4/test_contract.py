@@ -19,7 +19,8 @@ from launcelot.testing.site import memory_site
 from tests.protocols.imap4.world import ImapCase
 
 README = Path(server.__file__).with_name("README.rst").read_text("utf-8")
-TESTS = "".join(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py")))
+HERE = Path(__file__).parent
+TESTS = "".join(path.read_text("utf-8") for path in sorted([*HERE.glob("test_*.py"), HERE.parent / "test_tokens.py"]))
 
 SHOWN_BY = {
     b"IMAP4rev1": "test_a_whole_session",
@@ -31,6 +32,7 @@ SHOWN_BY = {
     b"LOGINDISABLED": "test_passwords_that_need_tls",
     b"AUTH=SCRAM-SHA-256-PLUS": "test_capabilities_tell",
     b"AUTH=SCRAM-SHA-256": "test_capabilities_tell",
+    b"AUTH=OAUTHBEARER": "test_only_under_tls_and_where_it_is_set",
     b"AUTH=PLAIN": "test_plain_with_and_without_initial_response",
     b"AUTH=LOGIN": "test_login_mechanism",
     b"COMPRESS=DEFLATE": "test_compress",
