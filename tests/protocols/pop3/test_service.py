@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.mail.pop3 import AdvancedPOP3Client
 from twisted.python.failure import Failure
@@ -20,10 +21,12 @@ from launcelot.core.settings import load
 from launcelot.hosting.calling import connect
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.listening import Listening
+from launcelot.protocols.pop3 import server
 from launcelot.protocols.pop3.client import Pop3Client, Pop3ClientFactory
 from launcelot.protocols.pop3.service import Settings, build
 from tests.protocols.pop3.world import FIRST, SECOND, Post
 
+TCP_REPAIR = 19
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 LARGE = b"Subject: large\r\n\r\n" + b".0123456789abcdef\r\n" * 30_000
 
@@ -196,6 +199,30 @@ class SocketTests(TestCase):
         self.assertLessEqual(idle + every * probes, 60)
         self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 60_000)
         client.close()
+
+    async def test_p03_the_lock_of_a_vanished_peer(self) -> None:
+        """A peer that goes without a word is noticed by the kernel's questions, and its maildrop is free."""
+        self.patch(server, "DEAD_AFTER", 4)
+        plain, _ = await self.start()
+
+        def vanish() -> None:
+            with socket.create_connection((plain.host, plain.port), timeout=20) as peer, peer.makefile("rb") as answers:
+                answers.readline()
+                for line in (b"USER ann\r\n", b"PASS pw\r\n", b"DELE 1\r\n"):
+                    peer.sendall(line)
+                    self.assertTrue(answers.readline().startswith(b"+OK"), line)
+                try:
+                    # A socket in this state is closed without FIN or RST.
+                    peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+                except PermissionError:
+                    raise SkipTest("only root can have a socket vanish without a word") from None
+
+        await deferToThread(vanish)
+        limit = self.reactor.seconds() + 60
+        while self.service.listeners[0].factory.sessions and self.reactor.seconds() < limit:
+            await deferLater(self.reactor, 0.05)
+        (await self.post.world.site.mail.mail(self.post.account.id)).lock()()
+        self.assertEqual(len(self.post.bodies()), 3)
 
     async def test_our_client(self) -> None:
         """Pipelined, with TLS from the first octet and after STLS."""
