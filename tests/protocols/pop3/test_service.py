@@ -211,6 +211,8 @@ class SocketTests(TestCase):
                 for line in (b"USER ann\r\n", b"PASS pw\r\n", b"DELE 1\r\n"):
                     peer.sendall(line)
                     self.assertTrue(answers.readline().startswith(b"+OK"), line)
+                # Nothing is left to be acknowledged, so nothing is sent again and found unwanted.
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 try:
                     # A socket in this state is closed without FIN or RST.
                     peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
