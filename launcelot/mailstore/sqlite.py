@@ -25,6 +25,7 @@ from launcelot.mailstore.interface import AccountMail, Furnishing, Limits, nothi
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.mailstore.tending import Tending
+from launcelot.workers.heap import give_back
 from launcelot.workers.interface import Workers
 
 OPEN_FILES = 500
@@ -85,6 +86,7 @@ class SqliteMailStore:
         self._clock = clock
         self._resting: IDelayedCall | None = None
         self.beside: Callable[[AccountId], int] = nothing_beside
+        self._let_some_go = False
 
     async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
         """
@@ -220,13 +222,15 @@ class SqliteMailStore:
         self._resting = None
         if self._clock is None:
             return
-        quiet = self._clock.seconds() - REST
-        for file, used in list(self._open.items()):
-            if used > quiet:
-                break
-            if file.idle and not file.watched:
-                self._let_go(file)
-        if self._open:
+        if self._let_some_go:
+            # Those of the last time are closed by now; the system gets what they took, outside the reactor thread.
+            self._readers.run(give_back).addErrback(lambda failure: failure.trap(TryLater))
+        before = self._clock.seconds() - REST
+        quiet = [file for file, used in self._open.items() if used <= before and file.idle and not file.watched]
+        for file in quiet:
+            self._let_go(file)
+        self._let_some_go = bool(quiet)
+        if self._open or quiet:
             self._wait()
 
     def _hold(self, file: AccountFile) -> None:

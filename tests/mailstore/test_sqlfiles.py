@@ -147,6 +147,8 @@ class FileTests(Inline):
     def test_files_that_are_quiet_are_closed(self) -> None:
         """Unless somebody watches them; locks outlive it, and the next use opens them again."""
         clock, workers = Clock(), InlineWorkers()
+        given: list[int] = []
+        self.patch(sqlite_store, "give_back", lambda: given.append(1))
         store = SqliteMailStore(self.folder, [workers], workers, self.hands.now, self.hands.new_id, clock=clock)
         ann, bob = result_now(self, store.mail(ANN)), result_now(self, store.mail(BOB))
         told: list[int] = []
@@ -163,8 +165,9 @@ class FileTests(Inline):
         self.assertIsNotNone(result_now(self, ann.deliver(message("x"), "key")))
         release()
         stop()
-        clock.pump([1.0] * 90)
+        clock.pump([1.0] * 105)
         self.assertEqual((list(store._open), clock.getDelayedCalls()), ([], []))
+        self.assertEqual(len(given), 3)
         self.assertIsNotNone(result_now(self, ann.deliver(message("x"), "another")))
         result_now(self, store.close())
         self.assertEqual(clock.getDelayedCalls(), [])
