@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -112,6 +113,14 @@ class ServedCase(TestCase):
             return await fetch(source, self.target(kind), journal, remove, lambda done, total: None)
         finally:
             journal.close()
+            client = getattr(source, "_client", None)
+            await self.until(lambda: client is None or client._lost)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Wait for something that happens by itself, such as the end of a connection."""
+        limit = reactor.seconds() + 60
+        while not done() and reactor.seconds() < limit:
+            await deferLater(reactor, 0.005)
 
     def stored(self, kind: str) -> list[bytes]:
         """What is there, in the words of Python's own reader."""
@@ -288,9 +297,15 @@ class Scripted(Protocol):
     """A POP3 server that says what a test wants."""
 
     answers: Callable[[str], bytes]
+    there: set[Protocol]
+
+    def connectionLost(self, reason: object = None) -> None:
+        """It is over."""
+        self.there.discard(self)
 
     def connectionMade(self) -> None:
         """Greet."""
+        self.there.add(self)
         self.heard = b""
         self.transport.write(b"+OK\r\n")  # type: ignore[union-attr]
 
@@ -322,9 +337,11 @@ class StrangeServerTests(ServedCase):
             heard.append(line)
             return known.get(line, known[line.partition(" ")[0]])
 
-        protocol = type("One", (Scripted,), {"answers": staticmethod(answer)})
+        there: set[Protocol] = set()
+        protocol = type("One", (Scripted,), {"answers": staticmethod(answer), "there": there})
         port = reactor.listenTCP(0, Factory.forProtocol(protocol), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.until(lambda: not there)))
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         self.ports = {"pop3": port.getHost().port}
