@@ -63,7 +63,19 @@ class MaildropClients(DemoCase):
 
     def test_getmail(self) -> None:
         """Over TLS; once each, then with deletion."""
+        for state in ("one", "two"):
+            try:
+                self.run_getmail(state)
+                return
+            except subprocess.TimeoutExpired:
+                # One in some hundred of its runs does not notice that the program it delivers to has ended.
+                (self.folder / "fetched").unlink(missing_ok=True)
+        self.run_getmail("three")
+
+    def run_getmail(self, state: str) -> None:
+        """Three runs that remember what they have fetched."""
         service = self.demo.service("pop3s")
+        (self.folder / state).mkdir()
         for delete in ("false", "false", "true"):
             self.write(
                 "getmailrc",
@@ -72,7 +84,7 @@ class MaildropClients(DemoCase):
                 f"[destination]\ntype = MDA_external\npath = {self.sink}\nallow_root_commands = true\n\n"
                 f"[options]\nread_all = false\ndelete = {delete}\nverbose = 0\n",
             )
-            self.run_program("getmail", f"--getmaildir={self.folder}", "--rcfile=getmailrc")
+            self.run_program("getmail", f"--getmaildir={self.folder / state}", f"--rcfile={self.folder / 'getmailrc'}")
             self.assertEqual(self.fetched(), (self.count, 1))
         self.assertEqual(self.left(), 0)
 

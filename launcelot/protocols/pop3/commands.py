@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.core.dots import DotWriter, LineWriter
+from launcelot.core.dots import DotWriter, LineWriter, stuffed_lines
 from launcelot.core.errors import NotPermitted, Refusal, Unsupported
 from launcelot.core.sasl import MAX_RESPONSE, Challenge, SaslError, decode_initial, decode_response, decode_text
 from launcelot.hosting import sasl
@@ -249,9 +249,9 @@ async def retrieve(session: Session, number: int) -> bytes:
     """A whole message; its flags stay as they are.  RFC 1939 section 5.  Where none may be left here it goes at QUIT."""
     drop = session.drop
     size = drop.size(number)
-    text = await drop.small(number)
+    text = await drop.small(number, size)
     if text is not None:
-        end = b"".join((b"+OK %d octets\r\n" % size, LineWriter().feed(text), END))
+        end = b"".join((b"+OK %d octets\r\n" % size, stuffed_lines(text), END))
     else:
         writer = LineWriter() if drop.is_plain(number) else DotWriter()
         end = await _send(session, good(f"{size} octets"), drop.whole(number), writer)

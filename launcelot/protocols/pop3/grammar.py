@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_COMMAND = 2_048
 """Octets of a command line.  RFC 2449 section 4 asks for 255; a long password may need more."""
@@ -47,10 +48,9 @@ class NotAReply(Exception):
     """A line that is not a POP3 reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """
-    A command line.
+    A command line; a tuple, because there are many.
 
     :ivar verb: in capitals.
     :ivar argument: everything behind the first space, as it came.

@@ -183,14 +183,14 @@ class Maildrop:
         """Whether a message is sent as it is stored: in lines that end with CRLF."""
         return number not in self._stored
 
-    async def small(self, number: int) -> bytes | None:
+    async def small(self, number: int, size: int) -> bytes | None:
         """
         The whole of a message that is sent as it is stored, in lines that end with CRLF; None if it has to be sent in pieces.
 
-        :raises NotFound: as :meth:`size`.
+        :param size: as :meth:`size` tells it.
         :raises Gone: somebody else has removed it.
         """
-        if not 0 < self.size(number) <= PIECE or not self.is_plain(number):
+        if not 0 < size <= PIECE or number in self._stored:
             return None
         sheet = await self._mailbox.sheet(self._uids[number - 1], WHOLE_MESSAGE)
         if sheet is None:
