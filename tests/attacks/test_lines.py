@@ -105,7 +105,7 @@ class OctetTests(AttackCase):
 
 
 WRONG: Mapping[str, tuple[bytes, ...]] = {
-    "smtp": (b"MAIL FROM:<a@b.example>", b"RCPT TO:<ann@example.com>", b"DATA", b"AUTH PLAIN", b"VRFY ann"),
+    "smtp": (b"MAIL FROM:<a@b.example>", b"RCPT TO:<ann@example.com>", b"DATA", b"AUTH PLAIN"),
     "submission": (b"MAIL FROM:<a@b.example>", b"RCPT TO:<ann@example.com>", b"DATA", b"AUTH PLAIN", b"VRFY ann"),
     "pop3": (b"STAT", b"LIST", b"RETR 1", b"DELE 1", b"UIDL", b"TOP 1 1", b"RSET", b"NOOP", b"PASS x"),
     "imap": tuple(
