@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -74,6 +74,7 @@ class StagingTests(SynchronousTestCase):
             self.assertLess(len(staged._pieces), MAX_PIECES + 1)
         self.assertEqual(staged.view(), b"0123456789" * (MAX_PIECES // 2))
 
+    @settings(deadline=None)
     @given(st.lists(st.binary(max_size=100), max_size=20), st.integers(1, 120), st.integers(0, 300))
     def test_chunks_are_the_body(self, pieces: list[bytes], length: int, bound: int) -> None:
         """In memory or in a file, cut anywhere."""
