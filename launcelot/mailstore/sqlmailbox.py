@@ -57,8 +57,10 @@ SLICE = 1_000
 """Rows read at a time in a reader thread."""
 LONG_SLICE = 2_000
 """Messages read at a time when only some of their columns are; short ones take the reactor thread about a millisecond."""
-BODIES = 16
-"""Messages read at a time with their octets."""
+BODIES = 64
+"""Messages read at a time with their octets, unless these are much."""
+FEW_HEADERS = 16
+"""Headers read in the reactor thread at most."""
 LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
 """Columns that are numbers."""
 HEADERS = 512
@@ -170,7 +172,7 @@ class SqliteMailbox:
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
         if Column.HEADER in columns or Column.FIELDS in columns:
-            size, read = HEADERS, self._file.read if len(uids) <= BODIES else self._file.read_aside
+            size, read = HEADERS, self._file.read if len(uids) <= FEW_HEADERS else self._file.read_aside
         if Column.OCTETS in columns:
             size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside
         if len(uids) >= LARGE:

@@ -28,7 +28,7 @@ BLOCK_COST = 16
 """Rows of messages that are read in the time of one block of states."""
 
 
-MUCH = 1 << 21
+MUCH = 1 << 20
 """Octets past which no further rows are read before those have been sent."""
 SOME = 16
 """Rows that are weighed together."""
