@@ -151,8 +151,14 @@ class ProcessReactor:
         self._before = set(self._calls())
 
     def begin(self, patch: Callable[[Any, str, Any], object]) -> None:
-        """Have calls remember who made them."""
-        patch(DelayedCall, "debug", True)
+        """Have calls remember who made them; Twisted's own ``debug`` formats whole stacks for it."""
+        plain = DelayedCall.__init__
+
+        def watched(call: Any, *arguments: Any, **named: Any) -> None:
+            plain(call, *arguments, **named)
+            call.maker = maker(sys._getframe(1))
+
+        patch(DelayedCall, "__init__", watched)
 
     def _calls(self) -> list[Any]:
         reactor: Any = sys.modules.get("twisted.internet.reactor")
@@ -163,22 +169,14 @@ class ProcessReactor:
         found = []
         for call in self._calls():
             if call not in self._before:
-                found.append(f"a call on the process's reactor is still to come: {_named(call.func)}, made at {_creator(call)}")
+                who = getattr(call, "maker", "") or "a place unknown"
+                found.append(f"a call on the process's reactor is still to come: {_named(call.func)}, made at {who}")
                 call.cancel()
         return found
 
 
 def _named(function: Any) -> str:
     return str(getattr(function, "__qualname__", function))
-
-
-def _creator(call: Any) -> str:
-    for line in reversed(getattr(call, "creator", None) or ()):
-        words = line.strip().splitlines()[0]
-        name = words.partition('"')[2].partition('"')[0]
-        if not name.startswith(NOT_MAKERS):
-            return str(words.replace('File "', "").replace('", line ', ":").replace(", in ", " in "))
-    return "a place unknown"
 
 
 def collect() -> None:

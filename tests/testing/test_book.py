@@ -54,7 +54,7 @@ class BookTests(WorldMixin, SynchronousTestCase):
     def passes(self, run: Callable[[TrialWorld], str]) -> None:
         """Whatever happens to the connection, a program is done or says that it failed; in time."""
         self.assertEqual(self.assertEveryCut(run, {"done", "failed"}, ["fin"]).whole, "done")
-        self.assertEveryCut(run, {"done", "failed"}, ["rst", "stall"], step=23)
+        self.assertEveryCut(run, {"done", "failed"}, ["rst", "stall"], step=59)
 
     def listed(self, start: Callable[[TrialWorld, Any, Any], object]) -> Callable[[TrialWorld], str]:
         """A program that lists mailboxes, and words for what came of it."""
@@ -91,7 +91,7 @@ class BookTests(WorldMixin, SynchronousTestCase):
     def flaws(self, run: Callable[[TrialWorld], str]) -> set[str]:
         """What is wrong with a program; the claim that nothing is must fail."""
         failed = self.assertRaises(
-            self.failureException, self.assertEveryCut, run, {"done", "failed"}, ["fin", "stall"], step=17
+            self.failureException, self.assertEveryCut, run, {"done", "failed"}, ["fin", "stall"], step=29
         )
         self.flushLoggedErrors()
         said = str(failed)

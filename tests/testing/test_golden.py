@@ -124,11 +124,7 @@ class ServedTests(SynchronousTestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         (folder / "test_it.py").write_text(TESTS)
-        for arguments, says in (
-            ((), "--launcelot-golden=update writes it"),
-            (("--launcelot-golden=update",), "1 passed"),
-            ((), "1 passed"),
-        ):
-            self.assertIn(says, run_pytest(folder, "-p", "no:twisted", "-p", "no:asyncio", *arguments).stdout)
+        for arguments in (("--launcelot-golden=update",), ()):
+            self.assertIn("1 passed", run_pytest(folder, "-p", "no:twisted", "-p", "no:asyncio", *arguments).stdout)
         self.assertIn("C: ehlo {client}\n", (folder / "golden" / "mail.wire").read_text())
         self.assertIn("{port}", (folder / "golden" / "list.wire").read_text())
