@@ -57,8 +57,9 @@ SLICE = 1_000
 """Rows read at a time in a reader thread."""
 LONG_SLICE = 2_000
 """Messages read at a time when only some of their columns are; short ones take the reactor thread about a millisecond."""
-BODIES = 64
-"""Messages read at a time with their octets, unless these are much."""
+BODIES = 32
+"""Messages read at a time with their octets, unless these are more than :data:`BODY_OCTETS`; a connection holds some copies."""
+BODY_OCTETS = 1 << 18
 FEW_HEADERS = 16
 """Headers read in the reactor thread at most."""
 LIGHT = frozenset({Column.MODSEQ, Column.FLAGS, Column.SIZE, Column.ARRIVED, Column.ZONE, Column.SAVED})
@@ -167,14 +168,14 @@ class SqliteMailbox:
         if Column.THREAD_ID in columns:
             await self.find_threads()
         read = self._file.read if len(uids) <= SHORT else self._file.read_aside
-        size = LONG_SLICE
+        size, much = LONG_SLICE, MUCH
         if LIGHT.issuperset(columns):
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
         if Column.HEADER in columns or Column.FIELDS in columns:
             size, read = HEADERS, self._file.read if len(uids) <= FEW_HEADERS else self._file.read_aside
         if Column.OCTETS in columns:
-            size, read = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside
+            size, read, much = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside, BODY_OCTETS
         if len(uids) >= LARGE:
             self._file.wants_tending()
         start = 0
@@ -182,7 +183,7 @@ class SqliteMailbox:
             end = end_of_piece(uids, start, size)
             piece = uids[start:end]
             sheet, upto = await read(
-                lambda connection, piece=piece: sheet_of(connection, self._number, piece, columns, MUCH)  # type: ignore[misc]
+                lambda connection, piece=piece: sheet_of(connection, self._number, piece, columns, much)  # type: ignore[misc]
             )
             yield sheet
             start = end if upto is None else bisect_right(uids, upto, start, end)
