@@ -25,9 +25,9 @@ from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
 from launcelot.filestore.interface import Entry, Path, Withdrawn, always
 from launcelot.filestore.ledger import Ledger
-from launcelot.filestore.limits import BATCH, PIECE
+from launcelot.filestore.limits import BATCH, PIECE, STAGED
 from launcelot.filestore.paths import decode
-from launcelot.filestore.place import KEPT, Begun, Place, kept_name, refusing
+from launcelot.filestore.place import KEPT, VECTOR, Begun, Place, kept_name, log, refusing
 from launcelot.workers.interface import Workers
 
 T = TypeVar("T")
@@ -136,6 +136,7 @@ class DiskUpload:
         self._held = 0
         self._over = False
         self._broken = False
+        self._writing: Deferred[None] | None = None
         self.offset = begun.keeps
         self.name = begun.name
 
@@ -145,17 +146,26 @@ class DiskUpload:
         self.offset += len(data)
         self._pieces.append(data)
         self._held += len(data)
-        if self._held >= PIECE:
+        if self._held >= STAGED or len(self._pieces) >= VECTOR:
+            await self._written()
             held = self._take()
-            try:
-                await self._tree.run(lambda: self._place.write(self._staged, held))
-            except Refusal:
-                self._broken = True
-                raise
+            self._writing = self._tree.run(lambda: self._place.write(self._staged, held))
+            if self._writing.called:
+                await self._written()
 
-    def _take(self) -> bytes:
-        held = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
+    async def _written(self) -> None:
+        """Wait for what is being written; the next octets come meanwhile."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            await writing
+        except Refusal:
+            self._broken = True
+            raise
+
+    def _take(self) -> list[bytes]:
+        held, self._pieces = self._pieces, []
         self._held = 0
         return held
 
@@ -163,6 +173,7 @@ class DiskUpload:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
         if self._broken or self._over:
             raise TryLater("the upload has failed")
+        await self._written()
         await self._tree.look_beside()
         held = self._take()
         quota, now = self._tree.quota, self._tree.now()
@@ -192,6 +203,11 @@ class DiskUpload:
         if self._over:
             return
         self._over = True
+        try:
+            await self._written()
+        except Refusal:
+            # What there is cannot be trusted; ``_broken`` says so.
+            log.debug("an upload that failed is abandoned")
         if self.offset and not self._unique and not self._broken:
             await self._keep()
         else:

@@ -9,6 +9,9 @@ from launcelot.core.errors import OverQuota, TryLater
 PIECE = 262_144
 """Octets that are read or written in one go off the reactor thread."""
 
+STAGED = 1 << 20
+"""Octets of an upload that are written in one go, while as many are put together."""
+
 BATCH = 250
 """Entries of a folder that are handed over at once."""
 

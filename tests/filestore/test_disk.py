@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path as FilePath
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -21,8 +22,8 @@ from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
-from launcelot.filestore.limits import StorageFull
-from launcelot.filestore.place import QUICK
+from launcelot.filestore.limits import STAGED, StorageFull
+from launcelot.filestore.place import QUICK, VECTOR
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from tests.filestore.contract import ANN, Contract
 
@@ -255,11 +256,11 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
         self.put(("f",), b"old")
         upload = self.get(self.tree.upload(("f",)))
 
-        def full(descriptor: int, data: bytes) -> int:
+        def full(descriptor: int, pieces: Any) -> int:
             raise OSError(errno.ENOSPC, "full")
 
-        self.patch(os, "write", full)
-        self.refused(StorageFull, upload.write(b"x" * 300_000))
+        self.patch(os, "writev", full)
+        self.refused(StorageFull, upload.write(b"x" * STAGED))
         self.refused(TryLater, upload.publish())
         self.get(upload.abandon())
         self.assertEqual(self.content(("f",)), b"old")
@@ -440,3 +441,64 @@ class OpenerTests(SynchronousTestCase):
     def test_walking_tells_nothing_at_once(self) -> None:
         """Where names are walked nobody knows whether that waits."""
         self.assertRaises(BlockingIOError, Walk().open_at_once, 0, (), 0)
+
+
+class WritingTests(SynchronousTestCase):
+    """What is written while the next octets come, with workers stepped by hand."""
+
+    def setUp(self) -> None:
+        """A tree whose disk waits."""
+        self.workers = SteppedWorkers()
+        numbers = iter(range(1000))
+        self.store = DiskFileStore(FilePath(self.mktemp()), self.workers, lambda: 5.0, lambda: f"u{next(numbers)}")
+        self.tree = self.done(Deferred.fromCoroutine(self.store.tree(ANN)))
+        self.upload = self.done(Deferred.fromCoroutine(self.tree.upload(("f",))))
+
+    def done(self, waiting: Deferred[Any]) -> Any:
+        """The result, after all that the disk has to do."""
+        while self.workers.perform():
+            pass
+        return self.successResultOf(waiting)
+
+    def test_next_octets_do_not_wait(self) -> None:
+        """While a megabyte is on its way to the disk the next one is taken; the one behind it waits."""
+        first = Deferred.fromCoroutine(self.upload.write(b"a" * STAGED))
+        self.successResultOf(first)
+        self.successResultOf(Deferred.fromCoroutine(self.upload.write(b"b" * (STAGED - 1))))
+        second = Deferred.fromCoroutine(self.upload.write(b"b"))
+        self.assertNoResult(second)
+        self.done(second)
+        self.done(Deferred.fromCoroutine(self.upload.write(b"end")))
+        entry = self.done(Deferred.fromCoroutine(self.upload.publish()))
+        self.assertEqual(entry.size, 2 * STAGED + 3)
+        reader = self.done(Deferred.fromCoroutine(self.tree.read(("f",))))
+        self.assertEqual(self.done(Deferred.fromCoroutine(reader.read(STAGED - 1, 2))), b"ab")
+        self.assertEqual(self.done(Deferred.fromCoroutine(reader.read(2 * STAGED - 1, 9))), b"bend")
+        self.done(Deferred.fromCoroutine(reader.close()))
+
+    def test_failure_is_told_in_the_end(self) -> None:
+        """A write that failed meanwhile is told by the next call, nothing is published or kept, and nothing is left unheard."""
+        for ends in ("write", "publish", "abandon"):
+            upload = self.done(Deferred.fromCoroutine(self.tree.upload(("f",))))
+            self.successResultOf(Deferred.fromCoroutine(upload.write(b"a" * STAGED)))
+            upload._staged.close()
+            call = {"write": lambda one=upload: one.write(b"b" * STAGED)}.get(ends, getattr(upload, ends))
+            waiting = Deferred.fromCoroutine(call())
+            while self.workers.perform():
+                pass
+            if ends == "abandon":
+                self.successResultOf(waiting)
+            else:
+                self.failureResultOf(waiting, Refusal)
+                self.done(Deferred.fromCoroutine(upload.abandon()))
+            self.assertEqual(self.done(Deferred.fromCoroutine(self.tree.kept(("f",)))), 0)
+        self.flushLoggedErrors()
+
+    def test_many_small_pieces(self) -> None:
+        """Pieces of an octet are written when there are many, in order."""
+        data = bytes(number % 251 for number in range(3 * VECTOR + 7))
+        for octet in data:
+            self.done(Deferred.fromCoroutine(self.upload.write(bytes([octet]))))
+        self.done(Deferred.fromCoroutine(self.upload.publish()))
+        reader = self.done(Deferred.fromCoroutine(self.tree.read(("f",))))
+        self.assertEqual(self.done(Deferred.fromCoroutine(reader.read(0, 10_000))), data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class DataConnection(Protocol):
         self._clock = clock
         self._deadlines = deadlines
         self._stall = stall
-        self._pieces: list[bytes] = []
+        self._pieces: deque[bytes] = deque()
         self._waiting = 0
         self._paused = True
         self._choked = False
@@ -315,14 +316,15 @@ class DataConnection(Protocol):
                 return b""
             self._resume()
             await self._wait(self._slow_limit())
-        pieces, self._pieces = self._pieces, []
-        octets, self._waiting = self._waiting, 0
+        piece = self._pieces.popleft()
+        self._waiting -= len(piece)
         if self.pace.receiving:
-            await self._slow_down(self.pace.receiving, octets)
+            await self._slow_down(self.pace.receiving, len(piece))
             if self._lost is not None:
                 raise self._lost
-        self._resume()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._waiting <= READ_AHEAD // 2:
+            self._resume()
+        return piece
 
     def attended(self) -> bool:
         """See :meth:`launcelot.protocols.ftp.session.Channel.attended`."""
