@@ -259,7 +259,7 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
         def full(descriptor: int, pieces: Any) -> int:
             raise OSError(errno.ENOSPC, "full")
 
-        self.patch(os, "writev", full)
+        self.patch(os, "write", full)
         self.refused(StorageFull, upload.write(b"x" * STAGED))
         self.refused(TryLater, upload.publish())
         self.get(upload.abandon())
