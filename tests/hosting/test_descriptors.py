@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.counters import Counters
 from launcelot.hosting import descriptors
-from launcelot.hosting.descriptors import LOOK_INTERVAL, Gate, GuardedSocket, limit, lowest_free, raise_limit, used
+from launcelot.hosting.descriptors import LOOK_INTERVAL, Gate, GuardedSocket, limit, lowest_free, raise_limit
 
 
 class Port:
@@ -81,14 +81,10 @@ class GateTests(SynchronousTestCase):
         """And not before."""
         accepted = self.fill()
         self.assertRaises(BlockingIOError, self.port.socket.accept)
-        self.patch(descriptors, "used", lambda: self.gate.mark)
         self.clock.advance(LOOK_INTERVAL)
         self.assertFalse(self.port.reading)
         for one in accepted:
             one.close()
-        self.clock.advance(LOOK_INTERVAL)
-        self.assertFalse(self.port.reading, "as many as before are counted")
-        self.patch(descriptors, "used", lambda: self.gate.mark - 1)
         self.clock.advance(LOOK_INTERVAL)
         self.assertTrue(self.port.reading)
         self.assertEqual([], self.clock.getDelayedCalls())
@@ -101,7 +97,6 @@ class GateTests(SynchronousTestCase):
         self.port.connected = False
         for one in accepted:
             one.close()
-        self.patch(descriptors, "used", lambda: 0)
         self.clock.advance(LOOK_INTERVAL)
         self.assertFalse(self.gate.shut)
         self.assertFalse(self.port.reading)
@@ -147,13 +142,6 @@ class GateTests(SynchronousTestCase):
 class CountTests(SynchronousTestCase):
     """What the system says."""
 
-    def test_used(self) -> None:
-        """One more after opening one."""
-        before = used()
-        with socket.socket():
-            self.assertEqual(before + 1, used())
-        self.assertEqual(before, used())
-
     def test_lowest_free(self) -> None:
         """The next descriptor gets that number."""
         expected = lowest_free()
@@ -164,6 +152,6 @@ class CountTests(SynchronousTestCase):
         """To the hard one."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (used() + 64, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free() + 64, hard))
         self.assertEqual(min(hard, descriptors.MOST), raise_limit())
         self.assertEqual(min(hard, descriptors.MOST), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
