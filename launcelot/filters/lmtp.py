@@ -10,16 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.logger import Logger
-
-from launcelot.checks.interface import ACCEPT, Action, Case, Check, Verdict
+from launcelot.checks.interface import ACCEPT, Action, Case, Verdict
 from launcelot.checks.interface import Message as Checked
-from launcelot.checks.results import without_forged
 from launcelot.filters.asking import Place, reach
-from launcelot.filters.failing import FilterFailed, unavailable
-from launcelot.filters.milters import SLACK
+from launcelot.filters.failing import FilterCheck, FilterFailed, shown
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.protocols.smtp.client import Message, SmtpClient, SmtpClientFactory, Timeouts
 from launcelot.protocols.smtp.failures import Refused, SmtpError
@@ -28,47 +22,31 @@ from launcelot.protocols.smtp.grammar import Reply
 PIECE = 65_536
 
 
-class LmtpCheck(Check):
-    """
-    Asks one filter.
+class LmtpCheck(FilterCheck):
+    """Asks one filter."""
 
-    :param timeout: seconds for connecting, and for all.
-    :param defers: mail has to come again while the filter cannot be asked; otherwise it passes.
-    """
-
-    log = Logger(namespace="launcelot.checks")
     name = "lmtp"
 
-    def __init__(
-        self, reactor: Any, deadlines: Deadlines, place: Place, hostname: str, timeout: float, defers: bool
-    ) -> None:
-        self._reactor = reactor
-        self._place = place
-        self._timeout = timeout
-        self._defers = defers
+    def __init__(self, reactor: Any, deadlines: Deadlines, place: Place, hostname: str, timeout: float, defers: bool) -> None:
+        super().__init__(reactor, place, timeout, defers)
+        self._where = place
         timeouts = Timeouts(timeout, timeout, timeout, timeout)
         self._factory = SmtpClientFactory(reactor, deadlines, hostname, timeouts, lmtp=True)
-        self.time = timeout + SLACK
 
     async def message(self, case: Case, message: Checked) -> Verdict:
         """Hand it over."""
-        asking = Deferred.fromCoroutine(self._ask(case, message))
-        asking.addTimeout(self._timeout, self._reactor)
         try:
-            return strictest(await asking)
+            return strictest(await self.within_time(self._ask(case, message)))
         except Refused as refused:
             return strictest([refused.reply])
-        except (FilterFailed, SmtpError, DeferredTimeout) as failed:
-            reason = "it does not answer in time" if isinstance(failed, DeferredTimeout) else str(failed)
-            self.log.warn("the filter at {place} cannot be asked: {reason}", place=str(self._place), reason=reason)
-            return unavailable(self._defers)
+        except (FilterFailed, SmtpError) as failed:
+            return self.unavailable(failed)
 
     async def _ask(self, case: Case, message: Checked) -> list[Reply]:
-        client: SmtpClient = await reach(self._reactor, self._place, self._factory, self._timeout)
+        client: SmtpClient = await reach(self.reactor, self._where, self._factory, self.timeout)
         try:
             await client.hello()
-            head = message.head if case.edited is not None else without_forged(message.head, case.hostname)
-            sent = await client.send(case.sender, case.recipients, _sent(head, message))
+            sent = await client.send(case.sender, case.recipients, _sent(shown(case, message), message))
         except BaseException:
             client.abort()
             raise

@@ -6,25 +6,19 @@ A connection is made for each mail and ends with it.  Once the filter has accept
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.logger import Logger
-
-from launcelot.checks.interface import ACCEPT, Action, Case, Check, Message, Verdict, Wishes
-from launcelot.checks.results import without_forged
+from launcelot.checks.interface import ACCEPT, Action, Case, Message, Verdict, Wishes
 from launcelot.core.errors import Invalid
 from launcelot.filters import milter
 from launcelot.filters.asking import Place, reach
 from launcelot.filters.editing import BadField, HeaderSection
-from launcelot.filters.failing import FilterFailed, unavailable
+from launcelot.filters.failing import FilterCheck, FilterFailed, shown
 from launcelot.filters.milterclient import Answer, MilterClient, MilterClientFactory, Outcome
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.message.address import Address, parse_path
-
-SLACK = 5.0
-"""Seconds that a check may take beyond what its filter may, so that the filter's own failing is told."""
 
 REFUSED = Verdict(Action.REJECT, "Mail is refused by a filter", "5.7.1")
 LATER = Verdict(Action.DEFER, "A filter wants this mail to come again", "4.7.1", 451)
@@ -69,25 +63,16 @@ class Told:
         return {"i": case.id}
 
 
-class MilterCheck(Check):
-    """
-    Asks one milter.
+class MilterCheck(FilterCheck):
+    """Asks one milter."""
 
-    :param timeout: seconds for connecting, and for each answer.
-    :param defers: mail has to come again while the milter cannot be asked; otherwise it passes.
-    """
-
-    log = Logger(namespace="launcelot.checks")
     name = "milter"
 
     def __init__(self, reactor: Any, deadlines: Deadlines, place: Place, timeout: float, defers: bool) -> None:
-        self._reactor = reactor
-        self._place = place
-        self._timeout = timeout
-        self._defers = defers
+        super().__init__(reactor, place, timeout, defers)
+        self._where = place
         self._factory = MilterClientFactory(reactor, deadlines, timeout)
         self._talks: dict[int, Talk] = {}
-        self.time = timeout + SLACK
 
     # -- moments ---------------------------------------------------------------------------------------------------
 
@@ -95,11 +80,36 @@ class MilterCheck(Check):
         """Connect, and say who sends."""
         talk = self._talks[id(case)] = Talk()
         case.at_end.append(lambda: self._ended(case))
+        return await self._asked(talk, self._begin(talk, case))
+
+    async def recipient(self, case: Case, recipient: Address) -> Verdict:
+        """Say who is to have it."""
+        talk = self._talk(case)
+        if talk.client is None:
+            return self._in_the_end(talk)
+        known = Told(case, str(recipient))(b"R")
+        return await self._asked(talk, self._taken(talk, talk.client.recipient(path_of(recipient), known), True))
+
+    async def message(self, case: Case, message: Message) -> Verdict:
+        """Show the whole message, and take down what is to be changed."""
+        talk = self._talk(case)
+        if talk.client is None:
+            return talk.settled
+        return await self._asked(talk, self._show(talk, talk.client, case, message))
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    async def _asked(self, talk: Talk, asking: Coroutine[Any, Any, Verdict]) -> Verdict:
         try:
-            client = talk.client = await reach(self._reactor, self._place, self._factory, self._timeout)
-            await client.negotiate()
+            return await self.within_time(asking)
         except FilterFailed as failed:
-            return self._failed(talk, failed)
+            talk.end()
+            talk.settled = self.unavailable(failed)
+            return talk.settled
+
+    async def _begin(self, talk: Talk, case: Case) -> Verdict:
+        client = talk.client = await reach(self.reactor, self._where, self._factory, self.timeout)
+        await client.negotiate()
         told = Told(case)
         name = case.source_name or f"[{case.source}]"
         verdict = await self._taken(talk, client.connect(name, case.source, told(b"C")))
@@ -109,33 +119,17 @@ class MilterCheck(Check):
             verdict = await self._taken(talk, client.mail(path_of(case.sender), told(b"M")))
         return verdict
 
-    async def recipient(self, case: Case, recipient: Address) -> Verdict:
-        """Say who is to have it."""
-        talk = self._talk(case)
-        if talk.client is None:
-            return self._in_the_end(talk)
-        known = Told(case, str(recipient))(b"R")
-        return await self._taken(talk, talk.client.recipient(path_of(recipient), known), True)
-
-    async def message(self, case: Case, message: Message) -> Verdict:
-        """Show the whole message, and take down what is to be changed."""
-        talk = self._talk(case)
-        client = talk.client
-        if client is None:
-            return talk.settled
-        head = message.head if case.edited is not None else without_forged(message.head, case.hostname)
-        section = HeaderSection(head)
+    async def _show(self, talk: Talk, client: MilterClient, case: Case, message: Message) -> Verdict:
+        section = HeaderSection(shown(case, message))
+        outcome = await client.message(list(section.listed()), message.buffer, message.body, Told(case)(b"E"))
+        verdict = self._verdict(talk, outcome.answer, False)
+        talk.end()
+        if verdict.action is not Action.ACCEPT:
+            return verdict
         try:
-            outcome = await client.message(list(section.listed()), message.buffer, message.body, Told(case)(b"E"))
-            verdict = self._verdict(talk, outcome.answer, False)
-            talk.end()
-            if verdict.action in (Action.REJECT, Action.DEFER, Action.DISCARD):
-                return verdict
             quarantined = apply(outcome, case, section)
-        except FilterFailed as failed:
-            return self._failed(talk, failed)
         except (milter.BadPacket, BadField, Invalid) as bad:
-            return self._failed(talk, FilterFailed(f"it wants what cannot be done: {bad}"))
+            raise FilterFailed(f"it wants what cannot be done: {bad}") from bad
         if outcome.body is not None:
             case.edited = Message(outcome.body, 0, bytes(section))
         elif outcome.edits or case.edited is not None:
@@ -145,16 +139,10 @@ class MilterCheck(Check):
     # -- what comes of an answer -----------------------------------------------------------------------------------
 
     async def _taken(self, talk: Talk, step: Awaitable[Answer | None], only_this: bool = False) -> Verdict:
-        try:
-            answer = await step
-        except FilterFailed as failed:
-            return self._failed(talk, failed)
+        answer = await step
         if answer is None:
             return ACCEPT
-        try:
-            verdict = self._verdict(talk, answer, only_this)
-        except FilterFailed as failed:
-            return self._failed(talk, failed)
+        verdict = self._verdict(talk, answer, only_this)
         return self._in_the_end(talk) if verdict is DISCARDED else verdict
 
     def _verdict(self, talk: Talk, answer: Answer, only_this: bool) -> Verdict:
@@ -190,12 +178,6 @@ class MilterCheck(Check):
     def _in_the_end(talk: Talk) -> Verdict:
         """At MAIL and RCPT: a mail that is going to be thrown away is received first."""
         return ACCEPT if talk.settled is DISCARDED else talk.settled
-
-    def _failed(self, talk: Talk, failed: FilterFailed) -> Verdict:
-        self.log.warn("milter {place} cannot be asked: {reason}", place=str(self._place), reason=str(failed))
-        talk.end()
-        talk.settled = unavailable(self._defers)
-        return talk.settled
 
     # -- conversations ---------------------------------------------------------------------------------------------
 

@@ -12,18 +12,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.logger import Logger
-
-from launcelot.checks.interface import ACCEPT, Action, Case, Check, Message, Verdict, Wishes
-from launcelot.checks.results import without_forged
+from launcelot.checks.interface import ACCEPT, Action, Case, Message, Verdict, Wishes
 from launcelot.core.errors import Invalid
 from launcelot.filters.asking import Place
 from launcelot.filters.editing import BadField, HeaderSection
-from launcelot.filters.failing import FilterFailed, unavailable
+from launcelot.filters.failing import FilterCheck, FilterFailed, shown
 from launcelot.filters.http import HttpFilter
-from launcelot.filters.milters import SLACK
 from launcelot.message.address import Address, parse_mailbox
 
 ACTIONS = {
@@ -47,41 +41,28 @@ LAST = 1 << 20
 """The place of a field behind all others."""
 
 
-class RspamdCheck(Check):
-    """
-    Asks one rspamd.
+class RspamdCheck(FilterCheck):
+    """Asks one rspamd."""
 
-    :param timeout: seconds for connecting, and for all.
-    :param defers: mail has to come again while rspamd cannot be asked; otherwise it passes.
-    """
-
-    log = Logger(namespace="launcelot.checks")
     name = "rspamd"
 
     def __init__(self, reactor: Any, place: Place, timeout: float, defers: bool) -> None:
-        self._reactor = reactor
-        self._place = place
-        self._timeout = timeout
-        self._defers = defers
+        super().__init__(reactor, place, timeout, defers)
         self._http = HttpFilter(reactor, place, timeout)
-        self.time = timeout + SLACK
 
     async def message(self, case: Case, message: Message) -> Verdict:
         """Ask about the whole message."""
-        head = message.head if case.edited is not None else without_forged(message.head, case.hostname)
-        asking = Deferred.fromCoroutine(self._http.post("/checkv2", told(case), head, message.buffer, message.body))
-        asking.addTimeout(self._timeout, self._reactor)
+        head = shown(case, message)
         try:
-            said = parsed(await asking)
+            asking = self._http.post("/checkv2", told(case), head, message.buffer, message.body)
+            said = parsed(await self.within_time(asking))
             verdict = verdict_of(said)
             if verdict.action in (Action.ACCEPT, Action.QUARANTINE):
                 section = HeaderSection(head)
                 if apply(said, case, section):
                     case.edited = Message(message.buffer, message.body, bytes(section))
-        except (FilterFailed, DeferredTimeout) as failed:
-            reason = str(failed) if isinstance(failed, FilterFailed) else "it does not answer in time"
-            self.log.warn("rspamd {place} cannot be asked: {reason}", place=str(self._place), reason=reason)
-            return unavailable(self._defers)
+        except FilterFailed as failed:
+            return self.unavailable(failed)
         return verdict
 
 

@@ -28,6 +28,7 @@ class MilterPeer(Protocol):
         """Nothing is there yet."""
         self.unread = b""
         self.factory.open += 1
+        self.factory.last = self
 
     def connectionLost(self, reason: Any = None) -> None:
         """Count."""
@@ -74,6 +75,7 @@ class MilterPeerFactory(Factory):
     :ivar silent: letters that are not answered.
     :ivar protocol_bits: what it does not want to be told, and does not answer.
     :ivar told: letters and what came with them.
+    :ivar last: the latest connection.
     """
 
     protocol = MilterPeer  # type: ignore[assignment]
@@ -86,6 +88,7 @@ class MilterPeerFactory(Factory):
         self.version = 6
         self.told: list[tuple[bytes, bytes]] = []
         self.open = 0
+        self.last: MilterPeer
 
     def letters(self) -> bytes:
         """What it was told, macros left out."""

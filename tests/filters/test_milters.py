@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -293,6 +294,20 @@ class FailureTests(MilterCase):
         link.abort()
         self.world.network.settle()
         self.assertEqual(self.milter.open, 0)
+
+    def test_one_that_is_slow_at_every_step(self) -> None:
+        """The time is for all that is asked at one moment, and the mail then comes again: it does not pass."""
+        self.milter.silent = b"CHM"
+        link = self.stranger()
+        link.say(b"HELO me\r\nMAIL FROM:<>\r\n")
+        for _ in range(2):
+            self.world.advance(7)
+            peer: Any = self.milter.last.transport
+            peer.write(CONTINUE)
+            self.world.network.settle()
+        self.assertEqual(link.take().split(b"\r\n")[1], LATER)
+        self.assertEqual(self.milter.open, 0)
+        link.abort()
 
     def test_too_much(self) -> None:
         """A body without end is not kept."""
