@@ -4,6 +4,7 @@ What the trail (``launcelot trace``) says of a message that came in: one line fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from launcelot.protocols.smtp.grammar import Reply
@@ -14,6 +15,8 @@ SHOWN = 20
 
 TEXT = 300
 """Characters of what a peer says of itself."""
+
+_MESSAGE_ID = re.compile(rb"^message-id:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
 
 
 def note(session: Session, head: bytes, size: int, answers: Sequence[Reply]) -> None:
@@ -48,7 +51,5 @@ def note(session: Session, head: bytes, size: int, answers: Sequence[Reply]) -> 
 
 def message_id(head: bytes) -> str:
     """What stands in the ``Message-ID`` field; empty without one."""
-    start = head.lower().find(b"\nmessage-id:") + 12
-    if start < 12:
-        return ""
-    return head[start : head.find(b"\r\n", start)].strip()[:TEXT].decode("utf-8", "replace")
+    found = _MESSAGE_ID.search(head)
+    return "" if found is None else found[1].strip()[:TEXT].decode("utf-8", "replace")
