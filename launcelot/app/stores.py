@@ -278,23 +278,14 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     forwarding = forwarding_of(configuration, databases)
     outbound = EverywhereOutbound(accounts, staging, configuration.relay, forwarding)
     trail = trail_of(configuration, part)
-    relay = build_relay(clock, configuration, counters, readers, databases, trail or NOWHERE)
+    told = trail or NOWHERE
+    relay = build_relay(clock, configuration, counters, readers, databases, told)
     signer = signer_of(configuration, staging, readers)
     notices = notices_of(configuration, accounts, fresh_id, time.time, signer, forwarding)
     delivery = FilteredDelivery(
-        MailboxDelivery(mail, accounts, staging),
-        accounts,
-        mail,
-        staging,
-        readers,
-        outbound,
-        lambda: datetime.now().astimezone(),
-        fresh_id,
-        hostname_of(configuration),
-        counters,
-        signer,
-        trail or NOWHERE,
-    )
+        MailboxDelivery(mail, accounts, staging), accounts, mail, staging, readers, outbound,
+        lambda: datetime.now().astimezone(), fresh_id, hostname_of(configuration), counters, signer, told,
+    )  # fmt: skip
 
     def spool(name: str) -> SqliteSpool:
         database = Database(configuration.data / name, SPOOL_MIGRATIONS, writer, readers)
@@ -310,7 +301,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
             carrier=relay,
             notices=notices,
             direct=True,
-            trail=trail or NOWHERE,
+            trail=told,
         )
 
     def left() -> Sequence[SqliteSpool]:

@@ -94,6 +94,10 @@ class Wishes:
     added: list[Address] = field(default_factory=list)
     removed: list[Address] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.senders or self.added or self.removed)
+
     def take(self, more: Wishes) -> None:
         """Wish that, too."""
         self.senders += more.senders

@@ -85,6 +85,8 @@ async def envelope(session: Session, transaction: Transaction, case: Case) -> No
     :raises Refusal: an address cannot be looked up now.
     """
     wishes = case.wishes
+    if not wishes:
+        return
     if wishes.senders:
         transaction.mail = replace(transaction.mail, sender=wishes.senders[-1])
     removed = {address.key for address in wishes.removed}

@@ -13,8 +13,8 @@ apart from a lost one any better than DATA).
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -54,6 +54,7 @@ from launcelot.protocols.smtp.grammar import (
     unitext,
     xtext,
 )
+from launcelot.protocols.smtp.offers import Offers
 from launcelot.workers.interface import Workers
 
 PIPELINED = 100
@@ -139,47 +140,6 @@ class Sent:
     def accepted(self) -> tuple[Address, ...]:
         """Who will get it."""
         return tuple(address for address, words in self.recipients if words.positive)
-
-
-@dataclass(slots=True)
-class Offers:
-    """
-    What a server said it can do.
-
-    :ivar extensions: upper-case keyword to parameters; empty after HELO.
-    :ivar name: what the server calls itself, lower-case.
-    """
-
-    extensions: Mapping[str, str] = field(default_factory=dict)
-    name: str = ""
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.extensions
-
-    @property
-    def mechanisms(self) -> frozenset[str]:
-        """Of AUTH, upper-case."""
-        return frozenset(self.extensions.get("AUTH", "").upper().split())
-
-    @property
-    def max_size(self) -> int:
-        """Octets of the largest message; 0 for no stated limit."""
-        text = self.extensions.get("SIZE", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else 0
-
-    @staticmethod
-    def of(words: Reply) -> Offers:
-        """What the lines of an EHLO reply say."""
-        found: dict[str, str] = {}
-        for line in words.lines[1:]:
-            name, _, parameters = line.replace("AUTH=", "AUTH ", 1).partition(" ")
-            found.setdefault(name.upper(), parameters.strip())
-        return Offers(found, Offers.name_in(words))
-
-    @staticmethod
-    def name_in(words: Reply) -> str:
-        """The name that an answer to EHLO or HELO begins with."""
-        return words.lines[0].split(" ", 1)[0].lower()
 
 
 class SmtpClient(Stream):
