@@ -33,8 +33,9 @@ from launcelot.mailstore.interface import (
 )
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorygrants import MemoryGrants
-from launcelot.mailstore.memorymailbox import MemoryMailbox, Shelf, add_message, copy_entries
+from launcelot.mailstore.memorymailbox import MemoryMailbox, add_message, copy_entries
 from launcelot.mailstore.memoryscripts import Drawer, MemoryScripts
+from launcelot.mailstore.memoryshelf import Shelf
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.threadids import Threads

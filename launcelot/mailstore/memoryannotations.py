@@ -19,7 +19,7 @@ from launcelot.mailstore.annotations import (
     owner_of,
     weigh,
 )
-from launcelot.mailstore.memorymailbox import Shelf
+from launcelot.mailstore.memoryshelf import Shelf
 from launcelot.mailstore.watchers import Watchers
 
 Place = tuple[int, AccountId, str]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from launcelot.core.errors import Gone
 from launcelot.mailstore.grants import check_room
-from launcelot.mailstore.memorymailbox import Shelf
+from launcelot.mailstore.memoryshelf import Shelf
 from launcelot.mailstore.rights import NONE, Change, Entries, Rights
 from launcelot.mailstore.watchers import Watchers
 
