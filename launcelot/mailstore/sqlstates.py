@@ -196,7 +196,8 @@ def masks_of(connection: Connection, mailbox: int) -> int:
     """All flags together that any message has."""
     mask = 0
     for block in blocks_between(connection, mailbox):
-        mask = reduce(or_, block.masks(), mask)
+        # Where a message was, its keywords still stand.
+        mask = reduce(or_, compress(block.masks(), block.flags), mask)
     return mask
 
 

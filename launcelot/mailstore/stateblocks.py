@@ -38,7 +38,7 @@ class Block(NamedTuple):
     :ivar modseq: the highest of all messages there are, or of one that has gone.
     :ivar base: added to each of ``modseqs``.
     :ivar flags: an octet for each slot, from the first to the last that was ever used.
-    :ivar keywords: little-endian numbers for each slot, bit by bit as in :mod:`.flags`; empty if no message has any.
+    :ivar keywords: little-endian numbers for each slot, bit by bit as in :mod:`.flags`; empty if there are none.
     :ivar modseqs: likewise, less ``base``; empty if all messages have ``modseq``.
     """
 

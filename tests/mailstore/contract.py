@@ -423,7 +423,7 @@ class MessageContract(Contract):
 
     @claim
     async def test_keywords_are_limited_and_unused_ones_make_room(self) -> None:
-        """The 65th keyword is refused while all are in use; one that nobody has any more gives way."""
+        """The 65th keyword is refused while all are in use; one that no message has any more gives way."""
         inbox = await self.inbox(message("one"), message("two"))
         words = [f"word{number}" for number in range(MAX_KEYWORDS)]
         await inbox.store([1], StoreMode.ADD, words)
@@ -438,6 +438,9 @@ class MessageContract(Contract):
         found = await flags_of(inbox)
         self.assertEqual(found[1], set(words) - {"word0", "word63"})
         self.assertEqual((found[2], found[3]), ({"more"}, {"another"}))
+        await inbox.remove([1])
+        await inbox.store([2], StoreMode.ADD, words[:62])
+        self.assertEqual((await flags_of(inbox))[2], {"more", *words[:62]})
         await check_counters(inbox)
 
     @claim
