@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from twisted.internet.defer import fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 
 from launcelot.app.ask import CONNECTION_LOST, ENDINGS, PROTOCOL, UNTRUSTED, printable, reason_of
@@ -22,6 +23,7 @@ from launcelot.app.fetchtargets import Parcel
 from launcelot.app.send import is_near
 from launcelot.core.errors import Invalid
 from launcelot.hosting.calling import CallError, connect
+from launcelot.hosting.gather import outcomes
 from launcelot.mailstore.maildir import LETTERS
 from launcelot.message.dates import parse_internal
 from launcelot.protocols.imap4 import answers as imap
@@ -245,14 +247,12 @@ class Pop3Source:
     async def remove(self, remotes: Sequence[Remote]) -> None:
         """See :class:`launcelot.app.fetching.Source`: DELE, which counts at QUIT."""
         for start in range(0, len(remotes), UIDS):
-            waiting = [self.client.delete(one.number) for one in remotes[start : start + UIDS]]
-            for asked in waiting:
-                try:
-                    await self._ask(asked)
+            # All are waited for: a failure that nobody has heard of is printed with its traceback.
+            for outcome in await outcomes(self.client.delete(one.number) for one in remotes[start : start + UIDS]):
+                if outcome.failure is None:
                     self._marked += 1
-                except Ending as ending:
-                    if not isinstance(ending.__cause__, Declined):
-                        raise
+                elif not outcome.failure.check(Declined):
+                    await self._ask(fail(outcome.failure))
 
     async def close(self) -> int:
         """See :class:`launcelot.app.fetching.Source`: QUIT."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import mailbox
@@ -119,7 +120,8 @@ class ServedCase(TestCase):
     async def until(self, done: Callable[[], bool]) -> None:
         """Wait for something that happens by itself, such as the end of a connection."""
         limit = reactor.seconds() + 60
-        while not done() and reactor.seconds() < limit:
+        while not done():
+            self.assertLess(reactor.seconds(), limit, "it does not happen")
             await deferLater(reactor, 0.005)
 
     def stored(self, kind: str) -> list[bytes]:
@@ -377,6 +379,16 @@ class StrangeServerTests(ServedCase):
         self.assertEqual(self.stored("maildir"), [b"a: b\n\n"])
         self.assertEqual(list((self.folder / "M" / "tmp").iterdir()), [])
         self.assertFalse([line for line in heard if line.startswith("DELE")])
+
+    async def test_broken_off_while_removing(self) -> None:
+        """One line, however many commands were under way; what was marked is not removed without QUIT."""
+        heard = await self.scripted(**{"CAPA": b"+OK\r\nPIPELINING\r\n.\r\n", "DELE 1": b""})
+        with self.assertRaisesRegex(Ending, "closed"):
+            await self.run_once(remove=True)
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(heard[-1], "DELE 1")
+        self.assertEqual(len(self.stored("maildir")), 2)
 
     async def test_quit_that_is_not_confirmed(self) -> None:
         """It is told, and the next run removes what is there still."""
