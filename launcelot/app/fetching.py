@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Protocol
 
 from launcelot.app.errors import CANNOT_CREATE, TEMPORARY, Ending
-from launcelot.app.fetchtargets import Arrived, Parcel, Target, sync_folder
+from launcelot.app.fetchtargets import Arrived, Parcel, Target, put
+from launcelot.workers.database import sync_directory
 
 BATCH = 50
 """Messages asked for at once."""
@@ -162,10 +163,10 @@ class Journal:
         descriptor = os.open(fresh, os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         head = {"version": VERSION, "source": self._source}
-        _write(descriptor, _lines([head, *({"stored": key} for key in sorted(self.keys))]))
+        put(descriptor, _lines([head, *({"stored": key} for key in sorted(self.keys))]))
         os.fsync(descriptor)
         os.replace(fresh, self.path)
-        sync_folder(self.path.parent)
+        sync_directory(self.path.parent)
         os.close(self._descriptor)
         self._descriptor = descriptor
 
@@ -173,7 +174,7 @@ class Journal:
         """Write identifiers down; they are on disk when this returns."""
         fresh = [key for key in keys if key not in self.keys]
         if fresh:
-            _write(self._descriptor, _lines([{"stored": key} for key in fresh]))
+            put(self._descriptor, _lines([{"stored": key} for key in fresh]))
             os.fsync(self._descriptor)
             self.keys.update(fresh)
 
@@ -186,11 +187,6 @@ class Journal:
 
 def _lines(rows: Sequence[object]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def digest_of(source: str, key: str) -> str:

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Protocol
 
 from launcelot.app.errors import CANNOT_CREATE, TEMPORARY, Ending
+from launcelot.mailstore.mbox import from_line
+from launcelot.workers.database import sync_directory
 
 PIECE = 1 << 20
 """Octets copied at once, and the longest piece of a line that is looked at."""
@@ -29,6 +31,9 @@ LOCK_LIMIT = 30.0
 """Seconds to wait for a program that has locked an mbox."""
 
 LOCK_EVERY = 0.1
+
+ENDING = ".launcelot-fetch"
+"""Of our files in a Maildir's ``tmp``."""
 
 _OURS = re.compile(r"\.P([0-9a-f]{40})\.launcelot")
 _QUOTED = re.compile(rb">*From ")
@@ -64,8 +69,7 @@ class Parcel:
 
     def _put(self, data: bytes) -> None:
         self.kept += len(data)
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        put(self._descriptor, data)
 
     def finish(self) -> None:
         """All has come; it is on disk when this returns."""
@@ -142,19 +146,15 @@ class MaildirTarget:
         for part in ("tmp", "new", "cur"):
             (self._folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in os.listdir(self._folder / "tmp"):
-            if name.endswith(self._ending):
+            if name.endswith(ENDING):
                 (self._folder / "tmp" / name).unlink(missing_ok=True)
         names = [name for part in ("new", "cur") for name in os.listdir(self._folder / part)]
         return {found[1] for name in names if (found := _OURS.search(name))}
 
-    @property
-    def _ending(self) -> str:
-        return ".launcelot-fetch"
-
     def begin(self, heard: Callable[[int], None]) -> Parcel:
         """See :class:`Target`."""
         self._count += 1
-        name = f"{int(self._now())}.{os.getpid()}_{self._count}{self._ending}"
+        name = f"{int(self._now())}.{os.getpid()}_{self._count}{ENDING}"
         return Parcel(self._folder / "tmp" / name, heard, self._verbatim)
 
     async def store(self, arrived: Sequence[Arrived]) -> None:
@@ -168,7 +168,7 @@ class MaildirTarget:
             os.utime(one.parcel.path, (moment, moment))
             os.rename(one.parcel.path, self._folder / part / (f"{name}:2,{one.flags}" if one.flags else name))
         for part in sorted(parts):
-            sync_folder(self._folder / part)
+            sync_directory(self._folder / part)
 
     def stored(self) -> None:
         """The names of the files tell it as well."""
@@ -237,7 +237,7 @@ class MboxTarget:
         with open(self._block, "wb") as block:
             for one in arrived:
                 date = one.date or datetime.fromtimestamp(self._now(), UTC)
-                block.write(b"From MAILER-DAEMON " + date.astimezone(UTC).strftime("%a %b %e %H:%M:%S %Y").encode() + end)
+                block.write(from_line(date, end))
                 for piece in _quoted(one.parcel.path, end):
                     block.write(piece)
                 block.write(end)
@@ -260,7 +260,7 @@ class MboxTarget:
                 if at is None or not self._is_there(descriptor, at):
                     self._write(descriptor, digests, at)
                 os.fsync(descriptor)
-                sync_folder(self._path.parent)
+                sync_directory(self._path.parent)
             finally:
                 self._dot.unlink(missing_ok=True)
         finally:
@@ -277,12 +277,12 @@ class MboxTarget:
             file.flush()
             os.fsync(file.fileno())
         os.replace(note, self._note)
-        sync_folder(self._note.parent)
+        sync_directory(self._note.parent)
         os.lseek(descriptor, end, os.SEEK_SET)
-        _put(descriptor, gap)
+        put(descriptor, gap)
         with open(self._block, "rb") as block:
             while piece := block.read(PIECE):
-                _put(descriptor, piece)
+                put(descriptor, piece)
 
     def _is_there(self, descriptor: int, at: int) -> bool:
         """Whether the whole block stands in the file where it was to be."""
@@ -378,15 +378,7 @@ def _gap(tail: bytes) -> bytes:
     return b"\n" if tail.endswith(b"\n") else b"\n\n"
 
 
-def _put(descriptor: int, data: bytes) -> None:
+def put(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Have names in a folder on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -273,8 +273,7 @@ class Writer:
             return ()
         text = body.replace(b"\r\n", b"\n") if self._unix else body
         end = b"\n" if self._unix else b"\r\n"
-        stamp = date.astimezone(UTC).strftime("%a %b %e %H:%M:%S %Y").encode()
-        file.write(b"From MAILER-DAEMON " + stamp + end)
+        file.write(from_line(date, end))
         for line in (*_status_lines(flags), f"Content-Length: {len(text)}"):
             file.write(line.encode() + end)
         file.write(_TO_QUOTE.sub(rb">\1", text))
@@ -309,6 +308,11 @@ class Writer:
         file.close()
         os.replace(self._part, self.path)
         self._state.unlink(missing_ok=True)
+
+
+def from_line(date: datetime, end: bytes) -> bytes:
+    """What stands in front of a message; of nobody, as senders are in the message itself."""
+    return b"From MAILER-DAEMON " + date.astimezone(UTC).strftime("%a %b %e %H:%M:%S %Y").encode() + end
 
 
 def _status_lines(flags: Sequence[str]) -> Iterator[str]:
