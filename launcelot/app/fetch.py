@@ -108,7 +108,7 @@ def places_of(given: Namespace, source: str, reactor: Any) -> tuple[Target, Jour
         raise Ending(f"{folder}: cannot be made: {error.strerror}", CANNOT_CREATE) from error
     state = Path(given.state) if given.state else folder / (name if is_maildir else f".{target.name}.{name}")
     if is_maildir:
-        return MaildirTarget(target, given.crlf, time.time), Journal(state, source)
+        return MaildirTarget(target, name, given.crlf, time.time), Journal(state, source)
     aside = folder / f".{target.name}.{name}"
 
     def pause(seconds: float) -> Any:

@@ -32,9 +32,6 @@ LOCK_LIMIT = 30.0
 
 LOCK_EVERY = 0.1
 
-ENDING = ".launcelot-fetch"
-"""Of our files in a Maildir's ``tmp``."""
-
 _OURS = re.compile(r"\.P([0-9a-f]{40})\.launcelot")
 _QUOTED = re.compile(rb">*From ")
 
@@ -132,11 +129,13 @@ class MaildirTarget:
     """
     A Maildir.  What has flags goes into ``cur``, the rest into ``new``.
 
+    :param name: of our own, with which the names of files in ``tmp`` end; other runs may fetch into the same Maildir.
     :param now: seconds since 1970.
     """
 
-    def __init__(self, folder: Path, verbatim: bool, now: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, name: str, verbatim: bool, now: Callable[[], float]) -> None:
         self._folder = folder
+        self._ending = f".{name}"
         self._verbatim = verbatim
         self._now = now
         self._count = 0
@@ -146,7 +145,7 @@ class MaildirTarget:
         for part in ("tmp", "new", "cur"):
             (self._folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in os.listdir(self._folder / "tmp"):
-            if name.endswith(ENDING):
+            if name.endswith(self._ending):
                 (self._folder / "tmp" / name).unlink(missing_ok=True)
         names = [name for part in ("new", "cur") for name in os.listdir(self._folder / part)]
         return {found[1] for name in names if (found := _OURS.search(name))}
@@ -154,7 +153,7 @@ class MaildirTarget:
     def begin(self, heard: Callable[[int], None]) -> Parcel:
         """See :class:`Target`."""
         self._count += 1
-        name = f"{int(self._now())}.{os.getpid()}_{self._count}{ENDING}"
+        name = f"{int(self._now())}.{os.getpid()}_{self._count}{self._ending}"
         return Parcel(self._folder / "tmp" / name, heard, self._verbatim)
 
     async def store(self, arrived: Sequence[Arrived]) -> None:

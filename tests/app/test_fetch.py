@@ -98,7 +98,7 @@ class ServedCase(TestCase):
     def target(self, kind: str, verbatim: bool = False) -> Target:
         """A place in the folder."""
         if kind == "maildir":
-            return MaildirTarget(self.folder / "M", verbatim, lambda: 1_000_000_000.0)
+            return MaildirTarget(self.folder / "M", "ours", verbatim, lambda: 1_000_000_000.0)
 
         def pause(seconds: float) -> Any:
             return deferLater(reactor, 0)
@@ -204,6 +204,16 @@ class RunTests(ServedCase):
         await inbox.append(b"Subject: marked by another\r\n\r\n", ())
         await inbox.store([*uids[:1], uids[-1] + 1], StoreMode.ADD, ["\\Deleted"])
         self.assertEqual((summary.fetched, (await self.run_once("imap", remove=True)).removed), (1, 4))
+
+    async def test_files_of_another_run_stay(self) -> None:
+        """What a run of ours that was killed has left in ``tmp`` goes; what one of another source is receiving stays."""
+        await self.start()
+        others = self.folder / "M" / "tmp"
+        others.mkdir(parents=True)
+        for name in ("1000000000.1_1.ours", "1000000000.1_1.theirs"):
+            (others / name).write_bytes(b"half")
+        self.assertEqual((await self.run_once()).fetched, 4)
+        self.assertEqual([path.name for path in others.iterdir()], ["1000000000.1_1.theirs"])
 
     async def test_tls(self) -> None:
         """Verified, from the first octet or after STLS and STARTTLS; another host's certificate ends it."""

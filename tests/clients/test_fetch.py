@@ -63,7 +63,7 @@ class KillCase(SynchronousTestCase):
         def pause(seconds: float) -> Any:
             return deferLater(reactor, seconds)
 
-        target: Target = MaildirTarget(self.folder / "M", False, time.time)
+        target: Target = MaildirTarget(self.folder / "M", "ours", False, time.time)
         if kind == "mbox":
             target = MboxTarget(self.folder / "box", self.folder / ".box", False, pause, time.time)
         return source, target, Journal(self.folder / "journal", source.name)
