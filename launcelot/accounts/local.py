@@ -60,8 +60,8 @@ class LocalDirectory(LocalGroups):
 
     # -- what a subclass gives -----------------------------------------------------------------------------------
 
-    async def accounts(self) -> Sequence[Account]:
-        """See :meth:`launcelot.accounts.interface.Directory.accounts`."""
+    async def _stewards(self) -> Sequence[Account]:
+        """The enabled administrators, or else the enabled account with the lowest id; raises TryLater."""
         raise NotImplementedError
 
     def _look(self, question: Callable[[View], T]) -> T:
@@ -82,18 +82,16 @@ class LocalDirectory(LocalGroups):
         """See :meth:`launcelot.accounts.interface.Directory.resolve`."""
         if not self.is_local(address.domain):
             raise NotFound("no such address here")
-        recipients = self._look(lambda view: resolve(view, address)) or await self._stewards(address)
+        recipients = self._look(lambda view: resolve(view, address)) or await self._for_postmaster(address)
         if not recipients:
             raise NotFound("no such address here")
         return recipients
 
-    async def _stewards(self, address: Address) -> Sequence[Recipient]:
+    async def _for_postmaster(self, address: Address) -> Sequence[Recipient]:
         """Who reads what is for the postmaster where nobody has that address: every host has one.  RFC 5321 section 4.5.1."""
         if split_detail(address.local)[0].lower() != POSTMASTER:
             return ()
-        enabled = sorted((one for one in await self.accounts() if one.enabled), key=lambda one: one.id)
-        administrators = [one for one in enabled if one.administrator]
-        return [Recipient(one, address) for one in administrators or enabled[:1]]
+        return [Recipient(one, address) for one in await self._stewards()]
 
     def is_local(self, domain: str) -> bool:
         """See :meth:`launcelot.accounts.interface.Directory.is_local`; both spellings of an IDNA domain are the same."""

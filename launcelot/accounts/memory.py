@@ -153,6 +153,10 @@ class MemoryDirectory(LocalDirectory):
     async def _change(self, work: Callable[[Tables], T]) -> T:
         return work(self._tables)
 
+    async def _stewards(self) -> Sequence[Account]:
+        enabled = [record.account for _, record in sorted(self._tables.by_id.items()) if record.account.enabled]
+        return [one for one in enabled if one.administrator] or enabled[:1]
+
     async def accounts(self) -> Sequence[Account]:
         """See :meth:`launcelot.accounts.interface.Directory.accounts`."""
         return sorted((record.account for record in self._tables.by_id.values()), key=lambda one: one.name)

@@ -445,6 +445,14 @@ class SqliteDirectory(LocalDirectory):
         now = self._now()
         return await self._database.write(lambda connection: work(SqliteTables(connection, now)))
 
+    async def _stewards(self) -> Sequence[Account]:
+        def read(connection: sqlite3.Connection) -> Sequence[Account]:
+            rows = connection.execute(f"{ACCOUNT} WHERE enabled AND administrator ORDER BY id").fetchall()
+            rows = rows or connection.execute(f"{ACCOUNT} WHERE enabled ORDER BY id LIMIT 1").fetchall()
+            return [record_of(row).account for row in rows]
+
+        return await self._database.read_aside(read)
+
     async def accounts(self) -> Sequence[Account]:
         """See :meth:`launcelot.accounts.interface.Directory.accounts`; read in a reader thread."""
         return await self._database.read_aside(
