@@ -169,9 +169,9 @@ class Logins:
 
     async def by_token(self, token: str, name: str, source: str, service: str) -> tuple[Account, str]:
         """
-        The account that a token speaks for, and the name in it; one that is refused counts like a wrong password.
+        The account that a token speaks for, and the name in it; one that is refused counts like a wrong password of who is named.
 
-        :param name: whom the peer wants to act as, for counting; may be empty.
+        :param name: whom the peer wants to act as, for counting; where it is empty, nothing is counted.
         :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
         """
 
@@ -202,18 +202,24 @@ class Logins:
         :raises BadCredentials: as :meth:`by_password`, as are the other refusals.
         """
 
-        async def proved() -> Account:
+        async def proved() -> tuple[Account, None]:
             shared = await self._directory.shared_secret(name)
             right = hashlib.md5(timestamp + shared.secret, usedforsecurity=False).hexdigest()
             fits = hmac.compare_digest(right.encode(), digest.encode("ascii", "replace"))
             if shared.account is None or self._checkers or not fits:
                 raise BadCredentials
-            return shared.account
+            return shared.account, None
 
-        return await self._counted(proved, name, source, service)
+        return (await self._counted(proved, name, source, service))[0]
 
-    async def _counted(self, proved: Callable[[], Awaitable[T]], name: str, source: str, service: str) -> T:
-        """What ``proved`` gives; when it raises WrongProof or BadCredentials, that is one failure of the name's account."""
+    async def _counted(
+        self, proved: Callable[[], Awaitable[tuple[Account, T]]], name: str, source: str, service: str
+    ) -> tuple[Account, T]:
+        """
+        What ``proved`` gives; when it raises WrongProof or BadCredentials, that is one failure of the name's account.
+
+        Failures are forgotten when that account has logged in: a token's owner may have named another.
+        """
         try:
             identity = await self._identity(form_of(name))
         except Invalid:
@@ -225,16 +231,17 @@ class Logins:
             self._refused("blocked", name, source, service)
             raise
         try:
-            result = await proved()
+            account, more = await proved()
         except (WrongProof, BadCredentials):
             if identity:
                 self._failures.fail(key, self._now())
             self._refused("failed", name, source, service)
             raise BadCredentials from None
         else:
-            self._failures.forget(key)
+            if account.id == identity:
+                self._failures.forget(key)
             self._counters.add(f"logins.{service}.succeeded")
-            return result
+            return account, more
         finally:
             self._end(key)
 

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import CHEAPEST, Hasher
+from launcelot.accounts.tokens import TokenSettings
 from launcelot.core.counters import Counters
 from launcelot.core.errors import BadCredentials, LimitReached, Refusal, TryLater
 from launcelot.hosting.login import FAILURE_WINDOW, FAILURES, Logins
@@ -185,6 +186,22 @@ class ThrottleTests(LoginTestCase):
         for _ in range(2):
             self.fail_often(times=FAILURES - 1)
             self.assertEqual(self.attempt("ann", "right")[:2], (None, "ann"))
+
+    def test_a_token_of_another_forgets_nothing(self) -> None:
+        """Whoever has an account here and names ann with its token gets no more guesses at ann's password."""
+
+        class BobsTokens:
+            settings = TokenSettings()
+
+            async def identity(self, token: str) -> str:
+                return "bob"
+
+        logins = Logins(self.directory, self.counters, self.clock.seconds, tokens=BobsTokens())
+        self.logins = logins
+        self.fail_often(times=FAILURES - 1)
+        self.assertEqual(self.done(logins.by_token("x", "ann", HERE, "imap4"))[0].name, "bob")
+        self.fail_often(times=1)
+        self.assertEqual(self.attempt("ann", "right")[0], LimitReached)
 
     def test_failures_count_over_all_protocols_and_spellings(self) -> None:
         """Whoever tries IMAP, POP3, SMTP and FTP in turn, by name and by address, gets ten guesses in all."""
