@@ -36,7 +36,7 @@ from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import ReactorThread
 from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import Known, furnish
+from launcelot.testing.site import Known, catching, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
@@ -146,8 +146,8 @@ class Served:
             self.certificates,
             self.domain,
             self.hostname,
-            catches=True,
             known=self._known,
+            carrying=catching,
         )
         self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
         guard(self._site, self._taps)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -185,17 +186,15 @@ def furnish(
     hostname: str = "here.test",
     seed: int = 1,
     data: Path | None = None,
-    catches: bool = False,
     known: Known | None = None,
-    relay: Callable[[Counters], Carrier] | None = None,
+    carrying: Callable[[Post, Counters], Carrier] | None = None,
 ) -> tuple[Site, Post]:
     """
     A Site whose stores are in memory, on any reactor and clock, and the mail that arrives there.
 
     :param soon: has something done a turn of the reactor later.
     :param known: what other Sites have computed of passwords, and this one computes.
-    :param catches: mail to other hosts goes nowhere and counts as arrived; otherwise it waits in the spool.
-    :param relay: makes what takes it there.
+    :param carrying: makes what takes mail to other hosts, such as :func:`catching`; otherwise it waits in the spool.
     """
     random = Random(seed)
     counters = Counters()
@@ -205,32 +204,11 @@ def furnish(
     def fresh_id() -> str:
         return new_id(wall_clock(), random.getrandbits)
 
-    if known is None:
-        hasher = Hasher(InlineWorkers(), CHEAPEST, clock.seconds, random.randbytes)
-    else:
-        hasher = KnownHasher(known, clock.seconds, random.randbytes)
-    accounts = MemoryDirectory([domain], hasher, fresh_id)
-    staging = Staging(None, InlineWorkers())
-    mail = MemoryMailStore(lambda: site.now(), fresh_id)
-    files = MemoryFileStore(wall_clock, fresh_id)
-    share_quota(mail, files)
-    outbound = LocalOutbound(accounts, staging)
-    delivery = FilteredDelivery(
-        MailboxDelivery(mail, accounts, staging),
-        accounts,
-        mail,
-        staging,
-        InlineWorkers(),
-        outbound,
-        lambda: site.now(),
-        fresh_id,
-        hostname,
-        counters,
-    )
+    stores = _stores(domain, _hasher(known, clock, random), wall_clock, lambda: site.now(), fresh_id)
+    outbound = LocalOutbound(stores.accounts, stores.staging)
+    delivery = _delivery(stores, outbound, lambda: site.now(), fresh_id, hostname, counters)
     arriving = post.through(delivery)
-    carrier: Carrier | None = Catcher(post) if catches else None
-    if relay is not None:
-        carrier = relay(counters)
+    carrier = None if carrying is None else carrying(post, counters)
     spool = MemorySpool(arriving, clock, wall_clock, counters, delivery.forget, carrier=carrier)
     outbound.spool = spool
     site = Site(
@@ -238,12 +216,12 @@ def furnish(
         clock=clock,
         hostname=hostname,
         domain=domain,
-        accounts=accounts,
-        logins=Logins(accounts, counters, clock.seconds),
-        mail=mail,
-        files=files,
+        accounts=stores.accounts,
+        logins=Logins(stores.accounts, counters, clock.seconds),
+        mail=stores.mail,
+        files=stores.files,
         spool=spool,
-        staging=staging,
+        staging=stores.staging,
         deposits=Depositor(arriving, spool, counters, delivery.forget),
         tls=(lambda: certificates.server) if certificates else None,
         counters=counters,
@@ -253,3 +231,56 @@ def furnish(
     )
     site.relays = carrier is not None
     return site, post
+
+
+def catching(post: Post, counters: Counters) -> Carrier:
+    """Mail to other hosts goes nowhere and counts as arrived."""
+    return Catcher(post)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where the data of a Site is."""
+
+    accounts: MemoryDirectory
+    mail: MemoryMailStore
+    files: MemoryFileStore
+    staging: Staging
+
+
+def _hasher(known: Known | None, clock: IReactorTime, random: Random) -> Hasher:
+    if known is None:
+        return Hasher(InlineWorkers(), CHEAPEST, clock.seconds, random.randbytes)
+    return KnownHasher(known, clock.seconds, random.randbytes)
+
+
+def _stores(
+    domain: str, hasher: Hasher, wall_clock: Callable[[], float], now: Callable[[], datetime], fresh_id: Callable[[], str]
+) -> Stores:
+    accounts = MemoryDirectory([domain], hasher, fresh_id)
+    mail = MemoryMailStore(now, fresh_id)
+    files = MemoryFileStore(wall_clock, fresh_id)
+    share_quota(mail, files)
+    return Stores(accounts, mail, files, Staging(None, InlineWorkers()))
+
+
+def _delivery(
+    stores: Stores,
+    outbound: LocalOutbound,
+    now: Callable[[], datetime],
+    fresh_id: Callable[[], str],
+    hostname: str,
+    counters: Counters,
+) -> FilteredDelivery:
+    return FilteredDelivery(
+        MailboxDelivery(stores.mail, stores.accounts, stores.staging),
+        stores.accounts,
+        stores.mail,
+        stores.staging,
+        InlineWorkers(),
+        outbound,
+        now,
+        fresh_id,
+        hostname,
+        counters,
+    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -27,9 +26,10 @@ from launcelot.testing.link import Link, Pair, connect, connect_pair
 from launcelot.testing.machine import Machine, Running
 from launcelot.testing.nameserver import NameServer, doom_of
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from launcelot.testing.post import Post
 from launcelot.testing.relaying import NAME_SERVER, relay_in
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import STARTS_AT, Known, World, furnish
+from launcelot.testing.site import STARTS_AT, Known, World, catching, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
@@ -106,10 +106,13 @@ class TrialWorld(World):
         certificates = Certificates(hostname, "localhost", HOST) if tls is True else tls or None
         within = TappingReactor(MemoryReactor(clock, network))
         self._relay: Relay | None = None
-        self._relay_in = partial(relay_in, within, clock, hostname, Random(seed).getrandbits)
 
         def wall_clock() -> float:
             return STARTS_AT + clock.seconds()
+
+        def relaying(post: Post, counters: Counters) -> Relay:
+            self._relay = relay_in(within, clock, hostname, Random(seed).getrandbits, counters)
+            return self._relay
 
         site, post = furnish(
             within,
@@ -120,9 +123,8 @@ class TrialWorld(World):
             domain,
             hostname,
             seed,
-            catches=True,
             known=known,
-            relay=self._make_relay if relays else None,
+            carrying=relaying if relays else catching,
         )
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
@@ -140,10 +142,6 @@ class TrialWorld(World):
         self._pairs: list[Pair[Any, Any]] = []
         if relays and beside is None:
             self.serve(DNS, port=NAME_SERVER[1])
-
-    def _make_relay(self, counters: Counters) -> Relay:
-        self._relay = self._relay_in(counters)
-        return self._relay
 
     def beside(self, domain: str, hostname: str, tls: bool = False, relays: bool = False) -> TrialWorld:
         """
