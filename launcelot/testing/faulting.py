@@ -45,14 +45,10 @@ class Armed:
     def strikes(self) -> bool:
         """Whether it happens at this use of its point."""
         self.seen += 1
-        if self.seen < self.fault.point.use or not self.may_strike():
+        if self.seen < self.fault.point.use or (self.fault.limit and self.struck >= self.fault.limit):
             return False
         self.struck += 1
         return True
-
-    def may_strike(self) -> bool:
-        """Whether it has not happened often enough."""
-        return not self.fault.limit or self.struck < self.fault.limit
 
 
 class FaultyTaps(Taps):
@@ -202,9 +198,13 @@ class FaultyTap(Outlet):
             if not point.behind or point.behind in self.verbs:
                 yield one
 
-    def most(self) -> Armed | None:
-        """The fault that is about how much is said over the whole connection, if any."""
-        return next((one for one in self._about(Stage.SAYING) if one.may_strike()), None)
+    def crossed(self, stage: Stage, done: int, more: int) -> Fault | None:
+        """The fault that happens among the next octets of a whole connection, if any; each connection comes by it once."""
+        for one in sorted(self._about(stage), key=lambda one: one.fault.point.octets):
+            octets = one.fault.point.octets
+            if (done < octets <= done + more or done == octets == 0) and one.strikes():
+                return one.fault
+        return None
 
     # -- TLS -------------------------------------------------------------------------------------------------------
 
@@ -247,19 +247,15 @@ class FaultyTap(Outlet):
         begin()
         if fault.act in BREAKS and not fault.point.octets and not self.stuck:
             self._strike(region)
-            return
 
     def heard(self, data: bytes) -> None:
         """Octets have come."""
         self.note(CLIENT, data)
         if self.stuck or self._cut is not None:
             return
-        for one in self._about(Stage.HEARING):
-            most = one.fault.point.octets
-            if self._heard <= most <= self._heard + len(data) and (most or self._heard == 0) and one.strikes():
-                data = data[: most - self._heard]
-                self._cut = one.fault
-                break
+        self._cut = self.crossed(Stage.HEARING, self._heard, len(data))
+        if self._cut is not None:
+            data = data[: self._cut.point.octets - self._heard]
         self._heard += len(data)
         self._buffer += data
         self._go_on()

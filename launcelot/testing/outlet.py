@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from launcelot.hosting.transport import lowest
-from launcelot.testing.faults import Act, Fault
+from launcelot.testing.faults import Act, Fault, Stage
 from launcelot.testing.tapping import Facade, Tap
 from launcelot.testing.transcript import EVENT, Transcript
 
 if TYPE_CHECKING:
-    from launcelot.testing.faulting import Armed, FaultyTaps
+    from launcelot.testing.faulting import FaultyTaps
 
 TURNS = 100
 """Turns that what was said before a reset has to leave."""
@@ -69,23 +69,25 @@ class Outlet(Tap):
         if close is not None:
             close()
 
-    def most(self) -> Armed | None:
-        """The fault that is about how much is said over the whole connection, if any."""
+    def crossed(self, stage: Stage, done: int, more: int) -> Fault | None:
+        """
+        The fault that happens among the next octets of a whole connection, if any.
+
+        :param stage: ``HEARING`` or ``SAYING``.
+        :param done: octets before them.
+        """
         return None
 
     def send(self, data: bytes) -> None:
         """Let octets out; no more than a fault about all of them allows."""
-        fuse = self.most()
-        if fuse is not None and self._said + len(data) >= fuse.fault.point.octets:
-            room = fuse.fault.point.octets - self._said
-            if fuse.strikes():
-                self._said += room
-                if room:
-                    super().send(data[:room])
-                self.break_off(fuse.fault.act, fuse.fault.number)
-                return
+        fault = self.crossed(Stage.SAYING, self._said, len(data))
+        if fault is not None:
+            data = data[: fault.point.octets - self._said]
         self._said += len(data)
-        super().send(data)
+        if data:
+            super().send(data)
+        if fault is not None:
+            self.break_off(fault.act, fault.number)
 
     def closing(self, close: Callable[[], None]) -> None:
         """Behind what waits; never, where nothing moves any more."""
@@ -141,13 +143,12 @@ class Region:
     """
     A reply that a fault is about.
 
-    :ivar said: octets of it so far; ``literal`` where its first literal begins, or -1.
+    :ivar said: octets of it so far.
     :ivar done: it has happened.
     """
 
     fault: Fault
     said: int = 0
-    literal: int = -1
     done: bool = False
     _seen: bytes = field(default=b"", repr=False)
 

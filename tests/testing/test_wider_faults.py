@@ -253,7 +253,6 @@ class RestartTests(WorldCase):
         return False
 
 
-
 class StorageTests(WorldCase):
     """A disk that is full, slow, or fails now and then."""
 
@@ -331,6 +330,28 @@ class OctetTests(WorldCase):
             link.say(MAIL)
             world.flush()
             self.assertEqual((len(link.take()), link.closed), (octets, True))
+
+    def test_each_connection_comes_by_once(self) -> None:
+        """From the second connection on; the first one goes as if there were no fault, in however many pieces."""
+        for point in (at.smtp.saying.after(20), at.smtp.hearing.after(20)):
+            world, smtp = self.begin("smtp", point.nth(2).disconnects())
+            whole, cut = smtp.connect(), smtp.connect()
+            for line in MAIL.splitlines(keepends=True):
+                whole.say(line)
+            self.assertTrue(whole.take().endswith(b"\r\n"))
+            self.assertDelivered(world, times=1)
+            cut.say(MAIL)
+            world.flush()
+            self.assertTrue(cut.closed)
+            self.assertDelivered(world, times=1)
+
+    def test_whichever_comes_first(self) -> None:
+        """Of several, in whatever order they were armed."""
+        world, smtp = self.begin("smtp", at.smtp.saying.after(500).stalls(), at.smtp.saying.after(30).disconnects())
+        link = smtp.connect()
+        link.say(MAIL)
+        world.flush()
+        self.assertEqual((len(link.take()), link.closed), (30, True))
 
     def test_on_sockets(self) -> None:
         """The same."""
