@@ -23,11 +23,12 @@ from twisted.python.failure import Failure
 from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
+from launcelot.filestore.calls import log, refusing
 from launcelot.filestore.interface import Entry, Path, Withdrawn, always
 from launcelot.filestore.ledger import Ledger
-from launcelot.filestore.limits import BATCH, PIECE, STAGED
+from launcelot.filestore.limits import BATCH, PIECE, STAGED, VECTOR
 from launcelot.filestore.paths import decode
-from launcelot.filestore.place import KEPT, VECTOR, Begun, Place, kept_name, log, refusing
+from launcelot.filestore.place import KEPT, Begun, Place, kept_name
 from launcelot.workers.interface import Workers
 
 T = TypeVar("T")

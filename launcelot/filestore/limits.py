@@ -12,6 +12,9 @@ PIECE = 262_144
 STAGED = 1 << 20
 """Octets of an upload that are written in one go, while as many are put together."""
 
+VECTOR = 512
+"""Pieces of an upload that are put together at most."""
+
 BATCH = 250
 """Entries of a folder that are handed over at once."""
 

@@ -2,8 +2,8 @@
 One account's folders on disk, and the blocking jobs on them.
 
 ``<account>/files`` holds the tree, ``<account>/.uploads`` what is being received (``<id>.new``) and what abandoned uploads left
-(``kept.<hash of the path>``).  Everything here runs in a worker thread and may block; every name is resolved below the
-store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
+(``kept.<hash of the path>``).  Everything here runs in a worker thread and may block, but for what is there ``at_once``;
+every name is resolved below the store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from twisted.logger import Logger
-
-from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge, TryLater
+from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.filestore.beneath import Descriptor, Opener
+from launcelot.filestore.calls import entry_of, held, looked_at, octets_of, refusing, unlinked, write_all
 from launcelot.filestore.interface import Entry, Path, Withdrawn
 from launcelot.filestore.ledger import Ledger
-from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room, StorageFull
+from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room
 from launcelot.filestore.paths import decode, encode, unique_name
 
 FILES = b"files"
@@ -38,111 +37,16 @@ STORED = b".stored"
 UTF8 = sys.getfilesystemencoding() == "utf-8" and sys.getfilesystemencodeerrors() == "surrogateescape"
 """Whether Python reads names as we do, so that they need not be read again."""
 
-VECTOR = 512
-"""Pieces of an upload that are put together at most."""
-
-PIECE_WRITTEN = 65_536
-"""Octets written in one call."""
-
 QUICK = 65_536
 """Octets of a file that the reactor thread reads, where they lie in memory."""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
 PATH = os.O_PATH
 
-log = Logger(namespace="launcelot.filestore")
-
-REFUSALS: dict[int, type[Refusal]] = {
-    errno.ENOENT: NotFound,
-    errno.ENOTDIR: NotFound,
-    errno.ELOOP: NotFound,
-    errno.EXDEV: NotFound,
-    errno.EEXIST: Exists,
-    errno.ENOTEMPTY: NotPermitted,
-    errno.EISDIR: NotPermitted,
-    errno.EACCES: NotPermitted,
-    errno.EPERM: NotPermitted,
-    errno.EINVAL: NotPermitted,
-    errno.ENAMETOOLONG: Invalid,
-    errno.EFBIG: TooLarge,
-}
-"""What a failed system call means to the peer; all others mean TryLater and are logged."""
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Turn errors of the operating system into refusals."""
-    try:
-        yield
-    except OSError as error:
-        kind = REFUSALS.get(error.errno or 0)
-        if kind is None:
-            log.error("file store: {error}", error=str(error))
-            raise (StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else TryLater) from error
-        raise kind from error
-
-
-def octets_of(path: Path) -> tuple[bytes, ...]:
-    """
-    The names of a path as the disk has them.
-
-    :raises Invalid: one is no name; :func:`launcelot.filestore.paths.resolve` makes none such.
-    """
-    names = tuple(map(encode, path))
-    for name in names:
-        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
-            raise Invalid
-    return names
-
-
-def entry_of(name: str, found: os.stat_result) -> Entry:
-    """
-    What is told of a file or folder.
-
-    :raises NotFound: it is neither.
-    """
-    is_folder = stat.S_ISDIR(found.st_mode)
-    if not is_folder and not stat.S_ISREG(found.st_mode):
-        raise NotFound
-    size = 0 if is_folder else found.st_size
-    unique = f"{found.st_dev:x}g{found.st_ino:x}"
-    return Entry(name, is_folder, size, found.st_mtime, found.st_mode & MODE_MASK, unique)
-
-
-def looked_at(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """What an entry is, links not followed; None if it has gone since it was listed."""
-    try:
-        return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def unlinked(folder: Descriptor, name: str) -> bool:
-    """Remove a name; False if somebody else did."""
-    try:
-        os.unlink(name, dir_fd=folder.number)
-    except FileNotFoundError:
-        return False
-    return True
-
 
 def kept_name(path: Path) -> bytes:
     """The file that keeps what an abandoned upload to ``path`` left."""
     return KEPT + hashlib.sha256(b"/".join(octets_of(path))).hexdigest().encode("ascii")
-
-
-def held(staged: Descriptor) -> Descriptor:
-    """Show other processes that it is being received, for as long as it is open."""
-    fcntl.flock(staged.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return staged
-
-
-def write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
-    """Write everything, in order, piece by piece: larger writes took several times as much of the kernel's time."""
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(descriptor, view[:PIECE_WRITTEN]) :]
 
 
 @dataclass
@@ -153,7 +57,6 @@ class Begun:
     :ivar source: what its first octets are still to be copied from; None if they are there.
     :ivar keeps: how many those are.
     :ivar replaces: octets of the file it will replace.
-    :ivar resumed: whether it took over what an abandoned upload left, or dropped it.
     """
 
     staged: Descriptor

@@ -22,8 +22,8 @@ from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
-from launcelot.filestore.limits import STAGED, StorageFull
-from launcelot.filestore.place import QUICK, VECTOR
+from launcelot.filestore.limits import STAGED, VECTOR, StorageFull
+from launcelot.filestore.place import QUICK
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
 from tests.filestore.contract import ANN, Contract
 
