@@ -433,10 +433,7 @@ class DiskFileStore:
         if place is None:
             if self._closed or not _ACCOUNT.match(account) or not (self.folder / account).is_dir():
                 return 0
-            with refusing():
-                made = Place(self._open_root(), account.encode("ascii"), self._opener, ledger=self._ledger)
-                made.make()
-            place = self._places.setdefault(account, made)
+            place = self._places.setdefault(account, self._make_place(account))
         return place.octets()
 
     def _open_root(self) -> Descriptor:

@@ -216,7 +216,7 @@ class Place:
         with refusing(), self.counted():
             if self.ledger is None:
                 self.room.stored = self._count()
-            return {name: octets for name, octets in self._staged().items() if name.startswith(decode(KEPT))}
+            return self._kept()
 
     def octets(self) -> int:
         """All that is stored, received or kept, counted now if it never was."""
@@ -232,7 +232,7 @@ class Place:
             with self.lock:
                 if not self.measured:
                     self.room.stored = self._count()
-                    self.keep_count({name: size for name, size in self._staged().items() if name.startswith(decode(KEPT))})
+                    self.keep_count(self._kept())
             return self.room.taken - self.room.beside
 
     def keep_count(self, kept: dict[str, int]) -> None:
@@ -269,6 +269,10 @@ class Place:
         with os.scandir(uploads.number) as entries:
             found = ((one.name, looked_at(one)) for one in entries)
             return {name: known.st_size for name, known in found if known is not None}
+
+    def _kept(self) -> dict[str, int]:
+        """What abandoned uploads left: octets by name."""
+        return {name: octets for name, octets in self._staged().items() if name.startswith(decode(KEPT))}
 
     def _sizes(self, top: Descriptor) -> Iterator[int]:
         waiting = [top]
