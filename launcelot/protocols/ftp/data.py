@@ -302,8 +302,10 @@ class DataConnection(Protocol):
         if self._lost is not None or self._gone:
             raise self._lost or ChannelLost("the data connection was closed by the peer")
         if failures[0] is not None:
-            self.abort("the file could not be sent")
-            raise ChannelLost("the file could not be sent") from failures[0]
+            reset = isinstance(failures[0], ConnectionError)
+            words = "the data connection was lost" if reset else "the file could not be sent"
+            self.abort(words)
+            raise ChannelLost(words) from failures[0]
         self._below.registerProducer(self, True)
         await self._slow_down(self.pace.sending, length)
 
