@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,7 @@ class Mover:
         self.progress = progress
         self._workers = workers
         self._resume = resume
-        self._features: frozenset[str] | None = None
+        self._features: dict[str, list[str]] | None = None
 
     async def aside(self, job: Callable[[], T]) -> T:
         """
@@ -116,18 +116,29 @@ class Mover:
         except OSError as error:
             raise LocalError(f"{error.filename or 'the file'}: {error.strerror}") from error
 
-    async def offers(self, feature: str) -> bool:
-        """Whether FEAT has a line that begins so."""
-        if self._features is None:
-            try:
-                self._features = frozenset(await self.client.features())
-            except Refused:
-                self._features = frozenset()
-        return any(line.split(" ")[0] == feature for line in self._features)
+    async def offers(self, feature: str, choice: str = "") -> bool:
+        """
+        Whether FEAT has a line that begins so.
 
-    async def _tells_what_is_kept(self) -> bool:
-        await self.offers("SITE")
-        return any("KEPT" in line.removeprefix("SITE ").split(";") for line in self._features or () if line.startswith("SITE "))
+        :param choice: what must stand behind it, in one of several lines or between ``;``, marked with ``*`` or not.
+        """
+        if self._features is None:
+            self._features = {}
+            for line in await self._told():
+                name, _, choices = line.partition(" ")
+                self._features.setdefault(name, []).extend(choices.replace("*", "").split(";"))
+        known = self._features.get(feature)
+        return known is not None and (not choice or choice in known)
+
+    async def _told(self) -> Collection[str]:
+        try:
+            return await self.client.features()
+        except Refused:
+            return ()
+
+    async def _compares(self) -> bool:
+        """Whether the server has digests as we make them; others have HASH without SHA-256."""
+        return await self.offers("HASH", "SHA-256")
 
     # -- one file ------------------------------------------------------------------------------------------------
 
@@ -190,7 +201,7 @@ class Mover:
 
     async def _offset_of(self, remote: str, size: int) -> int:
         """What is there already; nothing where it could not be compared in the end."""
-        if not self._resume or not await self.offers("HASH") or not await self._tells_what_is_kept():
+        if not self._resume or not await self._compares() or not await self.offers("SITE", "KEPT"):
             return 0
         try:
             kept = await self.client.kept(remote)
@@ -215,7 +226,7 @@ class Mover:
             self.progress(name, there, size)
 
     async def _is_same(self, remote: str, local: Path) -> bool:
-        if not await self.offers("HASH"):
+        if not await self._compares():
             return True
         told = await self.client.digest(remote)
         if told != await self.aside(lambda: _digest(local)):

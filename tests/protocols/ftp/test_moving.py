@@ -155,6 +155,24 @@ class FileTests(MovingCase):
         self.do(self.new_mover().put(self.here / "mine", "f"))
         self.assertEqual(self.peer.content("f"), DATA)
 
+    def test_server_without_our_digest(self) -> None:
+        """Where HASH has no SHA-256, or nobody tells what is kept, files move without being compared or gone on with."""
+        (self.here / "mine").write_bytes(DATA)
+        ours, kept = "HASH SHA-256*;SHA-512;", "SITE CHMOD;KEPT"
+        for told, verified, octets in (
+            (("HASH SHA-1*;MD5;", kept), 0, len(DATA)),
+            (("HASH", kept), 0, len(DATA)),
+            ((kept,), 0, len(DATA)),
+            ((ours, "SITE CHMOD", "SITE UTIME"), 1, len(DATA)),
+            (("HASH SHA-512*;SHA-256;", "SITE CHMOD", "SITE KEPT", "SITE UTIME"), 1, len(DATA) - 100_000),
+        ):
+            self.abandon("f", DATA[:100_000])
+            self.patch(type(self.client), "features", lambda *_, told=told: self.later(told))
+            mover = self.new_mover()
+            self.do(mover.put(self.here / "mine", "f"))
+            self.assertEqual(self.peer.content("f"), DATA)
+            self.assertEqual((mover.tally.verified, mover.tally.octets), (verified, octets), told)
+
     def abandon(self, name: str, data: bytes) -> None:
         """Leave an upload in the middle."""
 
