@@ -31,7 +31,7 @@ from launcelot.delivery.outbound import Outbound
 from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Draft, Filing, MailStore, Outgoing
 from launcelot.mailstore.names import known
 from launcelot.message.address import Address, parse_mailbox
-from launcelot.message.headers import collect
+from launcelot.message.headers import collect, find_header_end
 from launcelot.sieve.actions import FileInto, Keep, Notify, Outcome, Redirect, Reject, Vacation
 from launcelot.sieve.editing import Edits, edits_of, rendered
 from launcelot.sieve.grammar import ScriptError
@@ -317,7 +317,7 @@ class FilteredDelivery:
 
     async def _is_own(self, account: Account, body: bytes) -> bool:
         """Whether From names nobody but the account; a script may have written it."""
-        named = authors(collect(body).get(b"from", b""))
+        named = authors(collect(body[: find_header_end(body)]).get(b"from", b""))
         return bool(named) and all([await self._accounts.may_send_as(account, parse_mailbox(one)) for one in named])
 
     def _redirect(self, plan: Plan, case: Case, action: Redirect) -> bool:

@@ -203,7 +203,7 @@ class FilteringTests(SynchronousTestCase):
         self.assertEqual(len(self.post.sent), 4)
 
     def test_what_we_write_is_signed(self) -> None:
-        """An answer to somebody elsewhere; not what is sent on, nor what a script says in somebody else's name."""
+        """What goes to somebody elsewhere, whoever a quoted message is from; not what is sent on, nor what a script says in somebody else's name."""
         world = memory_site(domain="e.example")
         ann, site = world.add_user("ann"), world.site
         world.add_user("boss")
@@ -220,12 +220,13 @@ class FilteringTests(SynchronousTestCase):
         for number, (script, body, sent) in enumerate((
             ('require "vacation"; vacation "away";', BODY, b"DKIM-Signature: v=1; "),
             ('require "vacation"; vacation :from "boss@e.example" "x";', BODY, b"Date: "),
+            ('require "reject"; reject "no";', BODY, b"DKIM-Signature: v=1; "),
             ('redirect "bob@far.example";', own, b"Delivered-To: "),
         )):  # fmt: skip
             self.script(script)
             self.arrives(f"k{number}", body.replace(b"To: ann@test", b"To: ann@e.example"), to="ann@e.example")
             self.assertTrue(self.post.sent[-1][3].startswith(sent), self.post.sent[-1][3])
-        self.assertEqual(len(self.post.sent), 3)
+        self.assertEqual(len(self.post.sent), 4)
 
     def test_notified(self) -> None:
         """By mail, with the null sender."""
