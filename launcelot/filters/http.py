@@ -1,7 +1,7 @@
 """
 Asking over HTTP: one request with a message as its body, one bounded answer.
 
-The client is :mod:`twisted.web.client`; a request makes its own connection, because filters are asked seldom and are near.
+A request makes its own connection, because filters are asked seldom and are near.
 """
 
 from __future__ import annotations
@@ -10,36 +10,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
-from twisted.web.client import (
-    URI,
-    Agent,
-    HTTPConnectionPool,
-    RequestGenerationFailed,
-    RequestTransmissionFailed,
-    ResponseDone,
-    ResponseFailed,
-)
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
+from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from launcelot.filters.asking import Place, endpoint_of
 from launcelot.filters.failing import FilterFailed
+from launcelot.hosting.calling import CallError
+from launcelot.hosting.web import ask
 from launcelot.workers.staging import Buffer
 
 PIECE = 65_536
 LONGEST = 4 << 20
 """Octets of an answer."""
-
-
-_FAILURES = (
-    ConnectError, ConnectionLost, DNSLookupError, RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed,
-)  # fmt: skip
 
 
 @implementer(IBodyProducer)
@@ -94,56 +78,6 @@ class Pieces:
         self.pauseProducing()
 
 
-class Collected(Protocol):
-    """
-    The body of an answer.
-
-    :ivar whole: fires with it, or fails with :class:`FilterFailed`.
-    """
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.whole: Deferred[bytes] = Deferred(self._dropped)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep it, within reason."""
-        self._size += len(data)
-        self._pieces.append(data)
-        if self._size > LONGEST:
-            self._dropped()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """That was all."""
-        if self.whole.called:
-            return
-        if self._size <= LONGEST and reason.check(ResponseDone, PotentialDataLoss):
-            self.whole.callback(b"".join(self._pieces))
-        else:
-            self.whole.errback(
-                FilterFailed("its answer is too long" if self._size > LONGEST else "its answer broke off")
-            )
-
-    def _dropped(self, _: object = None) -> None:
-        transport: Any = self.transport
-        if transport is not None:
-            transport.abortConnection()
-
-
-@implementer(IAgentEndpointFactory)
-class To:
-    """Wherever an address says, to one place."""
-
-    def __init__(self, reactor: Any, place: Place, timeout: float) -> None:
-        self._reactor = reactor
-        self._place = place
-        self._timeout = timeout
-
-    def endpointForURI(self, uri: URI) -> Any:
-        """The place's."""
-        return endpoint_of(self._reactor, self._place, self._timeout)
-
-
 class HttpFilter:
     """
     Asks one place.
@@ -153,8 +87,8 @@ class HttpFilter:
 
     def __init__(self, reactor: Any, place: Place, timeout: float) -> None:
         self._reactor = reactor
-        pool = HTTPConnectionPool(reactor, persistent=False)
-        self._agent = Agent.usingEndpointFactory(reactor, To(reactor, place, timeout), pool)
+        self._place = place
+        self._timeout = timeout
         self._host = place.host or "localhost"
 
     async def post(
@@ -170,17 +104,14 @@ class HttpFilter:
         headers = Headers()
         for name, value in fields:
             headers.addRawHeader(name, "".join(one for one in value if one.isprintable()))
-        url = f"http://{self._host}{path}".encode("ascii")
         body = Pieces(self._reactor, start, buffer, place)
+        endpoint = endpoint_of(self._reactor, self._place, self._timeout)
         try:
-            response = await self._agent.request(b"POST", url, headers, body)
-            collected = Collected()
-            response.deliverBody(collected)
-            found = await collected.whole
-        except _FAILURES as error:
-            raise FilterFailed(str(error) or "the connection broke off") from error
+            answer = await ask(self._reactor, endpoint, "POST", f"http://{self._host}{path}", headers, body, LONGEST)
+        except CallError as error:
+            raise FilterFailed(str(error)) from error
         finally:
             body.stopProducing()
-        if response.code != 200:
-            raise FilterFailed(f"it answers {response.code}")
-        return found
+        if answer.code != 200:
+            raise FilterFailed(f"it answers {answer.code}")
+        return answer.body

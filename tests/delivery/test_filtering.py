@@ -203,7 +203,7 @@ class FilteringTests(SynchronousTestCase):
         self.assertEqual(len(self.post.sent), 4)
 
     def test_what_we_write_is_signed(self) -> None:
-        """What goes to somebody elsewhere, whoever a quoted message is from; not what is sent on, nor what a script says in somebody else's name."""
+        """What goes elsewhere, whoever a quoted message is from; not what is sent on, nor what is said in another's name."""
         world = memory_site(domain="e.example")
         ann, site = world.add_user("ann"), world.site
         world.add_user("boss")

@@ -162,6 +162,23 @@ class RspamdTests(FilterCase):
             self.assertEqual(self.hand_in()[-1][:3], b"250")
         self.assertEqual(self.tail(), [MESSAGE] * len(answers))
 
+    def test_one_that_does_not_end(self) -> None:
+        """A header that grows, or an answer that stops in its body: cut, and the mail comes again."""
+        self.peer.closes = False
+        self.peer.answer = b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 300_000
+        self.assertEqual(self.hand_in()[-1], LATER)
+        self.assertEqual(self.peer.open, 0)
+        self.peer.answer = http(b'{"action": "no action"}')[:-1]
+        link = self.stranger()
+        link.say(b"HELO me\r\nMAIL FROM:<>\r\nRCPT TO:<ann@test>\r\nDATA\r\n")
+        link.say(STUFFED + b".\r\n")
+        self.world.network.settle()
+        link.take()
+        self.world.advance(11)
+        self.assertEqual(link.take(), LATER + b"\r\n")
+        self.world.network.settle()
+        self.assertEqual(self.peer.open, 0)
+
     def test_one_that_does_not_answer(self) -> None:
         """Until its time is up; the connection is gone then."""
         link = self.stranger()

@@ -152,7 +152,7 @@ class FetchingTests(TestCase):
         self.file.text = b"\xff"
         self.assertEqual(await self.fetch(), "! mta-sts.far.example sends what is no text")
         self.file.text = b"x" * 70_000
-        self.assertEqual(await self.fetch(), "! it is larger than 65536 octets")
+        self.assertEqual(await self.fetch(), "! mta-sts.far.example: the answer is larger than 65536 octets")
         self.assertNotIn(b"/elsewhere", self.file.asked)
 
     async def test_header_that_does_not_end(self) -> None:
