@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.message.dates import format_internal
-from launcelot.protocols.imap4.commands.listings import date_texts, listing_of
-from launcelot.protocols.imap4.grammar.fetch import Attribute, Section
+from launcelot.protocols.imap4.commands.listings import _remembered, date_texts, listing_of
+from launcelot.protocols.imap4.grammar.fetch import Attribute, Binary, Section
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS = st.integers(-(10**10), 10**11)
@@ -48,3 +48,12 @@ class ListingTests(SynchronousTestCase):
         self.assertIsNone(listing_of((Section(b"BODY[1]", (1,), peek=True),), True))
         self.assertIsNone(listing_of((Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",)),), False))
         self.assertIsNotNone(listing_of((Section(b"BODY[HEADER.FIELDS (to)]", (), "HEADER", (b"to",), peek=True),), False))
+
+    def test_long_items_are_not_remembered(self) -> None:
+        """What a client has asked for once stays in memory only where it is short."""
+        names = tuple(b"x%d" % number for number in range(200))
+        label = b"BODY[HEADER.FIELDS (%b)]" % b" ".join(names)
+        before = _remembered.cache_info()
+        self.assertIsNotNone(listing_of((Section(label, (), "HEADER", names, peek=True),), False))
+        self.assertIsNone(listing_of((Binary(b"BINARY[%b]" % (b"1." * 200), (1,)),), False))
+        self.assertEqual(_remembered.cache_info(), before)

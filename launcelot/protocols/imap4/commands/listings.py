@@ -16,7 +16,7 @@ from launcelot.mailstore.sheets import COMMON_FIELDS, Column, Sheet
 from launcelot.message.dates import MONTHS
 from launcelot.message.sections import header_subset
 from launcelot.protocols.imap4.commands.messages import flags_as_told, numbers_of
-from launcelot.protocols.imap4.grammar.fetch import Attribute, Item, Section
+from launcelot.protocols.imap4.grammar.fetch import MAX_REMEMBERED, Attribute, Binary, Item, Section
 from launcelot.protocols.imap4.session import Session
 from launcelot.protocols.imap4.view import View
 
@@ -44,13 +44,22 @@ class Listing:
     cuts: bool
 
 
-@lru_cache(256)
 def listing_of(items: tuple[Item, ...], reads: bool) -> Listing | None:
     """
     The listing of some items; None unless all are ready-made in the store, a run of a message's octets, or of its header.
 
     :param reads: whether octets may be read without marking a message as seen.
     """
+    labels = sum([len(item.label) for item in items if isinstance(item, Section | Binary)])
+    return _made(items, reads) if labels > MAX_REMEMBERED else _remembered(items, reads)
+
+
+@lru_cache(256)
+def _remembered(items: tuple[Item, ...], reads: bool) -> Listing | None:
+    return _made(items, reads)
+
+
+def _made(items: tuple[Item, ...], reads: bool) -> Listing | None:
     chosen: list[Made] = []
     for item in items:
         if isinstance(item, Attribute) and item in _ITEMS:
