@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
+from launcelot.mailstore.interface import Mailbox, Stored, StoreMode
 from tests.protocols.imap4.world import MESSAGE, ImapCase
 
 
@@ -183,6 +186,25 @@ class StoreTests(ImapCase):
         lines = self.ask(link, b"STORE 1 +FLAGS ($Label1)")
         self.assertEqual(lines[0], b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Label1)")
         self.assertEqual(lines[2], b"* 1 FETCH (FLAGS (\\Recent $Label1))")
+
+    def test_keywords_of_others_are_told_first(self) -> None:
+        """A keyword that another session sets just before a STORE, which itself brings none, is told of too."""
+        self.fill(1)
+        link = self.log_in("INBOX")
+        self.ask(link, b"STORE 1 +FLAGS (\\Draft)")
+        kind = type(self.mailbox())
+        store = kind.store
+
+        async def late(
+            mailbox: Mailbox, uids: Sequence[int], mode: StoreMode, flags: Collection[str], since: int | None = None
+        ) -> Stored:
+            await store(mailbox, uids, StoreMode.ADD, ("$Theirs",))
+            return await store(mailbox, uids, mode, flags, since)
+
+        self.patch(kind, "store", late)
+        lines = self.ask(link, b"STORE 1 -FLAGS (\\Draft)")
+        self.assertEqual(lines[0], b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Theirs)")
+        self.assertEqual(lines[2], b"* 1 FETCH (FLAGS (\\Recent $Theirs))")
 
     def test_too_many_keywords(self) -> None:
         """The mailbox's limit is told with its code and nothing is changed."""

@@ -81,7 +81,6 @@ async def resynchronize(session: Session, resync: Resync) -> None:
     if resync.known is not None:
         known = resolve(resync.known, 0)
         states = [state for state in states if inside(known, state.uid)]
-    await session.tell_keywords(session.view, frozenset().union(*{state.flags for state in states}))
     await write_flags(session, states, uid=not session.uid_only, modseq=True)
 
 

@@ -47,7 +47,7 @@ async def write_flags(
     session: Session, states: Sequence[MessageState], uid: bool, modseq: bool, silent: bool = False
 ) -> None:
     """
-    One FETCH response for each message that is in view.
+    One FETCH response for each message that is in view; of keywords the client has not heard of it is told before.
 
     :param states: ascending by UID.
     :param uid: whether UIDs are told, too; likewise ``modseq``.
@@ -55,6 +55,8 @@ async def write_flags(
     """
     view = session.view
     told = columns_of(states)
+    if not silent:
+        await session.tell_keywords(view, frozenset().union(*map(told.flags, set(told.keys))))
     for start in range(0, len(told), ROWS):
         some = told[start : start + ROWS]
         numbers = numbers_of(view, some.uids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from launcelot.core.errors import LimitReached, NotFound
 from launcelot.mailstore.interface import MAX_KEYWORDS, Copied, Stored, StoreMode
@@ -44,7 +44,8 @@ async def store(session: Session, request: Store) -> Reply:
                 session.tell_full(view)
             raise
     session.answers(states, modseq)
-    if request.mode is not StoreMode.REMOVE and any(not flag.startswith("\\") for flag in request.flags):
+    if request.silent and request.mode is not StoreMode.REMOVE and not keywords_of(request.flags) <= view.keywords:
+        # Only the messages have new keywords as the mailbox spells them; looking at all of them takes long.
         await session.tell_keywords(view, frozenset().union(*{state.flags for state in states}))
     if not request.silent or session.tells_modseq:
         uid = (request.messages.uid or session.tells_modseq) and not session.uid_only
@@ -53,6 +54,11 @@ async def store(session: Session, request: Store) -> Reply:
     if len(states) + len(alone) < len(uids) and not request.messages.uid:
         return limited(session, no(EXPUNGED.text, code or EXPUNGED.code), cut)
     return limited(session, ok("Conditional STORE failed" if code else "STORE completed", code), cut)
+
+
+def keywords_of(flags: Iterable[str]) -> frozenset[str]:
+    """Those flags that are keywords."""
+    return frozenset(flag for flag in flags if not flag.startswith("\\"))
 
 
 def modified(view: View, uids: Sequence[int], uid: bool) -> bytes:
