@@ -8,7 +8,6 @@ Who people are: accounts, groups, aliases, passwords.
   :mod:`~launcelot.accounts.groups` has the rules of groups, and of who has been offered something by whom.
 * :mod:`~launcelot.accounts.memory`, :mod:`~launcelot.accounts.sqlite`: the two that keep the tables.
 
-Left out until the issues that bring them: LDAP, SCRAM (it needs its own stored keys, since argon2id hashes cannot serve
-it), app passwords, and groups of groups.  A disabled account's live sessions are not cut here; who
-holds sessions must ask.
+Left out until the issues that bring them: LDAP, app passwords, and groups of groups.  A disabled account's live sessions are
+not cut here: ``launcelot account`` has the daemon do it (``ServerFactory.dismiss`` in :mod:`launcelot.hosting.server`).
 """

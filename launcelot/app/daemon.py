@@ -418,10 +418,7 @@ class Daemon(Service):
     async def _end_sessions(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Whoever is logged in under a name goes: its password is another now, or it may not log in any more."""
         name = str(request.get("name", ""))
-        sessions = [one for factory in self._factories() for one in factory.sessions if name and one.user == name]
-        for session in sessions:
-            session.interrupt()
-        return {"ended": len(sessions)}
+        return {"ended": sum(factory.dismiss(name) for factory in self._factories())}
 
     async def _queue(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return await queueing.answer(self.stores.spools, request)

@@ -36,6 +36,14 @@ class Stopping(WireEnd):
     """The daemon stops or the connection was told to go; the session may still write a goodbye and must then return."""
 
 
+class Dismissed(Stopping):
+    """
+    Whom the session serves has another password, may not log in any more, or is gone; otherwise as :class:`Stopping`.
+
+    It ends any read, of lines and of bodies, and what has arrived is not read.
+    """
+
+
 class LineError(Exception):
     """A line that cannot be a command; the input behind it is intact and reading may go on."""
 

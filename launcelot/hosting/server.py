@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, source_of
-from launcelot.core.wire import DeadlinePassed, PeerGone, Stopping, WireEnd
+from launcelot.core.wire import DeadlinePassed, Dismissed, PeerGone, Stopping, WireEnd
 from launcelot.hosting.driving import Driven
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
 
@@ -34,6 +34,9 @@ SESSION_LINE = (
 
 LEAVE_LIMIT = 60.0
 """Seconds a session may go on, storing what is under way, after its connection has gone; past them it is told once more."""
+
+DISMISS_LIMIT = 5.0
+"""Seconds a session that is dismissed has to say so to a peer that is sending, or is being sent, something long."""
 
 DRAIN_LIMIT = 30.0
 """Seconds a stopping service lets sessions finish what they are doing before it aborts them."""
@@ -68,6 +71,7 @@ class ServerStream(Stream):
     """The source this connection is counted under."""
     _began = 0.0
     _leaving: IDelayedCall | None = None
+    _dismissing: IDelayedCall | None = None
 
     def __init__(self, factory: ServerFactory) -> None:
         super().__init__(factory.site.clock, factory.site.deadlines)
@@ -109,8 +113,8 @@ class ServerStream(Stream):
             self.outcome = "peer gone"
         except DeadlinePassed as passed:
             self.outcome = f"deadline ({passed.kind})"
-        except Stopping:
-            self.outcome = "stopping"
+        except Stopping as stopping:
+            self.outcome = str(stopping)
         except WireEnd as end:
             self.outcome = str(end)
         except PlaintextBehindTLS:
@@ -134,6 +138,26 @@ class ServerStream(Stream):
             source=self.source,
         )
         self.write(self.internal_error)
+
+    def dismiss(self) -> None:
+        """
+        End a session whose account has another password, may not log in any more, or is gone.
+
+        It gets :class:`~launcelot.core.wire.Dismissed` when it next reads, whatever has arrived; what does not read within
+        :data:`DISMISS_LIMIT`, because it is sending something long, is cut off.
+        """
+        if self._lost or self._closing or self._dismissing is not None:
+            return
+        self._dismissing = self.clock.callLater(DISMISS_LIMIT, self._cut_off)
+        self._input = b""
+        self._position = 0
+        self._finish(Dismissed("dismissed"))
+
+    def _cut_off(self) -> None:
+        self._dismissing = None
+        if not self._closing:
+            self.outcome = "dismissed"
+        self.abort()
 
     def deadline_passed(self) -> None:
         """Leave a peer that is too slow, and end a session that waits for what does not come."""
@@ -181,6 +205,9 @@ class ServerStream(Stream):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session and say so in one line."""
         parting = "" if self._closing else self.parting()
+        if self._dismissing is not None:
+            self._dismissing.cancel()
+            self._dismissing = None
         super().connectionLost(reason)
         self._leave()
         if parting:
@@ -280,6 +307,13 @@ class ServerFactory(Factory):
         if drained is not None and not self.sessions:
             self._drained = None
             drained.callback(None)
+
+    def dismiss(self, user: str) -> int:
+        """End the sessions of an account; how many there are."""
+        sessions = [one for one in self.sessions if user and one.user == user]
+        for session in sessions:
+            session.dismiss()
+        return len(sessions)
 
     def drain(self, limit: float = DRAIN_LIMIT) -> Deferred[None]:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -360,6 +361,32 @@ class AdminTests(DaemonCase):
         other.write(b"b NOOP\r\n")
         other.flush()
         self.assertEqual(other.readline(), b"b OK NOOP completed\r\n")
+
+    def test_sessions_of_every_protocol_end(self) -> None:
+        """Each says so in its words; the passwords were right."""
+        self.running(*self.twistd())
+        self.ask("account", "add", "ann")
+        proof = base64.b64encode(b"\0ann\0secret").decode()
+        spoken = {
+            "imap": ("a LOGIN ann secret", "a OK", "* BYE Log in again"),
+            "pop3": ("USER ann\r\nPASS secret", "+OK 0 messages", "-ERR [AUTH] log in again"),
+            "ftp": ("USER ann\r\nPASS secret", "230 ", "421 Log in again"),
+            "submission": (f"EHLO me\r\nAUTH PLAIN {proof}", "235 ", "421 4.7.0"),
+            "managesieve": (f'AUTHENTICATE "PLAIN" "{proof}"', 'OK "logged in"', 'BYE "log in again'),
+        }
+        sessions = {}
+        for name, (words, welcome, _) in spoken.items():
+            peer = socket.create_connection(("127.0.0.1", self.port(name)), timeout=LIMIT)
+            self.addCleanup(peer.close)
+            sessions[name] = session = peer.makefile("rwb")
+            self.addCleanup(session.close)
+            session.write(words.encode() + b"\r\n")
+            session.flush()
+            self.assertTrue(any(line.startswith(welcome.encode()) for line in session), name)
+        self.ask("account", "change", "ann", "--enabled", "no")
+        for name, (_, _, goodbye) in spoken.items():
+            self.assertTrue(sessions[name].readline().startswith(goodbye.encode()), name)
+            self.assertEqual(sessions[name].read(), b"", name)
 
     def logged_in(self, port: int, name: str, password: str) -> BinaryIO:
         """An IMAP session that waits."""

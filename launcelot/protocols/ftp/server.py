@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
 from launcelot.core.limits import ConnectionCount, is_loopback
-from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
+from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
 from launcelot.hosting.tls import own_sessions
@@ -78,6 +78,13 @@ class FTPServer(ServerStream):
         if self.data is not None:
             self.data.abort("the control connection was lost")
 
+    def dismiss(self) -> None:
+        """End a transfer as well, and do nothing of what waits for its end."""
+        super().dismiss()
+        self._queue.clear()
+        if self.data is not None:
+            self.data.abort("the account has been changed")
+
     def start_tls(self, context: Any, client: bool = False) -> None:
         """Keep the context, of which data connections can resume sessions; if they must, nobody else is given any of it."""
         if self.factory.settings.data_tls_session == "require":
@@ -110,6 +117,9 @@ class FTPServer(ServerStream):
             await self._commands()
         except DeadlinePassed as passed:
             self.write(reply(421, "Log in faster next time." if passed.kind == "total" else "Idle for too long."))
+            raise
+        except Dismissed:
+            self.write(reply(421, "Log in again, the account has been changed."))
             raise
         except Stopping:
             self.write(reply(421, "The service is stopping."))

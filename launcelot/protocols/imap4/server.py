@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, is_loopback
-from launcelot.core.wire import DeadlinePassed, LineTooLong, Stopping
+from launcelot.core.wire import DeadlinePassed, Dismissed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.deflate import Deflated, start_deflate
 from launcelot.hosting.server import ServerFactory, ServerStream
@@ -63,6 +63,8 @@ class ImapServer(ServerStream):
             self._goodbye("command line is too long")
         except DeadlinePassed as passed:
             self._goodbye(f"deadline ({passed.kind})", b"Too slow or idle for too long")
+        except Dismissed:
+            self._goodbye("dismissed", b"Log in again, the account has been changed")
         except Stopping:
             self._goodbye("stopping", b"[UNAVAILABLE] Server is shutting down")
         except CutOff:

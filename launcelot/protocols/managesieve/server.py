@@ -13,7 +13,7 @@ from launcelot.accounts.interface import Account
 from launcelot.core.errors import Refusal
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.sasl import MAX_RESPONSE
-from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
+from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.mailstore.scripts import MAX_SCRIPT
@@ -95,6 +95,9 @@ class ManageSieveServer(ServerStream):
                 await self._one()
         except DeadlinePassed:
             self.write(reply("BYE", "idle for too long"))
+            raise
+        except Dismissed:
+            self.write(reply("BYE", "log in again, the account has been changed"))
             raise
         except Stopping:
             self.write(reply("BYE", "shutting down", "TRYLATER"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from launcelot.accounts.interface import Account
 from launcelot.core.errors import Refusal, TryLater
 from launcelot.core.limits import ConnectionCount, is_loopback
-from launcelot.core.wire import BareNewline, LineTooLong, Stopping
+from launcelot.core.wire import BareNewline, Dismissed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.transport import notice_dead_peer
@@ -86,6 +86,9 @@ class Pop3Server(ServerStream):
         try:
             while self.session.state is not State.OVER:
                 await self._one()
+        except Dismissed:
+            self.write(bad("log in again, the account has been changed", "AUTH"))
+            raise
         except Stopping:
             self.write(bad("shutting down", "SYS/TEMP"))
             raise

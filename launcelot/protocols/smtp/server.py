@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from launcelot.core.limits import ConnectionCount, is_loopback
-from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, Stopping
+from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooLong, Stopping
 from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.proxy import is_within, networks
 from launcelot.hosting.server import ServerFactory, ServerStream, log
@@ -65,6 +65,9 @@ class SmtpServer(ServerStream):
                 await self._exchange(session)
         except DeadlinePassed:
             self.write(self._goodbye("4.4.2", "Timeout"))
+            raise
+        except Dismissed:
+            self.write(self._goodbye("4.7.0", "Log in again, the account has been changed"))
             raise
         except Stopping:
             self.write(self._goodbye("4.3.2", "Service is stopping"))
