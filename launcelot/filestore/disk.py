@@ -24,7 +24,7 @@ from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
 from launcelot.filestore.calls import log, refusing
-from launcelot.filestore.interface import Entry, Path, Withdrawn, always
+from launcelot.filestore.interface import Entry, Path, Withdrawn, always, anywhere
 from launcelot.filestore.ledger import Ledger
 from launcelot.filestore.limits import BATCH, PIECE, STAGED, VECTOR
 from launcelot.filestore.paths import decode
@@ -170,7 +170,9 @@ class DiskUpload:
         self._held = 0
         return held
 
-    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
+    async def publish(
+        self, wanted: Callable[[], bool] = always, admit: Callable[[Entry | None], None] = anywhere
+    ) -> Entry:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
         if self._broken or self._over:
             raise TryLater("the upload has failed")
@@ -183,7 +185,7 @@ class DiskUpload:
         def job() -> Entry:
             self._place.write(self._staged, held)
             return self._place.publish(
-                self._staged, self._upload, self._path, self._unique, now, quota, others, wanted
+                self._staged, self._upload, self._path, self._unique, now, quota, others, wanted, admit
             )
 
         def done(entry: Entry) -> Entry:
@@ -223,7 +225,10 @@ class DiskUpload:
             self._staged.close()
 
         try:
-            await self._tree.run(lambda: self._place.keep(self._staged, self._upload, self._path, held, now), done)
+            uploader = self._tree.uploader
+            await self._tree.run(
+                lambda: self._place.keep(self._staged, self._upload, self._path, held, now, uploader), done
+            )
         except Refusal:
             await self._discard()
             raise
@@ -237,10 +242,13 @@ class DiskUpload:
 class DiskTree:
     """One account's files; see :class:`launcelot.filestore.interface.Tree` for every method."""
 
-    def __init__(self, store: DiskFileStore, place: Place, account: AccountId, quota: int) -> None:
+    def __init__(
+        self, store: DiskFileStore, place: Place, account: AccountId, quota: int, uploader: AccountId | None = None
+    ) -> None:
         self._account = account
         self.place = place
         self.quota = quota
+        self.uploader: str = uploader or ""
         self.now = store.now
         self._store = store
 
@@ -280,9 +288,9 @@ class DiskTree:
 
     async def kept(self, path: Path) -> int:
         """What an abandoned upload left."""
-        return await self.run(lambda: self.place.kept(path))
+        return await self.run(lambda: self.place.kept(path, self.uploader))
 
-    async def usage(self) -> int:
+    async def usage(self, path: Path = ()) -> int:
         """Octets stored; counted on disk once and kept from then on."""
         await self.measure()
         return self.place.room.stored
@@ -300,7 +308,7 @@ class DiskTree:
         if not self.place.measured or self.place.ledger is not None:
             self.place.keep_count(kept)
 
-    async def available(self) -> int | None:
+    async def available(self, path: Path = ()) -> int | None:
         """Octets that fit, by quota and by disk."""
         await self.look_beside()
         left = self.place.room.left(self.quota)
@@ -315,13 +323,13 @@ class DiskTree:
         upload = self._store.ids()
         self.place.active.add(upload)
         try:
-            begun = await self.run(lambda: self.place.begin(path, upload, offset, append, unique))
+            begun = await self.run(lambda: self.place.begin(path, upload, offset, append, unique, self.uploader))
         except BaseException:
             # Refused, or nobody waits any more: what may still be staged is reaped in time.
             self.forget(upload)
             raise
         if not append and not unique:
-            self.place.room.release(decode(kept_name(path)))
+            self.place.room.release(decode(kept_name(path, self.uploader)))
         receiving = DiskUpload(self, path, upload, begun, unique)
         try:
             self.reserve(upload, begun.keeps, begun.replaces)
@@ -334,7 +342,7 @@ class DiskTree:
 
     async def look_beside(self) -> None:
         """How much else counts for the quota, as it is now."""
-        if self.quota and self._store.beside is not None:
+        if self.quota and self._store.beside is not None and not self.uploader:
             self.place.room.beside = await self._store.beside(self._account)
 
     async def _copy(self, begun: Begun) -> None:
@@ -363,7 +371,7 @@ class DiskTree:
 
     def count_kept(self, path: Path, octets: int) -> None:
         """What an abandoned upload left counts until it is reaped."""
-        self.place.room.reserved[decode(kept_name(path))] = octets
+        self.place.room.reserved[decode(kept_name(path, self.uploader))] = octets
 
     # -- changing ------------------------------------------------------------------------------------------------
 
@@ -379,9 +387,9 @@ class DiskTree:
         """Remove a file; a power cut may bring it back, whole."""
         await self.run(lambda: self.place.remove(path))
 
-    async def rename(self, path: Path, to: Path) -> None:
+    async def rename(self, path: Path, to: Path, replace: bool = True) -> None:
         """Move a file or folder; durable when it returns."""
-        await self.run(lambda: self.place.rename(path, to))
+        await self.run(lambda: self.place.rename(path, to, replace))
 
     async def set_modified(self, path: Path, seconds: float) -> Entry:
         """Set the time of last change."""
@@ -448,7 +456,7 @@ class DiskFileStore:
             place.make()
             return place
 
-    async def tree(self, account: AccountId, quota: int = 0) -> DiskTree:
+    async def tree(self, account: AccountId, quota: int = 0, uploader: AccountId | None = None) -> DiskTree:
         """
         See :meth:`launcelot.filestore.interface.FileStore.tree`.
 
@@ -463,7 +471,7 @@ class DiskFileStore:
         if place is None:
             made = await shielded(self.workers.run(lambda: self._make_place(account)))
             place = self._places.setdefault(account, made)
-        tree = DiskTree(self, place, account, quota)
+        tree = DiskTree(self, place, account, quota, uploader)
         if quota:
             await tree.measure()
         return tree

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcelot.core.errors import Gone
+from launcelot.core.filerights import ALL, Right
 from launcelot.core.ids import AccountId
 
 Path = tuple[str, ...]
@@ -28,6 +29,8 @@ class Entry:
     :ivar size: octets; 0 for folders.
     :ivar modified: seconds since 1970.
     :ivar unique: stays the same while the entry exists, whatever it is called (the MLSD fact ``unique``).
+    :ivar rights: what whoever looks may do with it, and in it.
+    :ivar fixed: whether it can neither be removed nor renamed, as the root.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Entry:
     modified: float
     mode: int
     unique: str
+    rights: Right = ALL
+    fixed: bool = False
 
 
 class Reader(Protocol):
@@ -70,6 +75,10 @@ def always() -> bool:
     return True
 
 
+def anywhere(replaced: Entry | None) -> None:
+    """An upload that may replace whatever is there."""
+
+
 class Upload(Protocol):
     """
     A file being received: staged where no reader sees it, published whole or not at all.
@@ -90,11 +99,15 @@ class Upload(Protocol):
         :raises TryLater: the disk is full or fails.
         """
 
-    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
+    async def publish(
+        self, wanted: Callable[[], bool] = always, admit: Callable[[Entry | None], None] = anywhere
+    ) -> Entry:
         """
         Make it durable and put it in the target's place in one step; only then may the peer be told.
 
         :param wanted: asked once more between the two, maybe in another thread.
+        :param admit: told then what it is about to replace, None for nothing, while nobody else can change that; it may raise a
+            refusal, after which nothing has been published and nothing is kept.  Maybe in another thread, too.
         :raises Withdrawn: it is not wanted any more; the target stays as it was, and the upload can be abandoned.
         """
 
@@ -107,7 +120,7 @@ class Upload(Protocol):
 
 
 class Tree(Protocol):
-    """One account's files."""
+    """One account's files, or those of a folder that several share."""
 
     async def entry(self, path: Path) -> Entry:
         """
@@ -171,12 +184,13 @@ class Tree(Protocol):
         :raises NotPermitted: it is a folder.
         """
 
-    async def rename(self, path: Path, to: Path) -> None:
+    async def rename(self, path: Path, to: Path, replace: bool = True) -> None:
         """
         Move a file or folder; a file may replace a file.
 
+        :param replace: False where nothing may be replaced.
         :raises NotFound: there is none, or the new folder does not exist.
-        :raises Exists: the new name is a folder's.
+        :raises Exists: the new name is a folder's, or a file's that may not be replaced.
         :raises NotPermitted: a folder would move below itself, or the root is meant.
         """
 
@@ -194,16 +208,16 @@ class Tree(Protocol):
         :raises NotFound: there is none.
         """
 
-    async def usage(self) -> int:
-        """Octets stored in the tree."""
+    async def usage(self, path: Path = ()) -> int:
+        """Octets stored in the tree, or in that part of it with a quota of its own that a path leads to."""
 
-    async def available(self) -> int | None:
-        """Octets that may still be stored, by quota and by the disk; None where neither sets a bound."""
+    async def available(self, path: Path = ()) -> int | None:
+        """Octets that may still be stored there, by quota and by the disk; None where neither sets a bound."""
 
 
 class FileStore(Protocol):
     """
-    The trees of all accounts.
+    The trees of all accounts, and of folders that several share, which have ids like accounts.
 
     :ivar beside: octets of other things of an account that count for its quota, such as its mail; None where there are none.
         It is asked when an upload begins and when it is published.
@@ -214,11 +228,13 @@ class FileStore(Protocol):
     def octets(self, account: AccountId) -> int:
         """Octets that an account's files take, with what is being received; may block, and be called in any thread."""
 
-    async def tree(self, account: AccountId, quota: int = 0) -> Tree:
+    async def tree(self, account: AccountId, quota: int = 0, uploader: AccountId | None = None) -> Tree:
         """
         An account's tree, made empty at first use.
 
         :param quota: octets it may hold; 0 for no limit.
+        :param uploader: in a tree that several share, who uses it: what abandoned uploads left is for them alone.  Nothing beside
+            such a tree counts for its quota.
         """
 
     async def remove(self, account: AccountId) -> None:

@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, TooLarge
+from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, Refusal, TooLarge
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, Path, Withdrawn, always
+from launcelot.filestore.interface import Entry, Path, Withdrawn, always, anywhere
 from launcelot.filestore.limits import BATCH, FILE_MODE, FOLDER_MODE, MODE_MASK, Room
 from launcelot.filestore.paths import unique_name
 
@@ -41,6 +41,10 @@ class Folder:
 Node = File | Folder
 
 
+KeptFor = tuple[AccountId | None, Path]
+"""Whose abandoned upload, and to where."""
+
+
 @dataclass(slots=True)
 class Kept:
     """What an abandoned upload left behind."""
@@ -56,7 +60,7 @@ class Holding:
 
     root: Folder
     room: Room = field(default_factory=Room)
-    kept: dict[Path, Kept] = field(default_factory=dict)
+    kept: dict[KeptFor, Kept] = field(default_factory=dict)
 
 
 def entry_of(name: str, node: Node) -> Entry:
@@ -96,6 +100,7 @@ class MemoryUpload:
         self._replaces = replaces
         self._unique = unique
         self._over = False
+        self._spoilt = False
         self.offset = len(data)
         self.name = path[-1]
 
@@ -105,12 +110,18 @@ class MemoryUpload:
         self._data += data
         self.offset = len(self._data)
 
-    async def publish(self, wanted: Callable[[], bool] = always) -> Entry:
+    async def publish(
+        self, wanted: Callable[[], bool] = always, admit: Callable[[Entry | None], None] = anywhere
+    ) -> Entry:
         """See :meth:`launcelot.filestore.interface.Upload.publish`."""
         await self._tree.look_beside()
         if not wanted():
             raise Withdrawn
-        entry = self._tree.publish(self._upload, self._path, bytes(self._data), self._unique)
+        try:
+            entry = self._tree.publish(self._upload, self._path, bytes(self._data), self._unique, admit)
+        except Refusal:
+            self._spoilt = True
+            raise
         self._over = True
         return entry
 
@@ -118,17 +129,20 @@ class MemoryUpload:
         """See :meth:`launcelot.filestore.interface.Upload.abandon`; nothing is kept of an upload with a unique name."""
         if not self._over:
             self._over = True
-            self._tree.keep(self._upload, self._path, self._data, self._unique)
+            self._tree.keep(self._upload, self._path, self._data, self._unique or self._spoilt)
 
 
 class MemoryTree:
     """One account's files; see :class:`launcelot.filestore.interface.Tree` for every method."""
 
-    def __init__(self, store: MemoryFileStore, holding: Holding, account: AccountId, quota: int) -> None:
+    def __init__(
+        self, store: MemoryFileStore, holding: Holding, account: AccountId, quota: int, uploader: AccountId | None = None
+    ) -> None:
         self._account = account
         self._store = store
         self._holding = holding
         self._quota = quota
+        self._uploader = uploader
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -174,19 +188,19 @@ class MemoryTree:
 
     async def look_beside(self) -> None:
         """How much else counts for the quota, as it is now."""
-        if self._quota and self._store.beside is not None:
+        if self._quota and self._store.beside is not None and self._uploader is None:
             self._holding.room.beside = await self._store.beside(self._account)
 
     async def kept(self, path: Path) -> int:
         """What an abandoned upload left."""
-        kept = self._holding.kept.get(path)
+        kept = self._holding.kept.get((self._uploader, path))
         return len(kept.data) if kept else 0
 
-    async def usage(self) -> int:
+    async def usage(self, path: Path = ()) -> int:
         """Octets stored in the tree."""
         return self._holding.room.stored
 
-    async def available(self) -> int | None:
+    async def available(self, path: Path = ()) -> int | None:
         """Octets that fit by quota."""
         await self.look_beside()
         return self._holding.room.left(self._quota)
@@ -197,7 +211,7 @@ class MemoryTree:
         """Begin to receive a file."""
         await self.look_beside()
         folder, target = self._target(path)
-        kept = self._holding.kept.get(path)
+        kept = self._holding.kept.get((self._uploader, path))
         data = bytearray()
         if unique:
             path = self._free(folder, path)
@@ -220,7 +234,7 @@ class MemoryTree:
         return path if path[-1] not in folder.inside else (*path[:-1], unique_name(path[-1], self._store.ids()))
 
     def _drop(self, path: Path) -> None:
-        kept = self._holding.kept.pop(path, None)
+        kept = self._holding.kept.pop((self._uploader, path), None)
         if kept:
             self._holding.room.release(kept.upload)
 
@@ -230,12 +244,15 @@ class MemoryTree:
             raise TooLarge
         self._holding.room.reserve(upload, octets, replaces, self._quota)
 
-    def publish(self, upload: str, path: Path, data: bytes, unique: bool) -> Entry:
+    def publish(
+        self, upload: str, path: Path, data: bytes, unique: bool, admit: Callable[[Entry | None], None]
+    ) -> Entry:
         """Put a received file in its place; called by the upload."""
         folder, target = self._target(path)
         if unique and target:
             path = self._free(folder, path)
             target = None
+        admit(None if target is None else entry_of(path[-1], target))
         self._holding.room.settle(upload, len(data), len(target.data) if target else 0, self._quota)
         now = self._store.now()
         file = File(data, now, self._store.unique(), target.mode if target else FILE_MODE)
@@ -243,11 +260,11 @@ class MemoryTree:
         folder.modified = now
         return entry_of(path[-1], file)
 
-    def keep(self, upload: str, path: Path, data: bytearray, unique: bool) -> None:
-        """Set aside what an upload received that was given up; called by it."""
+    def keep(self, upload: str, path: Path, data: bytearray, lost: bool) -> None:
+        """Set aside what an upload received that was given up, unless it is lost; called by it."""
         self._drop(path)
-        if data and not unique:
-            self._holding.kept[path] = Kept(upload, data, self._store.now())
+        if data and not lost:
+            self._holding.kept[(self._uploader, path)] = Kept(upload, data, self._store.now())
         else:
             self._holding.room.release(upload)
 
@@ -289,7 +306,7 @@ class MemoryTree:
         parent.modified = self._store.now()
         return parent.inside.pop(path[-1])
 
-    async def rename(self, path: Path, to: Path) -> None:
+    async def rename(self, path: Path, to: Path, replace: bool = True) -> None:
         """Move a file or folder."""
         if not path or not to:
             raise NotPermitted("this is the root folder")
@@ -300,7 +317,7 @@ class MemoryTree:
         there = folder.inside.get(to[-1])
         if there is node:
             return
-        if isinstance(there, Folder) or (there is not None and isinstance(node, Folder)):
+        if isinstance(there, Folder) or (there is not None and (isinstance(node, Folder) or not replace)):
             raise Exists
         if there is not None:
             self._holding.room.stored -= len(there.data)
@@ -349,12 +366,12 @@ class MemoryFileStore:
         """A fresh value for :attr:`Entry.unique`."""
         return f"m{next(self._numbers):x}"
 
-    async def tree(self, account: AccountId, quota: int = 0) -> MemoryTree:
+    async def tree(self, account: AccountId, quota: int = 0, uploader: AccountId | None = None) -> MemoryTree:
         """See :meth:`launcelot.filestore.interface.FileStore.tree`."""
         holding = self._accounts.get(account)
         if holding is None:
             holding = self._accounts[account] = Holding(Folder(self.now(), self.unique()))
-        return MemoryTree(self, holding, account, quota)
+        return MemoryTree(self, holding, account, quota, uploader)
 
     async def remove(self, account: AccountId) -> None:
         """Remove an account's tree."""
@@ -364,9 +381,9 @@ class MemoryFileStore:
         """Throw abandoned uploads away."""
         dropped = 0
         for holding in self._accounts.values():
-            for path, kept in list(holding.kept.items()):
+            for key, kept in list(holding.kept.items()):
                 if kept.written < older_than:
-                    del holding.kept[path]
+                    del holding.kept[key]
                     holding.room.release(kept.upload)
                     dropped += 1
         return dropped

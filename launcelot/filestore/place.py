@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.filestore.beneath import Descriptor, Opener
 from launcelot.filestore.calls import entry_of, held, looked_at, octets_of, refusing, unlinked, write_all
-from launcelot.filestore.interface import Entry, Path, Withdrawn
+from launcelot.filestore.interface import Entry, Path, Withdrawn, anywhere
 from launcelot.filestore.ledger import Ledger
 from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room
 from launcelot.filestore.paths import decode, encode, unique_name
@@ -44,9 +44,14 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY
 PATH = os.O_PATH
 
 
-def kept_name(path: Path) -> bytes:
-    """The file that keeps what an abandoned upload to ``path`` left."""
-    return KEPT + hashlib.sha256(b"/".join(octets_of(path))).hexdigest().encode("ascii")
+def kept_name(path: Path, uploader: str = "") -> bytes:
+    """
+    The file that keeps what an abandoned upload to ``path`` left.
+
+    :param uploader: whose it is, in a tree that several share.
+    """
+    whose = encode(uploader) + b"\0" if uploader else b""
+    return KEPT + hashlib.sha256(whose + b"/".join(octets_of(path))).hexdigest().encode("ascii")
 
 
 @dataclass
@@ -299,16 +304,16 @@ class Place:
             told = os.fstatvfs(self.root.number)
             return told.f_bavail * told.f_frsize
 
-    def kept(self, path: Path) -> int:
+    def kept(self, path: Path, uploader: str = "") -> int:
         """Octets that an abandoned upload left."""
         with refusing():
             uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
-            found = self.found(uploads, kept_name(path))
+            found = self.found(uploads, kept_name(path, uploader))
             return found.st_size if found is not None else 0
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
-    def begin(self, path: Path, upload: str, offset: int, append: bool, unique: bool) -> Begun:
+    def begin(self, path: Path, upload: str, offset: int, append: bool, unique: bool, uploader: str = "") -> Begun:
         """Stage a new upload."""
         with refusing():
             parent, name = self.parent(path, PATH)
@@ -321,11 +326,12 @@ class Place:
                 free = path[-1] if target is None else unique_name(path[-1], upload)
                 return Begun(self._create(uploads, staged), free, None, 0, 0)
             size = target.st_size if target is not None and stat.S_ISREG(target.st_mode) else 0
-            kept = self.found(uploads, kept_name(path))
+            aside = kept_name(path, uploader)
+            kept = self.found(uploads, aside)
             if kept is not None and not append:
                 if offset and offset <= kept.st_size:
-                    return Begun(self._take_over(uploads, path, staged, offset), path[-1], None, offset, size)
-                unlinked(uploads, decode(kept_name(path)))
+                    return Begun(self._take_over(uploads, aside, staged, offset), path[-1], None, offset, size)
+                unlinked(uploads, decode(aside))
             keeps = size if append else offset
             if keeps > size:
                 raise Invalid("there are fewer octets than that")
@@ -336,8 +342,8 @@ class Place:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         return held(Descriptor(self.opener.open(uploads.number, (name,), flags, FILE_MODE)))
 
-    def _take_over(self, uploads: Descriptor, path: Path, staged: bytes, offset: int) -> Descriptor:
-        os.rename(kept_name(path), staged, src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
+    def _take_over(self, uploads: Descriptor, aside: bytes, staged: bytes, offset: int) -> Descriptor:
+        os.rename(aside, staged, src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
         opened = held(Descriptor(self.opener.open(uploads.number, (staged,), os.O_RDWR)))
         os.ftruncate(opened.number, offset)
         os.lseek(opened.number, 0, os.SEEK_END)
@@ -369,6 +375,7 @@ class Place:
         quota: int,
         others: int,
         wanted: Callable[[], bool],
+        admit: Callable[[Entry | None], None] = anywhere,
     ) -> Entry:
         """
         Sync an upload, put it in the target's place, sync the folder.
@@ -383,12 +390,20 @@ class Place:
                 raise Withdrawn
             parent, name = self.parent(path)
             with self.counted():
-                name, found = self._replace(staged, upload, parent, name, unique, quota, others)
+                name, found = self._replace(staged, upload, parent, name, unique, quota, others, admit)
             os.fsync(parent.number)
             return entry_of(decode(name), found)
 
     def _replace(
-        self, staged: Descriptor, upload: str, parent: Descriptor, name: bytes, unique: bool, quota: int, others: int
+        self,
+        staged: Descriptor,
+        upload: str,
+        parent: Descriptor,
+        name: bytes,
+        unique: bool,
+        quota: int,
+        others: int,
+        admit: Callable[[Entry | None], None],
     ) -> tuple[bytes, os.stat_result]:
         target = self.found(parent, name)
         if unique and target is not None:
@@ -396,7 +411,10 @@ class Place:
         if target is not None and stat.S_ISDIR(target.st_mode):
             raise NotPermitted("this is a folder")
         replaced = 0
-        if target is not None and stat.S_ISREG(target.st_mode):
+        is_file = target is not None and stat.S_ISREG(target.st_mode)
+        if admit is not anywhere:
+            admit(entry_of(decode(name), target) if target is not None and is_file else None)
+        if target is not None and is_file:
             replaced = target.st_size
             os.fchmod(staged.number, target.st_mode & MODE_MASK)
         grows = os.fstat(staged.number).st_size - replaced
@@ -415,7 +433,9 @@ class Place:
         self.room.stored += grows
         return name, os.fstat(staged.number)
 
-    def keep(self, staged: Descriptor, upload: str, path: Path, data: Sequence[bytes], now: float) -> int:
+    def keep(
+        self, staged: Descriptor, upload: str, path: Path, data: Sequence[bytes], now: float, uploader: str = ""
+    ) -> int:
         """Set an abandoned upload aside, synced so that it can be trusted later; how many octets it has."""
         with refusing():
             write_all(staged.number, data)
@@ -423,7 +443,7 @@ class Place:
             os.fsync(staged.number)
             uploads = self.descriptor((), FOLDER, part=UPLOADS)
             name = upload.encode("ascii") + NEW
-            os.rename(name, kept_name(path), src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
+            os.rename(name, kept_name(path, uploader), src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
             return os.fstat(staged.number).st_size
 
     def discard(self, upload: str) -> None:
@@ -502,7 +522,7 @@ class Place:
             if stat.S_ISREG(found.st_mode):
                 self.room.stored -= found.st_size
 
-    def rename(self, path: Path, to: Path) -> None:
+    def rename(self, path: Path, to: Path, replace: bool = True) -> None:
         """Move a file or folder."""
         with refusing(), self.counted():
             if not path or not to:
@@ -518,7 +538,7 @@ class Place:
             there = self.found(new, target)
             if there is not None and os.path.samestat(found, there):
                 return
-            if there is not None and (is_folder or stat.S_ISDIR(there.st_mode)):
+            if there is not None and (is_folder or not replace or stat.S_ISDIR(there.st_mode)):
                 raise Exists
             os.rename(name, target, src_dir_fd=old.number, dst_dir_fd=new.number)
             if there is not None and stat.S_ISREG(there.st_mode):

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 ANN = AccountId("a1")
 BEN = AccountId("b2")
+TEAM = AccountId("t3")
 ODD = b"caf\xe9 \xff".decode("utf-8", "surrogateescape")
 
 
@@ -444,6 +445,70 @@ class Contract:
         self.get(upload.write(b"0123456789"))
         self.refused(TooLarge, upload.write(b"x"))
         self.get(upload.abandon())
+
+    # -- shared by several ---------------------------------------------------------------------------------------
+
+    def test_abandoned_uploads_are_their_uploaders(self: Any) -> None:
+        """In a tree that several share each goes on with what they left themselves, to the same name at the same time."""
+        ours = {who: self.get(self.store.tree(TEAM, 100, who)) for who in (ANN, BEN)}
+        for who, data in ((ANN, b"ann's"), (BEN, b"by ben")):
+            self.tree = ours[who]
+            self.cut(("f",), data)
+        self.assertEqual([self.get(ours[who].kept(("f",))) for who in (ANN, BEN)], [5, 6])
+        self.assertEqual(self.get(ours[ANN].available()), 89)
+        self.put(("f",), b" file", offset=5, tree=ours[ANN])
+        self.assertEqual(self.content(("f",), ours[BEN]), b"ann's file")
+        self.assertEqual([self.get(ours[who].kept(("f",))) for who in (ANN, BEN)], [0, 6])
+        self.put(("f",), b"!", offset=6, tree=ours[BEN])
+        self.assertEqual(self.content(("f",), ours[ANN]), b"by ben!")
+        self.assertEqual(self.get(ours[ANN].available()), 93)
+
+    def test_nothing_beside_a_shared_tree_counts(self: Any) -> None:
+        """What an account has beside its files counts for its own tree alone."""
+
+        async def beside(account: AccountId) -> int:
+            asked.append(account)
+            return 40
+
+        asked: list[AccountId] = []
+        self.store.beside = beside
+        shared = self.get(self.store.tree(TEAM, 100, ANN))
+        self.put(("f",), b"123", tree=shared)
+        self.assertEqual((self.get(shared.available()), asked), (97, []))
+        self.assertEqual(self.get(self.get(self.store.tree(ANN, 100)).available()), 60)
+
+    def test_publishing_is_told_what_it_replaces(self: Any) -> None:
+        """Who publishes decides by what is there at that moment, not by what was there when the upload began."""
+        upload = self.get(self.tree.upload(("f",)))
+        self.get(upload.write(b"late"))
+        there = self.put(("f",), b"early")
+        told: list[Entry | None] = []
+
+        def refuse(replaced: Entry | None) -> None:
+            told.append(replaced)
+            if replaced is not None:
+                raise NotPermitted("not that")
+
+        self.refused(NotPermitted, upload.publish(admit=refuse))
+        self.get(upload.abandon())
+        self.assertEqual((told, self.content(("f",))), ([there], b"early"))
+        self.assertEqual((self.get(self.tree.kept(("f",))), self.get(self.tree.usage())), (0, 5))
+        upload = self.get(self.tree.upload(("g",)))
+        self.get(upload.publish(admit=refuse))
+        self.assertEqual((told[1:], self.names()), ([None], ["f", "g"]))
+        upload = self.get(self.tree.upload(("g",), unique=True))
+        self.get(upload.publish(admit=refuse))
+        self.assertEqual(told[2:], [None])
+
+    def test_rename_that_may_not_replace(self: Any) -> None:
+        """A file that is there stays; a free name is taken, and the own one is no other's."""
+        self.put(("f",), b"1")
+        self.put(("g",), b"22")
+        self.refused(Exists, self.tree.rename(("f",), ("g",), replace=False))
+        self.assertEqual((self.content(("f",)), self.content(("g",))), (b"1", b"22"))
+        self.get(self.tree.rename(("f",), ("f",), replace=False))
+        self.get(self.tree.rename(("f",), ("h",), replace=False))
+        self.assertEqual(self.names(), ["g", "h"])
 
     # -- changing ------------------------------------------------------------------------------------------------
 
