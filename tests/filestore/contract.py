@@ -466,12 +466,14 @@ class Contract:
     def test_nothing_beside_a_shared_tree_counts(self: Any) -> None:
         """What an account has beside its files counts for its own tree alone."""
 
+        asked: list[AccountId] = []
+
         async def beside(account: AccountId) -> int:
             asked.append(account)
             return 40
 
-        asked: list[AccountId] = []
-        self.store.beside = beside
+        store: Any = self.store
+        store.beside = beside
         shared = self.get(self.store.tree(TEAM, 100, ANN))
         self.put(("f",), b"123", tree=shared)
         self.assertEqual((self.get(shared.available()), asked), (97, []))
