@@ -30,6 +30,11 @@ def refold(connection: sqlite3.Connection, chunk_bits: int) -> None:
         header = _octets(connection, number << chunk_bits, header_size)
         keys = [key.encode("utf-8", "replace").decode() for key in keys_of(analyse(header))]
         connection.execute(f"UPDATE contents SET {settings} WHERE number = ?", (*keys, number))
+    empty_index(connection)
+
+
+def empty_index(connection: sqlite3.Connection) -> None:
+    """Empty the text index in a migration, whether or not this SQLite has one."""
     connection.execute("DELETE FROM unindexed")
     connection.execute("UPDATE upkeep SET indexed_to = 0, indexed = 0, gone = 0")
     for table in ("texts", "words"):

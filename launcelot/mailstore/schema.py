@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from launcelot.mailstore.globalparts import open_globals
 from launcelot.mailstore.linesizes import note_line_sizes
 from launcelot.mailstore.refolding import refold
 from launcelot.mailstore.sqlstates import make_states
@@ -272,4 +273,10 @@ _STATES = (
     """,
 )
 
-MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes, states)
+
+def global_parts(connection: sqlite3.Connection) -> None:
+    """Structures in which ``message/global`` is a message; no new tables."""
+    open_globals(connection, CHUNK_BITS)
+
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes, states, global_parts)

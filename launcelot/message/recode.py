@@ -88,14 +88,18 @@ def recoded(buffer: Buffer, changes: list[Change]) -> Iterator[bytes]:
 
 
 def _leaves(root: Part) -> list[Part]:
-    """All parts that hold no others, by where they stand; of several at one place the one that has octets."""
+    """
+    All parts that can be encoded, by where they stand; of several at one place the one that has octets.
+
+    These are leaves, and ``message/global`` as a whole (RFC 6532 section 3.7): nobody who reads it encoded needs more.
+    """
     found: list[Part] = []
     pending = [root]
     while pending:
         part = pending.pop()
         if part.children:
             pending.extend(part.children)
-        elif part.message is not None:
+        elif part.message is not None and not part.is_global:
             pending.append(part.message)
         else:
             found.append(part)

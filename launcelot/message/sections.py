@@ -39,7 +39,11 @@ class Kind(IntEnum):
     LEAF = 0
     MULTIPART = 1
     MESSAGE = 2
+    GLOBAL = 3
 
+
+MESSAGES = (Kind.MESSAGE, Kind.GLOBAL)
+"""Kinds with a message inside; only of the second has its header UTF-8 by right."""
 
 ENCODINGS = (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
 """Content transfer encodings a table can name; all others are "unknown", ``None``."""
@@ -51,7 +55,7 @@ class Entry:
     One part of a table; offsets as in :class:`~launcelot.message.structure.Part`.
 
     :param encoding: index in :data:`ENCODINGS`; larger for an encoding that is not among them.
-    :param parts: the parts of a multipart, or the one message in a ``message/rfc822``.
+    :param parts: the parts of a multipart, or the one message in a ``message/rfc822`` or ``message/global``.
     """
 
     header_start: int
@@ -86,7 +90,7 @@ class PartTable:
             if part.children:
                 kind, below = Kind.MULTIPART, part.children
             elif part.message is not None:
-                kind, below = Kind.MESSAGE, [part.message]
+                kind, below = Kind.GLOBAL if part.is_global else Kind.MESSAGE, [part.message]
             else:
                 kind, below = Kind.LEAF, part.children
             encoding = ENCODINGS.index(part.encoding) if part.encoding in ENCODINGS else len(ENCODINGS)
@@ -143,7 +147,7 @@ class PartTable:
                 part = scope
             else:
                 return None
-            scope = part if part.kind is Kind.MULTIPART else part.parts[0] if part.kind is Kind.MESSAGE else None
+            scope = part if part.kind is Kind.MULTIPART else part.parts[0] if part.kind in MESSAGES else None
         return part
 
     def locate(self, numbers: tuple[int, ...], what: What = "BODY") -> tuple[int, int] | None:
@@ -162,7 +166,7 @@ class PartTable:
                 return part.body_start, part.body_end
             if what == "MIME":
                 return part.header_start, part.body_start
-            if part.kind is not Kind.MESSAGE:
+            if part.kind not in MESSAGES:
                 return None
             message = part.parts[0]
         else:

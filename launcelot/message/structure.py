@@ -9,8 +9,9 @@ is one opaque part.  Line ends are CRLF; LF alone is understood everywhere.
 Choices where the standards leave them: a delimiter line matches the longest open boundary it begins with, an exact
 match first (RFC 2046 section 5.1.1); a multipart in which no delimiter is found has one empty-headed text part that
 holds all of it, because IMAP has no form for a multipart without parts; a part with an impossible ``Content-Type`` is
-``text/plain`` (RFC 2045 section 5.2); ``message/global`` is a leaf, as RFC 3501 has no form for it; a
-``message/rfc822`` is read as it stands, since RFC 2046 section 5.2.1 allows it no encoding that would have to be undone.
+``text/plain`` (RFC 2045 section 5.2); a ``message/rfc822`` is read as it stands, since RFC 2046 section 5.2.1 allows it no
+encoding that would have to be undone; a ``message/global`` is a message as well (RFC 6532 section 3.7), but a leaf where it has
+such an encoding.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ MAX_BOUNDARY = 200
 """Largest boundary in octets; RFC 2046 allows 70."""
 
 _MEDIA_TYPE = re.compile(rb"([!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,127})\s*+/\s*+([!#$%&'*+.^_`{|}~0-9A-Za-z-]{1,127})")
+_IDENTITIES: tuple[bytes, ...] = (b"7bit", b"8bit", b"binary")
 _DELIMITER_LINE = MAX_BOUNDARY + 64
 _CHUNK = 1 << 20
 
 
 class Part:
     """
-    One node of the tree: a leaf, a multipart or a ``message/rfc822`` with the message inside.
+    One node of the tree: a leaf, a multipart, or a ``message/rfc822`` or ``message/global`` with the message inside.
 
     Names are lower-case octets, values are octets as sent (unfolded).  Offsets count from the first octet of the whole
     message: the header is ``header_start`` to ``body_start`` (its empty line included), the body ``body_start`` to
@@ -85,7 +87,12 @@ class Part:
         self.children: list[Part] = []
         """The parts of a multipart, never empty for one."""
         self.message: Part | None = None
-        """The message inside ``message/rfc822``."""
+        """The message inside ``message/rfc822`` or ``message/global``."""
+
+    @property
+    def is_global(self) -> bool:
+        """Whether it is a message that may have UTF-8 in its headers, and says so."""
+        return self.message is not None and self.subtype == b"global"
 
     @property
     def size(self) -> int:
@@ -187,7 +194,7 @@ class _Scanner:
                 elif not truncated:
                     self.remember(_boundary(part))
                 return
-            if part.media_type != b"message" or part.subtype != b"rfc822":
+            if not _is_message(part):
                 return
             if full:
                 _make_opaque(part)
@@ -322,6 +329,13 @@ def _describe(part: Part, default: bytes) -> None:
     if value:
         tags = (strip_comments(value) if b"(" in value else value).split(b",", 100)[:100]
         part.language = tuple(tag for tag in (tag.strip() for tag in tags) if tag)
+
+
+def _is_message(part: Part) -> bool:
+    """Whether a part holds a message that can be read where it stands."""
+    if part.media_type != b"message":
+        return False
+    return part.subtype == b"rfc822" or (part.subtype == b"global" and part.encoding in _IDENTITIES)
 
 
 def _boundary(part: Part) -> bytes:

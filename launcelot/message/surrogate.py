@@ -6,6 +6,8 @@ no header with other octets than ASCII (RFC 6856 section 2.1), but a surrogate m
 internationalized addresses become invalid ones that name them, the subject encoded-words, and parameters and fields that
 cannot be shown go.  Bodies stay as they are: their octets are what their Content-Transfer-Encoding says.
 
+A ``message/global`` stays as it is, too: its type says what stands in it, and who does not know the type does not look into it.
+
 Headers are rewritten section by section (:func:`sections_of`), each no further than :data:`MAX_HEADER`; what lies behind that in
 a longer one goes, too.  Every section that is ASCII stays octet for octet.  Nothing here raises on any octets, and all of it is
 linear.
@@ -23,7 +25,7 @@ from launcelot.message.compose import encoded_words, phrase
 from launcelot.message.headers import MAX_HEADER, Buffer
 from launcelot.message.lists import Group, Mailbox, parse_address_list
 from launcelot.message.parameters import scan_parameters
-from launcelot.message.sections import Entry
+from launcelot.message.sections import Entry, Kind
 from launcelot.message.structure import Part
 from launcelot.message.trace import LINE, fold
 from launcelot.message.words import decode_raw, decode_words
@@ -103,10 +105,11 @@ def sections_of(root: Part | Entry) -> list[tuple[int, int]]:
         if part.body_start > part.header_start:
             found.append((part.header_start, part.body_start))
         if isinstance(part, Entry):
-            pending.extend(part.parts)
+            if part.kind is not Kind.GLOBAL:
+                pending.extend(part.parts)
         else:
             pending.extend(part.children)
-            if part.message is not None:
+            if part.message is not None and not part.is_global:
                 pending.append(part.message)
     return sorted(found)
 

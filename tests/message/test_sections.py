@@ -50,6 +50,16 @@ class LocateTests(SynchronousTestCase):
         ]:
             self.assertEqual(section(RFC3501, name), expected, name)
 
+    def test_global_messages_too(self) -> None:
+        """They have the sections that ``message/rfc822`` has; one that is encoded has none.  RFC 9051 section 6.4.5."""
+        data = RFC3501.replace(b"message/rfc822", b"message/global")
+        for name in ("3.HEADER", "3.TEXT", "3.1", "3.2.MIME", "4.2.HEADER", "4.2.2.1"):
+            self.assertEqual(section(data, name), section(RFC3501, name), name)
+        encoded = data.replace(b"message/global", b"message/global\r\nContent-Transfer-Encoding: quoted-printable")
+        for name in ("3.HEADER", "3.TEXT", "3.1", "4.2.HEADER"):
+            self.assertIsNone(section(encoded, name), name)
+        self.assertEqual(section(encoded, "3"), section(RFC3501, "3"))
+
     def test_whole_message(self) -> None:
         """No numbers: the message, its header, its text."""
         header = RFC3501[: RFC3501.index(b"preamble")]

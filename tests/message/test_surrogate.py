@@ -133,6 +133,14 @@ class SurrogateTests(SynchronousTestCase):
         made = surrogate(b"Content-Type: message/rfc822\r\n\r\nSubject: \xc3\xbc\r\nFrom: a@b\r\n\r\n\xc3\xbc\r\n")
         self.assertIn(b"Subject: =?utf-8?b?w7w=?=\r\nFrom: a@b\r\n\r\n\xc3\xbc", made)
 
+    def test_global_messages_stay_as_they_are(self) -> None:
+        """Their type tells what stands in them; likewise read from a table of parts."""
+        message = b"Subject: \xc3\xa4\r\nContent-Type: message/global\r\n\r\nSubject: \xc3\xbc\r\n\r\n\xc3\xbc\r\n"
+        self.assertTrue(surrogate(message).endswith(b"\r\n\r\nSubject: \xc3\xbc\r\n\r\n\xc3\xbc\r\n"))
+        table = PartTable.decode(PartTable.encode(parse(message)))
+        self.assertEqual(sections_of(table.root), sections_of(parse(message)))
+        self.assertEqual(table.locate((1,), "HEADER"), (45, 60))
+
     def test_any_octets(self) -> None:
         """Nothing raises, every section comes out ASCII, and the table of parts finds the same sections as the tree."""
         random = Random(6858)

@@ -10,7 +10,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.message.recode import Unencodable, plan, recoded
+from launcelot.message.recode import EIGHT_BIT, Unencodable, plan, recoded
 from launcelot.message.structure import parse
 from launcelot.message.transfer import MAX_BLANKS, decoder
 
@@ -160,6 +160,18 @@ class RecodeTests(SynchronousTestCase):
             b"Content-Type: message/rfc822\r\n\r\nSubject: y\nContent-Transfer-Encoding: base64\r\n\nAA==\r\n",
         )
         self.assertEqual(written(b"a: b\r\n\r\nc"), b"a: b\r\n\r\nc")
+
+    def test_global_messages_are_encoded_whole(self) -> None:
+        """For who takes no 8-bit octets, header and all, which ``message/rfc822`` does not allow.  RFC 6532 section 3.7."""
+        inner = b"Subject: \xc3\xbc\r\nContent-Type: text/plain\r\n\r\n\xc3\xbc\r\n"
+        message = b"MIME-Version: 1.0\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + inner
+        made = b"".join(recoded(message, plan(message, EIGHT_BIT)))
+        head, _, encoded = made.partition(b"\r\n\r\n")
+        self.assertEqual(
+            head, b"MIME-Version: 1.0\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: base64"
+        )
+        self.assertEqual(base64.b64decode(encoded), inner)
+        self.assertRaises(Unencodable, plan, message.replace(b"message/global", b"message/rfc822"), EIGHT_BIT)
 
     def test_nuls_that_nothing_helps(self) -> None:
         """In a header, between parts, in what is encoded already."""

@@ -405,7 +405,7 @@ class Session:
             self.enabled |= {Extension.CONDSTORE}
         self.enabled |= {extension}
         if extension is Extension.REV2 and self._view is not None:
-            self._view.forget_recent()
+            self._view.become_rev2()
 
     def tell_highest(self, view: View) -> None:
         """HIGHESTMODSEQ: up to where the client has been told.  RFC 7162 section 3.1.2.1."""

@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from launcelot.mailstore.interface import Mailbox, MailboxStatus, MessageState
+from launcelot.message.globalform import for_rev1, for_rev2
 from launcelot.protocols.imap4.grammar.sets import Range, ranges_of, resolve
 
 RECENT = "\\Recent"
@@ -33,7 +34,7 @@ class View:
     :ivar full: whether the client has been told that there can be no others.
     :ivar saved: UIDs of the last SEARCH with SAVE, ascending; who uses them passes over those no longer in view.
     :ivar dirty: whether the store has told of a change since the last refresh.
-    :ivar knows_recent: whether it claims what is recent, and says so; IMAP4rev2 knows no such thing.
+    :ivar rev2: whether it is told in IMAP4rev2, in which nothing is recent and ``message/global`` is a message.
     :ivar told_rights: what the client has been told it may do.
     :ivar notify: called at every change, while the session idles.
     """
@@ -45,11 +46,11 @@ class View:
         "full",
         "gone",
         "keywords",
-        "knows_recent",
         "mailbox",
         "modseq",
         "notify",
         "read_only",
+        "rev2",
         "saved",
         "settled",
         "told_recent",
@@ -58,10 +59,10 @@ class View:
         "unshared",
     )
 
-    def __init__(self, mailbox: Mailbox, read_only: bool, knows_recent: bool = True) -> None:
+    def __init__(self, mailbox: Mailbox, read_only: bool, rev2: bool = False) -> None:
         self.mailbox = mailbox
         self.read_only = read_only
-        self.knows_recent = knows_recent
+        self.rev2 = rev2
         self.uids = array("I")
         self.unshared = False
         self.gone: set[int] = set()
@@ -194,17 +195,17 @@ class View:
     # -- recent ----------------------------------------------------------------------------------------------------
 
     def _add_recent(self, low: int, high: int) -> None:
-        if low <= high and self.knows_recent:
+        if low <= high and not self.rev2:
             self._recent = resolve([*self._recent, (low, high)], 0)
 
     @property
     def _claims(self) -> bool:
         """Whether messages are recent for this session and no other."""
-        return self.knows_recent and not self.read_only
+        return not self.read_only and not self.rev2
 
-    def forget_recent(self) -> None:
-        """Nothing is recent any more."""
-        self.knows_recent = False
+    def become_rev2(self) -> None:
+        """IMAP4rev2 is spoken from here on: nothing is recent any more."""
+        self.rev2 = True
         self._recent = []
 
     def is_recent(self, uid: int) -> bool:
@@ -219,6 +220,10 @@ class View:
         """How many messages in view are recent."""
         uids = self.uids
         return sum(bisect_right(uids, high) - bisect_left(uids, low) for low, high in self._recent)
+
+    def form(self, stored: bytes) -> bytes:
+        """BODY or BODYSTRUCTURE as the client reads it."""
+        return for_rev2(stored) if self.rev2 else for_rev1(stored)
 
     def flags_of(self, state_flags: frozenset[str], uid: int) -> frozenset[str]:
         """The flags a client sees."""

@@ -136,7 +136,8 @@ class Items(Words):
         self.token(b" ")
         subtype = self.string().upper()
         self.spaced(self.parameters, self.nstring, self.nstring, self.string, self.number)
-        if kind == b"MESSAGE" and subtype == b"RFC822":
+        envelope_follows = self.data[self.at : self.at + 2] == b" ("
+        if kind == b"MESSAGE" and (subtype == b"RFC822" or (subtype == b"GLOBAL" and envelope_follows)):
             self.spaced(self.envelope, lambda: self.body(extended), self.number)
         elif kind == b"TEXT":
             self.spaced(self.number)

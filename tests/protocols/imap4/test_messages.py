@@ -17,6 +17,28 @@ class FetchTests(ImapCase):
         b"--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nFrom: a@b\r\n\r\ninside\r\n--x--\r\n"
     )
 
+    def test_global_messages(self) -> None:
+        """They have the sections of a message, but are leaves in RFC 3501's BODYSTRUCTURE and messages in RFC 9051's."""
+        inner = b"Subject: \xc3\xbc\r\n\r\nin it\r\n"
+        self.fill(1, b"Content-Type: message/global\r\n\r\n" + inner)
+        self.fill(1, b"Content-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n")
+        link = self.log_in("INBOX")
+        basic = b'("message" "global" NIL NIL NIL "7bit" 22'
+        opaque = b' NIL NIL NIL "base64" 6 NIL NIL NIL NIL)'
+        for also in (b"", b" BODY.PEEK[1.MIME]"):
+            rows = b"\r\n".join(self.ask(link, b"FETCH 1:2 (BODY BODYSTRUCTURE%b)" % also))
+            self.assertIn(b"1 FETCH (BODY %b) BODYSTRUCTURE %b NIL NIL NIL NIL)" % (basic, basic), rows)
+            self.assertIn(b'BODYSTRUCTURE ("message" "global"' + opaque, rows)
+        rows = b"\r\n".join(self.ask(link, b"FETCH 1 (BODY.PEEK[1.HEADER] BODY.PEEK[1.TEXT] BODY.PEEK[1.1])"))
+        for said in (b"[1.HEADER] {15}\r\nSubject: \xc3\xbc\r\n\r\n", b"[1.TEXT] {7}\r\nin it", b"[1.1] {7}\r\nin it"):
+            self.assertIn(said, rows)
+        self.ask(link, b"ENABLE IMAP4rev2")
+        told = b' (NIL {2}\r\n\xc3\xbc NIL NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 7 1'
+        for also in (b"", b" BODY.PEEK[1.MIME]"):
+            rows = b"\r\n".join(self.ask(link, b"FETCH 1:2 (BODY BODYSTRUCTURE%b)" % also))
+            self.assertIn(b"BODY %b%b) 3) BODYSTRUCTURE %b%b NIL NIL NIL NIL) 3 NIL" % (basic, told, basic, told), rows)
+            self.assertIn(b'BODYSTRUCTURE ("application" "octet-stream"' + opaque, rows)
+
     def test_ready_made_items(self) -> None:
         """ENVELOPE, BODY, BODYSTRUCTURE, dates and sizes come as the store has them."""
         self.fill(1)

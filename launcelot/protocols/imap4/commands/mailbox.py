@@ -50,7 +50,7 @@ async def open_mailbox(session: Session, request: Select, read_only: bool) -> No
     if request.condstore:
         session.enable(Extension.CONDSTORE)
     mailbox = await session.mail.mailbox(request.mailbox)
-    view = View(mailbox, read_only or not mailbox.rights & WRITING, knows_recent=not session.rev2)
+    view = View(mailbox, read_only or not mailbox.rights & WRITING, rev2=session.rev2)
     try:
         status = await view.open()
     except BaseException:
