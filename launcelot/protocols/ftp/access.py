@@ -152,7 +152,7 @@ async def extended_passive(session: Session, wanted: str) -> Answer:
 
 
 async def active(session: Session, address: tuple[str, int]) -> Answer:
-    """Take an address to connect to, which must be the peer's own.  RFC 959 section 4.1.2, RFC 2577 section 3."""
+    """Take an address to connect to, the peer's own.  RFC 959 section 4.1.2, RFC 2428 section 2, RFC 2577 section 3."""
     host, port = address
     if session.epsv_all:
         return reply(503, "Only EPSV is allowed after EPSV ALL.")

@@ -189,7 +189,7 @@ async def respond(session: Session, request: grammar.Request) -> Answer:
     except Malformed as wrong:
         return reply(wrong.code, wrong.text)
     except Refusal as refusal:
-        return reply_for(refusal)
+        return reply_for(refusal, request.verb)
 
 
 def octets(argument: bytes) -> bytes:

@@ -19,8 +19,8 @@ from launcelot.filestore.interface import Entry
 from launcelot.filestore.paths import decode, encode
 from launcelot.protocols.ftp.grammar import Malformed, parse_time, visible, write_time
 
-RECENT = 180 * 86_400
-"""Seconds after which ``ls`` shows the year and not the time of day."""
+RECENT = 31_556_952 // 2
+"""Seconds after which ``ls`` shows the year and not the time of day: half a year, as years are on average."""
 
 WILDCARDS = 16
 """Asterisks in one pattern at most."""
@@ -149,7 +149,7 @@ class Pattern:
     def __init__(self, text: str) -> None:
         pieces = re.sub(r"\*+", "*", text).split("*")
         if len(pieces) > WILDCARDS + 1:
-            raise Malformed(f"a pattern has at most {WILDCARDS} asterisks", 553)
+            raise Malformed(f"a pattern has at most {WILDCARDS} asterisks")
         self._pieces = [re.compile(re.escape(piece).replace(r"\?", "."), re.DOTALL) for piece in pieces]
         self._last = len(pieces[-1])
 

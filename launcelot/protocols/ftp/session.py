@@ -34,6 +34,7 @@ from launcelot.filestore.limits import StorageFull
 from launcelot.filestore.paths import resolve
 from launcelot.protocols.ftp.grammar import reply
 from launcelot.protocols.ftp.listing import ALL_FACTS
+from launcelot.protocols.ftp.replies import fitting
 
 if TYPE_CHECKING:
     from launcelot.accounts.interface import Account
@@ -277,7 +278,7 @@ CODES: Mapping[type[Refusal], int] = {
 """The reply code of every refusal.  RFC 959 section 4.2."""
 
 
-def reply_for(refusal: Refusal) -> bytes:
-    """A refusal in FTP's words."""
+def reply_for(refusal: Refusal, verb: str = "") -> bytes:
+    """A refusal in FTP's words, and a verb's."""
     code = next((CODES[kind] for kind in type(refusal).__mro__ if kind in CODES), 451 if refusal.temporary else 550)
-    return reply(code, refusal.text)
+    return reply(fitting(code, verb), refusal.text)

@@ -14,6 +14,7 @@ from launcelot.protocols.ftp.server import FTPFactory
 from launcelot.protocols.ftp.service import Settings
 from launcelot.testing.link import Link, RawPeer
 from launcelot.testing.site import World, memory_site
+from tests.protocols.ftp.hearing import Hearing
 
 
 def make_factory(world: World, implicit_tls: bool = False, **settings: Any) -> FTPFactory:
@@ -44,6 +45,7 @@ class Peer:
         self.source = source
         self.link: Link = self.world.connect(self.factory, source)
         self.greeting = self.link.take()
+        self._hearing = Hearing()
         if login:
             self.login()
 
@@ -57,8 +59,16 @@ class Peer:
         """Say lines one after another; everything that is answered."""
         heard = b""
         for line in lines:
-            self.link.say((line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line) + b"\r\n")
-            heard += self.link.take()
+            octets = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+            self._hearing.said(octets)
+            self.link.say(octets + b"\r\n")
+            heard += self.hear()
+        return heard
+
+    def hear(self) -> bytes:
+        """What else is answered; held against the table of replies."""
+        heard = self.link.take()
+        self._hearing.heard(heard)
         return heard
 
     # -- data ----------------------------------------------------------------------------------------------------
@@ -91,7 +101,7 @@ class Peer:
         heard = data.take()
         if data.closed and data.peer.lost is None:
             data.close()
-        return heard, replies + self.link.take()
+        return heard, replies + self.hear()
 
     def send(self, command: str | bytes, octets: bytes, chunk: int | None = None) -> bytes:
         """Send over a data connection; the replies."""
@@ -99,7 +109,7 @@ class Peer:
         replies = self.do(command)
         data.say(octets, chunk)
         data.close()
-        return replies + self.link.take()
+        return replies + self.hear()
 
     # -- the store -----------------------------------------------------------------------------------------------
 
