@@ -17,7 +17,7 @@ from typing import TypeVar
 from launcelot.accounts.interface import Account, Alias, Group, Offer, Standing
 from launcelot.accounts.names import canonical
 from launcelot.accounts.resolution import CATCH_ALL, holds_address, look
-from launcelot.accounts.tables import GroupRow, Tables, View
+from launcelot.accounts.tables import GroupRow, Tables, View, base_of
 from launcelot.core.errors import Exists, Invalid, LimitReached, NotFound
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 MAX_MEMBERS = 10_000
 """Members of one group."""
+MAX_FORWARDS = 1_000
+"""Addresses elsewhere of one group, or of one alias."""
 RESERVED = frozenset({"anyone", "anonymous"})
 """Names that mean something in access lists.  RFC 4314 section 2."""
 
@@ -43,6 +45,9 @@ class LocalGroups:
         raise NotImplementedError
 
     def _check_address(self, address: Address) -> None:
+        raise NotImplementedError
+
+    def _check_elsewhere(self, address: Address) -> None:
         raise NotImplementedError
 
     # -- who is who ----------------------------------------------------------------------------------------------
@@ -141,6 +146,23 @@ class LocalGroups:
 
         return await self._change(work)
 
+    async def change_forwards(self, name: str, add: Sequence[Address] = (), remove: Sequence[Address] = ()) -> Group:
+        """See :meth:`launcelot.accounts.interface.Directory.change_forwards`."""
+        for address in add:
+            self._check_elsewhere(address)
+        gone = {address.key for address in remove}
+
+        def work(tables: Tables) -> Group:
+            row = required_group(tables, name)
+            left = {address.key: address for address in (*row.forwards, *add) if address.key not in gone}
+            if len(left) > MAX_FORWARDS:
+                raise LimitReached("too many addresses elsewhere")
+            row = replace(row, forwards=tuple(left.values()))
+            tables.put_group(row)
+            return group_of(tables, row)
+
+        return await self._change(work)
+
     async def remove_group(self, name: str) -> Group:
         """See :meth:`launcelot.accounts.interface.Directory.remove_group`."""
 
@@ -209,7 +231,7 @@ def group_of(view: View, row: GroupRow) -> Group:
     """A group with its members' names."""
     records = [record for member in row.members if (record := view.account_with(member)) is not None]
     names = tuple(sorted(record.account.name for record in records))
-    return Group(row.id, row.name, names, row.quota, row.messages, row.address)
+    return Group(row.id, row.name, names, row.quota, row.messages, row.address, row.forwards)
 
 
 def ids_of(view: View, names: Sequence[str]) -> frozenset[AccountId]:
@@ -230,8 +252,12 @@ def prune(tables: Tables, gone: Address) -> None:
     """Take a removed address out of all aliases, and aliases that are left without targets with it."""
     waiting = [gone]
     while waiting:
-        for alias in tables.aliases_to(waiting.pop().key):
-            left = tuple(target for target in alias.targets if look(tables, target) is not None)
+        key = waiting.pop().key
+        for alias in tables.aliases_to(key):
+            left = tuple(
+                target for target in alias.targets
+                if key not in (target.key, base_of(target).key) or look(tables, target) is not None
+            )  # fmt: skip
             if not left:
                 tables.drop_alias(alias.address.key)
                 waiting.append(alias.address)

@@ -44,7 +44,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """Mail for ``address`` goes to ``targets``: addresses of accounts or further aliases."""
+    """Mail for ``address`` goes to ``targets``: addresses of accounts, of groups, of further aliases, or of other hosts."""
 
     address: Address
     targets: tuple[Address, ...]
@@ -84,11 +84,39 @@ class Recipient:
     :ivar account: who receives it.
     :ivar address: the address as it was given, for Delivered-To and Sieve.
     :ivar detail: what stood behind ``+`` in the local part; empty if nothing did.
+    :ivar owner: who looks after the list that it came by; None without a list.  See :class:`Forward`.
     """
 
     account: Account
     address: Address
     detail: str = ""
+    owner: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """
+    Where mail for an address goes besides, at another host.
+
+    :ivar owner: the address ``owner-NAME`` of the alias or group ``NAME`` that it came by, where somebody has that: then NAME is
+        a list (RFC 5321 section 3.9.2), and what comes back is for its owner; None for an alias (section 3.9.1).
+    """
+
+    address: Address
+    owner: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """
+    All behind one address, each once.
+
+    :ivar recipients: here.
+    :ivar forwards: elsewhere.
+    """
+
+    recipients: tuple[Recipient, ...]
+    forwards: tuple[Forward, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +128,7 @@ class Group:
     :ivar members: their log-in names, in order.
     :ivar quota: octets of its mail; 0 for no limit; likewise ``messages``.
     :ivar address: mail for it goes into the group's own INBOX; None if it has none.
+    :ivar forwards: addresses of other hosts to which that mail goes besides.
     """
 
     id: AccountId
@@ -108,6 +137,7 @@ class Group:
     quota: int = 0
     messages: int = 0
     address: Address | None = None
+    forwards: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +180,14 @@ class Directory(Protocol):
 
     async def resolve(self, address: Address) -> Sequence[Recipient]:
         """
-        Expand a local address: alias chains, ``user+detail``, catch-all; each account at most once.
+        The accounts and groups behind a local address; see :meth:`expand`.
+
+        :raises NotFound: it leads to none here.
+        """
+
+    async def expand(self, address: Address) -> Expansion:
+        """
+        Expand a local address: alias chains, ``user+detail``, catch-all; each account, and each address elsewhere, at most once.
 
         ``postmaster`` without a domain of ours is not resolved here; SMTP asks for the default domain's.  Where nobody has the
         address ``postmaster`` it is that of the administrators, or else of the oldest account.  RFC 5321 section 4.5.1.
@@ -313,6 +350,15 @@ class Directory(Protocol):
         :raises LimitReached: it would have too many members.
         """
 
+    async def change_forwards(self, name: str, add: Sequence[Address] = (), remove: Sequence[Address] = ()) -> Group:
+        """
+        Have mail for a group's address go to addresses of other hosts besides, or no more; which is there, or is not, stays so.
+
+        :raises NotFound: there is no such group.
+        :raises Invalid: an address is malformed, is the local part ``*``, or its domain is ours.
+        :raises LimitReached: there would be too many.
+        """
+
     async def remove_group(self, name: str) -> Group:
         """
         Remove a group; its mail stays in the store until that is told.
@@ -342,9 +388,9 @@ class Directory(Protocol):
         Make an alias; durable when it returns.
 
         :param address: with the local part ``*`` it is the catch-all of its domain.
-        :param targets: each may have a detail.
+        :param targets: each may have a detail; those whose domain is not ours are addresses of other hosts.
         :raises Exists: the address is an account's or an alias's.
-        :raises NotFound: a target is neither an account's nor an alias's address here.
+        :raises NotFound: a target's domain is ours, and it is neither an account's nor an alias's address.
         :raises Invalid: there is no target, it would lead back to itself or through more than 50 aliases, or the domain
             is not ours.
         """

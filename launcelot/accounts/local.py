@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
-from launcelot.accounts.groups import LocalGroups, check_name, prune
-from launcelot.accounts.interface import Account, Alias, Recipient, SharedSecret, Verifier
+from launcelot.accounts.groups import MAX_FORWARDS, LocalGroups, check_name, prune
+from launcelot.accounts.interface import Account, Alias, Expansion, Recipient, SharedSecret, Verifier
 from launcelot.accounts.names import canonical
 from launcelot.accounts.passwords import MAX_PASSWORD, Hasher, Secrets, prepared
-from launcelot.accounts.resolution import CATCH_ALL, holds_address, is_circular, look, resolve
+from launcelot.accounts.resolution import CATCH_ALL, expand, holds_address, is_circular, look
 from launcelot.accounts.tables import Record, Tables, View
 from launcelot.core import scram
 from launcelot.core.errors import BadCredentials, Exists, Invalid, NotFound, TryLater
@@ -80,18 +80,27 @@ class LocalDirectory(LocalGroups):
 
     async def resolve(self, address: Address) -> Sequence[Recipient]:
         """See :meth:`launcelot.accounts.interface.Directory.resolve`."""
-        if not self.is_local(address.domain):
-            raise NotFound("no such address here")
-        recipients = self._look(lambda view: resolve(view, address)) or await self._for_postmaster(address)
+        recipients = (await self.expand(address)).recipients
         if not recipients:
             raise NotFound("no such address here")
         return recipients
 
-    async def _for_postmaster(self, address: Address) -> Sequence[Recipient]:
+    async def expand(self, address: Address) -> Expansion:
+        """See :meth:`launcelot.accounts.interface.Directory.expand`."""
+        if not self.is_local(address.domain):
+            raise NotFound("no such address here")
+        found = self._look(lambda view: expand(view, address, self.is_local))
+        if not (found.recipients or found.forwards):
+            found = Expansion(await self._for_postmaster(address))
+            if not found.recipients:
+                raise NotFound("no such address here")
+        return found
+
+    async def _for_postmaster(self, address: Address) -> tuple[Recipient, ...]:
         """Who reads what is for the postmaster where nobody has that address: every host has one.  RFC 5321 section 4.5.1."""
         if split_detail(address.local)[0].lower() != POSTMASTER:
             return ()
-        return [Recipient(one, address) for one in await self._stewards()]
+        return tuple(Recipient(one, address) for one in await self._stewards())
 
     def is_local(self, domain: str) -> bool:
         """See :meth:`launcelot.accounts.interface.Directory.is_local`; both spellings of an IDNA domain are the same."""
@@ -101,7 +110,7 @@ class LocalDirectory(LocalGroups):
         """See :meth:`launcelot.accounts.interface.Directory.may_send_as`."""
         if not self.is_local(address.domain):
             return False
-        return self._look(lambda view: receives(view, account.id, address))
+        return self._look(lambda view: receives(view, account.id, address, self.is_local))
 
     # -- passwords -----------------------------------------------------------------------------------------------
 
@@ -240,6 +249,14 @@ class LocalDirectory(LocalGroups):
         if not self.is_local(address.domain):
             raise Invalid("the domain is not one of ours")
 
+    def _check_elsewhere(self, address: Address) -> None:
+        """Raise Invalid unless mail could go to the address, at another host."""
+        parse_mailbox(str(address))
+        if self.is_local(address.domain):
+            raise Invalid("the domain is one of ours")
+        if not address.domain or address.local == CATCH_ALL:
+            raise Invalid(f"no mail can go to {address}")
+
     async def remove(self, name: str) -> Account:
         """See :meth:`launcelot.accounts.interface.Directory.remove`."""
 
@@ -282,6 +299,8 @@ class LocalDirectory(LocalGroups):
         once = {target.key: target for target in targets}
         if not once:
             raise Invalid("an alias needs a target")
+        if sum(not self.is_local(target.domain) for target in once.values()) > MAX_FORWARDS:
+            raise Invalid(f"more than {MAX_FORWARDS} addresses elsewhere; make several aliases")
         alias = Alias(address, tuple(once.values()))
 
         def work(tables: Tables) -> Alias:
@@ -290,7 +309,9 @@ class LocalDirectory(LocalGroups):
             if is_circular(tables, alias):
                 raise Invalid("the alias would lead back to itself, or too far")
             for target in alias.targets:
-                if not self.is_local(target.domain) or look(tables, target) is None:
+                if target.domain and not self.is_local(target.domain):
+                    self._check_elsewhere(target)
+                elif look(tables, target) is None:
                     raise NotFound(f"no such address here: {target}")
             tables.put_alias(alias)
             return alias
@@ -311,13 +332,13 @@ class LocalDirectory(LocalGroups):
         return await self._change(work)
 
 
-def receives(view: View, account: AccountId, address: Address) -> bool:
+def receives(view: View, account: AccountId, address: Address, is_local: Callable[[str], bool]) -> bool:
     """Whether mail for an address comes to an account, or to a group of its."""
     record = view.account_with(account)
     if record is None or not record.account.enabled:
         return False
     own = {account, *view.groups_of(account)}
-    return any(recipient.account.id in own for recipient in resolve(view, address))
+    return any(recipient.account.id in own for recipient in expand(view, address, is_local).recipients)
 
 
 def find(view: View, name: str) -> Record | None:

@@ -1,5 +1,5 @@
 """
-From an address to the accounts behind it.
+From an address to the accounts, and the addresses elsewhere, behind it.
 
 An address is looked up as it stands, then without its detail, then as the catch-all of its domain.  An alias for the
 local part ``*`` is a catch-all: it gets what no account and no other alias of its domain has, and never what a disabled
@@ -9,10 +9,10 @@ somebody wrote into the database by hand ends like everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from launcelot.accounts.interface import Account, Alias, Recipient
+from launcelot.accounts.interface import Account, Alias, Expansion, Forward, Recipient
 from launcelot.accounts.tables import GroupRow, Record, View, base_of
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, split_detail
@@ -22,6 +22,9 @@ MAX_DEPTH = 50
 
 CATCH_ALL = "*"
 """The local part of the alias that gets all else of its domain."""
+
+OWNER = "owner-"
+"""In front of a list's name it makes the address of who looks after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +66,60 @@ def look_everywhere(view: View, address: Address) -> Step | None:
     return None if alias is None else Step(alias, split_detail(address.local)[1])
 
 
-def resolve(view: View, address: Address) -> Sequence[Recipient]:
+def expand(view: View, address: Address, is_local: Callable[[str], bool]) -> Expansion:
     """
-    The enabled accounts that receive mail for an address, each once, in the order of the aliases' targets.
+    Who receives mail for an address: enabled accounts and groups, and addresses elsewhere, in the order of the aliases' targets.
 
-    A recipient's detail is the given address's; without one, that of the first target on the way that has one.
+    A recipient's detail is the given address's; without one, that of the first target on the way that has one.  Its owner is that
+    of the last list on the way.
+
+    :param is_local: whether a domain is ours; what is not found there is nobody's address.
     """
     recipients: dict[AccountId, Recipient] = {}
+    forwards: dict[str, Forward] = {}
     seen: set[str] = set()
-    waiting = [(look_everywhere(view, address), "", 0)]
+    waiting = [Way(look_everywhere(view, address), address)]
     while waiting:
-        step, detail, depth = waiting.pop()
+        way = waiting.pop()
+        step = way.step
         if step is None:
+            if not is_local(way.address.domain):
+                forwards.setdefault(way.address.key, Forward(way.address, way.owner))
             continue
-        detail = detail or step.detail
-        if isinstance(step.found, Record):
-            account = step.found.account
-            if account.enabled:
-                recipients.setdefault(account.id, Recipient(account, address, detail))
-        elif isinstance(step.found, GroupRow):
-            recipients.setdefault(step.found.id, Recipient(account_of(step.found), address, detail))
-        elif depth < MAX_DEPTH and step.found.address.key not in seen:
-            seen.add(step.found.address.key)
-            waiting.extend((look(view, target), detail, depth + 1) for target in reversed(step.found.targets))
-    return tuple(recipients.values())
+        detail = way.detail or step.detail
+        found = step.found
+        if isinstance(found, Record):
+            if found.account.enabled:
+                recipients.setdefault(found.account.id, Recipient(found.account, address, detail, way.owner))
+        elif isinstance(found, GroupRow):
+            recipients.setdefault(found.id, Recipient(account_of(found), address, detail, way.owner))
+            owner = owner_of(view, found.address) or way.owner
+            for one in found.forwards:
+                forwards.setdefault(one.key, Forward(one, owner))
+        elif way.depth < MAX_DEPTH and found.address.key not in seen:
+            seen.add(found.address.key)
+            owner = owner_of(view, found.address) or way.owner
+            waiting.extend(Way(look(view, one), one, detail, owner, way.depth + 1) for one in reversed(found.targets))
+    return Expansion(tuple(recipients.values()), tuple(forwards.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How far an expansion has come."""
+
+    step: Step | None
+    address: Address
+    detail: str = ""
+    owner: Address | None = None
+    depth: int = 0
+
+
+def owner_of(view: View, address: Address | None) -> Address | None:
+    """Who looks after a list: whoever has the address ``owner-`` and its name; None where nobody has it."""
+    if address is None:
+        return None
+    owner = Address(f"{OWNER}{address.local}", address.domain)
+    return None if look(view, owner) is None else owner
 
 
 def is_circular(view: View, alias: Alias) -> bool:

@@ -114,6 +114,16 @@ ALTER TABLE accounts ADD COLUMN apop TEXT NOT NULL DEFAULT '';
 CREATE INDEX accounts_with_apop ON accounts (apop) WHERE apop <> '';
 """
 
+GROUP_FORWARDS = """
+CREATE TABLE group_forwards (
+    grouping TEXT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    local TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    PRIMARY KEY (grouping, position)
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     script(SCHEMA),
     add_scram,
@@ -121,6 +131,7 @@ MIGRATIONS: Sequence[Migration] = (
     script(GROUPS),
     script(GROUP_ADDRESSES),
     script(APOP),
+    script(GROUP_FORWARDS),
 )
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
@@ -239,7 +250,10 @@ class SqliteTables:
         id, name, quota, messages, local, domain = row
         members = self._connection.execute("SELECT account FROM members WHERE grouping = ?", (id,)).fetchall()
         address = None if local is None else Address(local, domain)
-        return GroupRow(AccountId(id), name, frozenset(AccountId(one) for (one,) in members), quota, messages, address)
+        find = "SELECT local, domain FROM group_forwards WHERE grouping = ? ORDER BY position"
+        forwards = tuple(Address(*one) for one in self._connection.execute(find, (id,)))
+        joined = frozenset(AccountId(one) for (one,) in members)
+        return GroupRow(AccountId(id), name, joined, quota, messages, address, forwards)
 
     def groups_of(self, id: AccountId) -> frozenset[AccountId]:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -259,6 +273,11 @@ class SqliteTables:
         self._connection.execute("DELETE FROM members WHERE grouping = ?", (row.id,))
         self._connection.executemany(
             "INSERT INTO members (grouping, account) VALUES (?, ?)", [(row.id, member) for member in row.members]
+        )
+        self._connection.execute("DELETE FROM group_forwards WHERE grouping = ?", (row.id,))
+        self._connection.executemany(
+            "INSERT INTO group_forwards (grouping, position, local, domain) VALUES (?, ?, ?, ?)",
+            [(row.id, place, one.local, one.domain) for place, one in enumerate(row.forwards)],
         )
 
     def drop_group(self, id: AccountId) -> None:

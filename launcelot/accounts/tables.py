@@ -42,6 +42,7 @@ class GroupRow:
     quota: int = 0
     messages: int = 0
     address: Address | None = None
+    forwards: tuple[Address, ...] = ()
 
 
 class View(Protocol):

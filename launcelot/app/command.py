@@ -182,11 +182,14 @@ def _add_people(commands: Commands[Parser]) -> None:
     add = verbs.add_parser("add", help="have mail for an address go to others")
     _common(add, "launcelot.app.people:add_alias")
     add.add_argument("address", metavar="ADDRESS", help="the local part * stands for all that nobody else has")
-    add.add_argument("targets", metavar="TARGET", nargs="+", help="addresses of accounts or aliases")
+    add.add_argument("targets", metavar="TARGET", nargs="+", help="addresses of accounts, groups or aliases, or of other hosts")
     _common(verbs.add_parser("list", help="list aliases"), "launcelot.app.people:list_aliases")
     remove = verbs.add_parser("remove", help="remove an alias")
     _common(remove, "launcelot.app.people:remove_alias")
     remove.add_argument("address", metavar="ADDRESS")
+
+
+MEMBERS = "names of accounts; or addresses of other hosts, to which mail for the group's address goes besides"
 
 
 def _add_groups(commands: Commands[Parser]) -> None:
@@ -195,7 +198,7 @@ def _add_groups(commands: Commands[Parser]) -> None:
     add = verbs.add_parser("add", help="make a group")
     _common(add, "launcelot.app.groups:add_group")
     add.add_argument("name", metavar="NAME", help="a name that no account has")
-    add.add_argument("members", metavar="ACCOUNT", nargs="*", help="its first members")
+    add.add_argument("members", metavar="MEMBER", nargs="*", help=MEMBERS)
     add.add_argument("--address", metavar="ADDRESS", help="mail for it goes into the group's own mail (default: none does)")
     add.add_argument("--quota", metavar="OCTETS", type=int, default=0, help="largest mail; 0 for no limit")
     add.add_argument("--messages", metavar="COUNT", type=int, default=0, help="most messages; 0 for no limit")
@@ -206,11 +209,11 @@ def _add_groups(commands: Commands[Parser]) -> None:
     change.add_argument("--address", metavar="ADDRESS", help="mail for it goes into the group's own mail; '' for none")
     change.add_argument("--quota", metavar="OCTETS", type=int, help="largest mail; 0 for no limit")
     change.add_argument("--messages", metavar="COUNT", type=int, help="most messages; 0 for no limit")
-    for verb, text in (("join", "take accounts into a group"), ("leave", "take accounts out of a group")):
+    for verb, text in (("join", "take members into a group"), ("leave", "take members out of a group")):
         parser = verbs.add_parser(verb, help=text)
         _common(parser, f"launcelot.app.groups:{verb}_group")
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("members", metavar="ACCOUNT", nargs="+")
+        parser.add_argument("members", metavar="MEMBER", nargs="+", help=MEMBERS)
     remove = verbs.add_parser("remove", help="remove a group with its mail")
     _common(remove, "launcelot.app.groups:remove_group")
     remove.add_argument("name", metavar="NAME")

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from launcelot.accounts.interface import Group
 from launcelot.app.errors import OK
-from launcelot.app.people import forgetting, opened, tell
+from launcelot.app.people import check_way_out, forgetting, opened, tell
 from launcelot.app.stores import run_now
 from launcelot.app.streams import Streams
+from launcelot.message.address import Address, parse_mailbox
 
 
 def add_group(given: Namespace, streams: Streams) -> int:
     """Make a group, with its first members."""
     with opened(given, make=True) as base:
+        names, addresses = sorted_out(given.members)
+        check_way_out(base, addresses)
         group = run_now(base.directory.add_group(given.name, given.quota, given.messages))
         if given.address:
             group = run_now(base.directory.address_group(group.name, base.address(given.address)))
         if given.members:
-            group = run_now(base.directory.change_members(group.name, given.members))
+            group = run_now(base.directory.change_members(group.name, names))
+            group = run_now(base.directory.change_forwards(group.name, addresses))
     tell(given, streams, described(group), f"added {line_of(group)}")
     return OK
 
@@ -49,7 +54,10 @@ def change_group(given: Namespace, streams: Streams) -> int:
 def join_group(given: Namespace, streams: Streams) -> int:
     """Take accounts into a group."""
     with opened(given, make=False) as base:
-        group = run_now(base.directory.change_members(given.name, add=given.members))
+        names, addresses = sorted_out(given.members)
+        check_way_out(base, addresses)
+        group = run_now(base.directory.change_members(given.name, add=names))
+        group = run_now(base.directory.change_forwards(given.name, add=addresses))
     tell(given, streams, described(group), line_of(group))
     return OK
 
@@ -57,9 +65,22 @@ def join_group(given: Namespace, streams: Streams) -> int:
 def leave_group(given: Namespace, streams: Streams) -> int:
     """Take accounts out of a group."""
     with opened(given, make=False) as base:
-        group = run_now(base.directory.change_members(given.name, remove=given.members))
+        names, addresses = sorted_out(given.members)
+        group = run_now(base.directory.change_members(given.name, remove=names))
+        group = run_now(base.directory.change_forwards(given.name, remove=addresses))
     tell(given, streams, described(group), line_of(group))
     return OK
+
+
+def sorted_out(members: Sequence[str]) -> tuple[list[str], list[Address]]:
+    """
+    Names of accounts, and addresses elsewhere.
+
+    :raises Invalid: what should be an address is none.
+    """
+    names = [one for one in members if "@" not in one]
+    addresses = [parse_mailbox(one) for one in members if "@" in one]
+    return names, addresses
 
 
 def remove_group(given: Namespace, streams: Streams) -> int:
@@ -81,12 +102,13 @@ def described(group: Group) -> dict[str, Any]:
         "quota": group.quota,
         "messages": group.messages,
         "address": str(group.address) if group.address else None,
+        "forwards": [str(one) for one in group.forwards],
     }
 
 
 def line_of(group: Group) -> str:
     """A group for people."""
-    words = [f"{group.name}: {', '.join(group.members) or 'nobody'}"]
+    words = [f"{group.name}: {', '.join([*group.members, *map(str, group.forwards)]) or 'nobody'}"]
     if group.address:
         words.append(f"<{group.address}>")
     if group.quota:

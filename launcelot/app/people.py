@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -289,9 +289,22 @@ def add_alias(given: Namespace, streams: Streams) -> int:
     """Have mail for an address go to others."""
     with opened(given, make=True) as base:
         targets = [base.address(target) for target in given.targets]
+        check_way_out(base, targets)
         alias = run_now(base.directory.add_alias(base.address(given.address), targets))
     tell(given, streams, described_alias(alias), f"added {written(alias)}")
     return OK
+
+
+def check_way_out(base: Base, addresses: Iterable[Address]) -> None:
+    """
+    Whether mail can go to addresses at other hosts, if some are.
+
+    :raises Ending: it cannot.
+    """
+    foreign = next((one for one in addresses if not base.directory.is_local(one.domain)), None)
+    if foreign is not None and not base.configuration.relay.enabled:
+        text = f"{foreign}: not a domain of this server, and mail does not go to others: [relay] says enabled = false"
+        raise Ending(text, FAILED)
 
 
 def list_aliases(given: Namespace, streams: Streams) -> int:

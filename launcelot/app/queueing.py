@@ -251,6 +251,10 @@ def details(row: Mapping[str, Any]) -> list[str]:
     lines = [f"state: {state(row)}", f"attempts: {row['attempts']}"]
     if row["destination"]:
         lines.append(f"destination: {shown(row['destination'])}")
+    if row.get("via"):
+        lines.append(f"sent on by: {shown(row['via'])}")
+    if row.get("sent_as"):
+        lines.append(f"sent as: {shown(row['sent_as'])}")
     if row["last_error"]:
         lines.append(f"last error: {shown(row['last_error'])}")
     return lines

@@ -16,9 +16,9 @@ from launcelot.app.naming import hostname_of
 from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.errors import NotPermitted
-from launcelot.delivery.outbound import LocalOutbound
+from launcelot.delivery.expanding import behind
+from launcelot.delivery.outbound import LocalOutbound, needs_utf8
 from launcelot.message.address import Address
-from launcelot.message.headers import find_header_end
 from launcelot.message.trace import count_received, tls_is_optional, was_delivered_to
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.forwarding import MIGRATIONS, Forwarding
@@ -137,7 +137,10 @@ class Addressing:
         if self._forwarding is not None and self._accounts.is_local(address.domain):
             address = self._forwarding.original(address) or address
         if self._accounts.is_local(address.domain):
-            return [SpoolRecipient(one.account.id, address) for one in await self._accounts.resolve(address)]
+            found = await self._accounts.expand(address)
+            if found.forwards and not self._relays:
+                raise NotPermitted("mail does not go to other hosts")
+            return behind(SpoolRecipient(ELSEWHERE, address), found)
         if not self._relays:
             raise NotPermitted("mail does not go to other hosts")
         return [SpoolRecipient(ELSEWHERE, address)]
@@ -177,9 +180,8 @@ class EverywhereOutbound(LocalOutbound):
     def __init__(
         self, accounts: Directory, staging: Staging, settings: RelaySettings, forwarding: Forwarding | None = None
     ) -> None:
-        super().__init__(accounts, staging)
+        super().__init__(accounts, staging, forwarding)
         self._settings = settings
-        self._forwarding = forwarding
 
     def can_send(self, recipient: Address) -> bool:
         """Whether there is a way to an address at all."""
@@ -196,10 +198,8 @@ class EverywhereOutbound(LocalOutbound):
         if super().can_send(recipient):
             await super().send(id, sender, recipient, body, verified)
             return
-        if sender is not None and self._forwarding is not None and not self._accounts.is_local(sender.domain):
-            sender = await self._forwarding.sender(sender)
-        header = body[: find_header_end(body)]
-        utf8 = not all([header.isascii(), recipient.is_ascii, sender is None or sender.is_ascii])
+        if sender is not None and self.forwarding is not None and not self._accounts.is_local(sender.domain):
+            sender = await self.forwarding.sender(sender)
         staged = self._staging.begin()
         try:
             await staged.write(body[:])
@@ -207,5 +207,6 @@ class EverywhereOutbound(LocalOutbound):
             staged.close()
             raise
         to = (SpoolRecipient(ELSEWHERE, recipient),)
+        utf8 = needs_utf8(body, sender, to)
         envelope = Envelope(id, sender, to, utf8=utf8, verified=verified, tls_optional=tls_is_optional(body))
         await self.spool.accept(envelope, staged, once=True)

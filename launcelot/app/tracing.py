@@ -133,8 +133,13 @@ def fits(step: Step, wanted: Mapping[str, str]) -> bool:
     return (
         low.get("sender", "") in ("", str(step.fields.get("sender")).lower())
         and low.get("message_id", "").strip("<>") in ("", str(step.fields.get("message_id")).strip("<>").lower())
-        and ("recipient" not in low or low["recipient"] in [str(one).lower() for one in step.fields.get("recipients", ())])
+        and ("recipient" not in low or low["recipient"] in named(step))
     )
+
+
+def named(step: Step) -> list[str]:
+    """Whom a step is about, and who sends a mail on to them."""
+    return [str(one).lower() for name in ("recipients", "via") for one in step.fields.get(name, ())]
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
@@ -198,7 +203,8 @@ WORDS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     "accepted": lambda told: f"accepted with 250, {told['size']} octets"
     + (f"; not for all: {told['refused']}" if "refused" in told else ""),
     "refused": lambda told: f"refused after {told['size']} octets: {told['refused']}",
-    "queued": lambda told: f"in the queue, {told['size']} octets",
+    "queued": lambda told: f"in the queue, {told['size']} octets"
+    + (f"; {told['via']} sends it on to others" if told.get("via") else ""),
     "made": lambda told: f"{told['kind']}, made of {told['of']}",
     "delivered": _delivered,
     "sent on": lambda told: f"sent on to {told['recipient']} as {told['mail']}",

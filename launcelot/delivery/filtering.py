@@ -142,6 +142,7 @@ class FilteredDelivery:
 
     async def __call__(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> None:
         """Deliver; see :meth:`launcelot.spool.interface.Delivery.__call__`."""
+        envelope = envelope.for_one(recipient)
         account = await self._account(recipient)
         mail = await self._mail.mail(account.id, account.quota, account.messages)
         active = await mail.scripts.active()

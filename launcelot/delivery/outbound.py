@@ -8,12 +8,17 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from launcelot.accounts.interface import Directory
 from launcelot.core.errors import NotFound, NotPermitted
+from launcelot.delivery.expanding import behind, with_senders
 from launcelot.message.address import Address
-from launcelot.spool.interface import Envelope, Spool, SpoolId, SpoolRecipient
+from launcelot.message.headers import find_header_end
+from launcelot.message.trace import tls_is_optional
+from launcelot.spool.forwarding import Forwarding
+from launcelot.spool.interface import ELSEWHERE, Envelope, Spool, SpoolId, SpoolRecipient
 from launcelot.workers.staging import Buffer, Staging
 
 
@@ -44,13 +49,15 @@ class LocalOutbound:
     Messages to people here.
 
     :ivar spool: takes them; set when there is one, which needs a delivery first.
+    :ivar forwarding: makes senders of other domains addresses of ours; None where they stay as they are.
     """
 
     spool: Spool
 
-    def __init__(self, accounts: Directory, staging: Staging) -> None:
+    def __init__(self, accounts: Directory, staging: Staging, forwarding: Forwarding | None = None) -> None:
         self._accounts = accounts
         self._staging = staging
+        self.forwarding = forwarding
 
     def can_send(self, recipient: Address) -> bool:
         """Whether the domain is ours."""
@@ -61,18 +68,30 @@ class LocalOutbound:
     ) -> None:
         """Hand over a message to people here."""
         try:
-            found = await self._accounts.resolve(recipient)
+            found = await self._accounts.expand(recipient)
         except NotFound as missing:
             raise NotPermitted("nobody here has that address") from missing
-        recipients = tuple(SpoolRecipient(one.account.id, one.address) for one in found)
+        if not all(self.can_send(one.address) for one in found.forwards):
+            raise NotPermitted("mail for that address goes to other hosts, and there is no way to them")
+        recipients = tuple(behind(SpoolRecipient(ELSEWHERE, recipient), found))
+        envelope = Envelope(id, sender, recipients, verified=verified)
+        if found.forwards:
+            envelope = replace(envelope, utf8=needs_utf8(body, sender, recipients), tls_optional=tls_is_optional(body))
+        envelope = await with_senders(envelope, self._accounts.is_local, self.forwarding)
         staged = self._staging.begin()
         try:
             await staged.write(body[:])
         except BaseException:
             staged.close()
             raise
-        await self.spool.accept(Envelope(id, sender, recipients, verified=verified), staged, once=True)
+        await self.spool.accept(envelope, staged, once=True)
 
     async def forget(self, ids: Sequence[SpoolId]) -> None:
         """Drop ids that will not come again."""
         await self.spool.forget_accepted(ids)
+
+
+def needs_utf8(body: Buffer, sender: Address | None, recipients: Sequence[SpoolRecipient]) -> bool:
+    """Whether a message goes to hosts with SMTPUTF8 only, for its header or an address.  RFC 6531 section 3.2."""
+    addresses = [sender, *(one.address for one in recipients), *(one.via for one in recipients)]
+    return not (body[: find_header_end(body)].isascii() and all(one is None or one.is_ascii for one in addresses))

@@ -25,7 +25,7 @@ from launcelot.core.counters import Counters
 from launcelot.message.address import domain_key
 from launcelot.message.headers import find_header_end
 from launcelot.message.recode import EIGHT_BIT, Change, Unencodable, plan, recoded
-from launcelot.message.trace import count_received
+from launcelot.message.trace import count_received, fold
 from launcelot.protocols.smtp.client import Message, Sent
 from launcelot.protocols.smtp.client import Wish as Notify
 from launcelot.protocols.smtp.failures import Disconnected, NotSendable, Refused, SmtpError
@@ -60,13 +60,18 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One message on its way to some of its recipients."""
+    """
+    One message on its way to some of its recipients, who have sender and way in common.
+
+    :ivar front: fields in front of its body.
+    """
 
     destination: str
     route: Route
     envelope: Envelope
     recipients: Sequence[SpoolRecipient]
     body: Buffer
+    front: bytes
     message: Message
 
     @property
@@ -120,7 +125,7 @@ class Relay:
 
     def destination(self, envelope: Envelope, recipient: SpoolRecipient) -> str:
         """A host of the configuration, or the recipient's domain."""
-        route = self._routes.find(envelope.sender, recipient.address)
+        route = self._routes.find(envelope.for_one(recipient).sender, recipient.address)
         if not route.host:
             return domain_key(recipient.address.domain)
         # What the configuration names is not tried out.
@@ -142,8 +147,10 @@ class Relay:
             return [known] * len(recipients)
         if count_received(body) > self._settings.max_hops:
             return [Verdict(Fate.NEVER, "5.4.6", "the message goes in circles")] * len(recipients)
-        route = self._routes.find(envelope.sender, recipients[0].address)
-        letter = Letter(destination, route, envelope, recipients, body, message_of(envelope, body, last))
+        route = self._routes.find(envelope.for_one(recipients[0]).sender, recipients[0].address)
+        front, listed = front_of(recipients[0]), recipients[0].listed
+        message = message_of(envelope, body, last, front, listed)
+        letter = Letter(destination, route, envelope, recipients, body, front, message)
         try:
             return await self._carry(letter)
         except Unroutable as error:
@@ -249,7 +256,7 @@ class Relay:
         try:
             sent = await self._send(link, letter, message)
             in_order = all(reply.code != 421 for _, reply in sent.recipients)
-            return self._verdicts(link, sent)
+            return self._verdicts(link, letter, sent)
         except NotSendable:
             sendable = False
             raise
@@ -274,7 +281,8 @@ class Relay:
         return [Verdict(Fate.LATER, "4.4.2", clean(text), link.target.host, unsure=unsure)] * len(letter.recipients)
 
     async def _send(self, link: Link, letter: Letter, message: Message) -> Sent:
-        wishes = [Notify(one.notify, one.original) for one in letter.recipients]
+        # What was asked of a list is not asked of those behind it.  RFC 3461 section 5.2.7.1.
+        wishes = [Notify() if one.listed else Notify(one.notify, one.original) for one in letter.recipients]
         addresses = [one.address for one in letter.recipients]
         if letter.envelope.require_tls:
             message = replace(message, require_tls=link.protects, returned="HDRS" if message.returned else "")
@@ -283,8 +291,8 @@ class Relay:
         self._counters.add("relay.messages", bool(sent.accepted))
         return sent
 
-    def _verdicts(self, link: Link, sent: Sent) -> Sequence[Verdict]:
-        passed_on = "DSN" in link.client.offers
+    def _verdicts(self, link: Link, letter: Letter, sent: Sent) -> Sequence[Verdict]:
+        passed_on = "DSN" in link.client.offers and not letter.recipients[0].listed
         return [verdict_on(link.target, reply, passed_on) for _, reply in sent.recipients]
 
     async def _recoded(self, letter: Letter, error: NotSendable) -> Message:
@@ -301,7 +309,8 @@ class Relay:
             raise NotSendable("MAIL", f"{error}; and {wrong}", "5.6.3") from wrong
         # Base64 of 57 octets is 78 with its line end.
         size = letter.message.size * 78 // 57 + PIECE
-        return replace(letter.message, source=pieces_of_changed(letter.body, changes), size=size, eight_bit=False, utf8=False)
+        source = pieces_of_changed(letter.body, changes, letter.front)
+        return replace(letter.message, source=source, size=size, eight_bit=False, utf8=False)
 
 
 def wish_of(envelope: Envelope) -> Wish:
@@ -315,22 +324,36 @@ class Stale(Exception):
     """A connection that had been kept was of no use any more; the host has taken nothing."""
 
 
-def message_of(envelope: Envelope, body: Buffer, last: Last | None = None) -> Message:
-    """A message as the client takes it; what it needs of the host is seen in its octets."""
-    header = body[: find_header_end(body)]
+def front_of(recipient: SpoolRecipient) -> bytes:
+    """What is written on top of mail that is sent on: where it has been.  RFC 9228 section 3."""
+    return b"" if recipient.via is None else fold("Delivered-To:", [str(recipient.via)])
+
+
+def message_of(envelope: Envelope, body: Buffer, last: Last | None = None, front: bytes = b"", listed: bool = False) -> Message:
+    """
+    A message as the client takes it; what it needs of the host is seen in its octets.
+
+    :param listed: it comes from a list, with nothing of what its sender asked about notices.
+    """
+    header = front + body[: find_header_end(body)]
     utf8 = envelope.utf8 and not header.isascii()
-    eight_bit = any(not body[start : start + PIECE].isascii() for start in range(0, len(body), PIECE))
-    return Message(pieces_of(body), len(body), eight_bit, utf8, envelope.returned, envelope.envelope_id, last)
+    eight_bit = any(not body[start : start + PIECE].isascii() for start in range(0, len(body), PIECE)) or not front.isascii()
+    asked = ("", "") if listed else (envelope.returned, envelope.envelope_id)
+    return Message(pieces_of(body, front), len(front) + len(body), eight_bit, utf8, *asked, last)
 
 
-async def pieces_of(body: Buffer) -> AsyncIterator[bytes]:
+async def pieces_of(body: Buffer, front: bytes = b"") -> AsyncIterator[bytes]:
     """A body in pieces."""
+    if front:
+        yield front
     for start in range(0, len(body), PIECE):
         yield body[start : start + PIECE]
 
 
-async def pieces_of_changed(body: Buffer, changes: list[Change]) -> AsyncIterator[bytes]:
+async def pieces_of_changed(body: Buffer, changes: list[Change], front: bytes = b"") -> AsyncIterator[bytes]:
     """A body with changes, in pieces."""
+    if front:
+        yield front
     for piece in recoded(body, changes):
         yield piece
 

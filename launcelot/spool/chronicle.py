@@ -33,7 +33,9 @@ class Chronicle:
         names = [str(one.recipient.address) for one in mail.pending[:20]]
         sender = "" if envelope.sender is None else str(envelope.sender)
         more = len(mail.pending) - len(names)
-        self._trail.note(envelope.id, "queued", sender=sender, recipients=names, more=more, size=mail.size)
+        via = list(dict.fromkeys(str(one.recipient.via) for one in mail.pending[:20] if one.recipient.via is not None))
+        fields = {"via": via} if via else {}
+        self._trail.note(envelope.id, "queued", sender=sender, recipients=names, more=more, size=mail.size, **fields)
 
     def relayed(self, results: Results) -> None:
         """Other hosts have taken a mail."""

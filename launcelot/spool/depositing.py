@@ -5,7 +5,8 @@ Invariants:
 
 - Who is told :attr:`~launcelot.spool.interface.Fate.DONE` has the mail in the mailbox, or the spool has it on disk.
 - Nothing that fails for all behind an address is kept: the peer still has the mail, and is told.  Only where some behind one
-  address have it and others do not, those others go into the spool, because neither answer would be true for all of them.
+  address have it and others do not, those others go into the spool, because neither answer would be true for all of them; and
+  so do those at other hosts, to whom the mail is sent on.
 - A peer that leaves stops nothing: what was begun ends, and its octets stay until then.
 """
 
@@ -27,6 +28,7 @@ from launcelot.spool.sweeping import forget_nothing, key_of
 from launcelot.workers.staging import Buffer, Staged
 
 DELIVERED = Verdict(Fate.DONE, "2.1.5", "delivered")
+SENT_ON = Verdict(Fate.LATER, "4.3.0", "it is to be sent on")
 INTERNAL = Verdict(Fate.LATER, "4.3.0", "internal error")
 
 Verdicts = dict[SpoolRecipient, Verdict]
@@ -95,8 +97,10 @@ class Depositor:
                 await self._forget_key(envelope, recipient)
 
     async def _deliver_all(self, envelope: Envelope, body: Buffer) -> Verdicts:
-        attempts = [(one, self._slots.run(self._attempt, envelope, one, body)) for one in envelope.recipients]
-        return {one: await attempt for one, attempt in attempts}
+        here = [one for one in envelope.recipients if not one.is_remote]
+        attempts = [(one, self._slots.run(self._attempt, envelope, one, body)) for one in here]
+        verdicts = {one: await attempt for one, attempt in attempts}
+        return {one: verdicts.get(one, SENT_ON) for one in envelope.recipients}
 
     def _attempt(self, envelope: Envelope, recipient: SpoolRecipient, body: Buffer) -> Deferred[Verdict]:
         delivering = Deferred.fromCoroutine(self._deliver(envelope, recipient, body, key_of(envelope, recipient)))
@@ -148,10 +152,10 @@ class Depositor:
 
 
 def rest_of(groups: Sequence[Sequence[SpoolRecipient]], verdicts: Verdicts) -> list[SpoolRecipient]:
-    """Those who do not have it while another of their group has."""
+    """Those who do not have it while another of their group has, or is at another host."""
     found: dict[SpoolRecipient, None] = {}
     for group in groups:
-        if any(verdicts[one].fate is Fate.DONE for one in group):
+        if any(verdicts[one].fate is Fate.DONE or one.is_remote for one in group):
             found.update({one: None for one in group if verdicts[one].fate is not Fate.DONE})
     return list(found)
 

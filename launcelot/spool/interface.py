@@ -10,7 +10,7 @@ host vanishes between that note and the note of its reply, the mail is sent twic
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NewType, Protocol
 
@@ -36,12 +36,20 @@ class SpoolRecipient:
     :ivar notify: ``NOTIFY`` as it was given (RFC 3461 section 4.1), upper-case: ``"NEVER"``, or some of ``SUCCESS``, ``FAILURE``
         and ``DELAY`` with commas; empty if it was not.
     :ivar original: ``ORCPT``, such as ``rfc822;ann@example.org`` (RFC 3461 section 4.2), without the encoding as xtext.
+    :ivar via: the address here that the mail was for, and that sends it on to this one at another host; it is written on top of
+        what is sent (``Delivered-To``), so that mail that comes round again is known.
+    :ivar sender: from whom this one gets the mail, in place of the envelope's sender, if that is not null; None for that one.
+    :ivar listed: it comes by way of a list, which ``sender`` looks after: what goes wrong is told there, and what the mail's
+        sender asked about notices ends here (RFC 3461 section 5.2.7.1).
     """
 
     account: AccountId
     address: Address
     notify: str = ""
     original: str = ""
+    via: Address | None = None
+    sender: Address | None = None
+    listed: bool = False
 
     @property
     def is_remote(self) -> bool:
@@ -81,9 +89,17 @@ class Envelope:
 
     def sender_for(self, recipient: SpoolRecipient) -> Address | None:
         """From whom one recipient gets the mail."""
-        if self.sender is None or not self.verp:
-            return self.sender
-        return with_recipient(self.sender, recipient.address, self.verp)
+        if self.sender is None:
+            return None
+        if recipient.sender is not None:
+            return recipient.sender
+        return with_recipient(self.sender, recipient.via or recipient.address, self.verp) if self.verp else self.sender
+
+    def for_one(self, recipient: SpoolRecipient) -> Envelope:
+        """The envelope as it is for a recipient whose mail has another sender."""
+        if self.sender is None or recipient.sender is None:
+            return self
+        return replace(self, sender=recipient.sender, verp="")
 
 
 class Delivery(Protocol):
@@ -203,6 +219,8 @@ class Waiting:
     :ivar received: wall-clock seconds.
     :ivar next_attempt: wall-clock seconds; 0 for as soon as there is room.
     :ivar destination: where it goes; empty for a mailbox here.
+    :ivar via: the address here that sends it on; empty if none does.
+    :ivar sent_as: from whom the recipient gets it, where that is not the sender.
     """
 
     id: SpoolId
@@ -216,6 +234,8 @@ class Waiting:
     received: float = 0.0
     destination: str = ""
     user: str = ""
+    via: str = ""
+    sent_as: str = ""
 
 
 class Spool(Protocol):

@@ -177,11 +177,11 @@ class Shelf(Protocol):
 
 def describe(pending: Pending, destination: str = "") -> Waiting:
     """One recipient for people who ask."""
-    mail = pending.mail
+    mail, recipient = pending.mail, pending.recipient
     return Waiting(
         id=mail.envelope.id,
         sender="" if mail.envelope.sender is None else str(mail.envelope.sender),
-        recipient=str(pending.recipient.address),
+        recipient=str(recipient.address),
         size=mail.size,
         attempts=pending.attempts,
         next_attempt=pending.next_attempt,
@@ -190,4 +190,6 @@ def describe(pending: Pending, destination: str = "") -> Waiting:
         received=mail.received,
         destination=destination,
         user=mail.envelope.user,
+        via=str(recipient.via or ""),
+        sent_as=str(recipient.sender or "") if mail.envelope.sender is not None else "",
     )

@@ -12,6 +12,7 @@ misuse a bouncing server.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -103,7 +104,7 @@ class Notices:
         """
         if mail.envelope.sender is None:
             raise NotReturnable("the mail has no sender")
-        sender, found = await self._told(mail.envelope, mail.envelope.sender, results)
+        sender, found = await self._told(kind, mail.envelope, mail.envelope.sender, results)
         if len(found) == 1 and found[0].is_remote:
             # It may stand for somebody else, as that of mail which was passed on does.
             sender = found[0].address
@@ -128,33 +129,43 @@ class Notices:
         return Notice(envelope, octets)
 
     async def _told(
-        self, envelope: Envelope, sender: Address, results: Results
+        self, kind: Kind, envelope: Envelope, sender: Address, results: Results
     ) -> tuple[Address, Sequence[SpoolRecipient]]:
-        """The address that is told, and who gets that; with VERP the one that the recipient was told, where it is somebody's."""
-        own = envelope.sender_for(results[0][0].recipient)
+        """
+        The address that is told, and who gets that.
+
+        With VERP it is the one that the recipient was told, where it is somebody's; what goes wrong behind a list is told its
+        owner, who is nobody from outside.
+        """
+        recipient = results[0][0].recipient
+        if recipient.listed and recipient.sender is not None and kind is not Kind.SUCCESS:
+            return recipient.sender, await self._who(recipient.sender, True)
+        known = bool(envelope.verified or envelope.user)
+        own = None if recipient.sender is not None else envelope.sender_for(recipient)
         if len(results) == 1 and own is not None and own != sender:
             try:
-                return own, await self._who(envelope, own)
+                return own, await self._who(own, known)
             except NotReturnable:
                 pass
-        return sender, await self._who(envelope, sender)
+        return sender, await self._who(sender, known)
 
-    async def _who(self, envelope: Envelope, sender: Address) -> Sequence[SpoolRecipient]:
+    async def _who(self, sender: Address, known: bool) -> Sequence[SpoolRecipient]:
         try:
             found = await self._addressees(sender)
         except (NotFound, NotPermitted) as refusal:
             raise NotReturnable(f"the sender cannot be told: {refusal.text}") from refusal
         if not found:
             raise NotReturnable("the sender is nobody's address")
-        if any(one.is_remote for one in found) and not (envelope.verified or envelope.user):
+        if any(one.is_remote for one in found) and not known:
             raise NotReturnable("the sender's address may be forged")
-        return [SpoolRecipient(one.account, one.address, "NEVER") for one in found]
+        return [replace(one, notify="NEVER", original="") for one in found]
 
     def _text(self, kind: Kind, results: Results) -> str:
         lines = [f"This is {self._hostname}, about the mail whose header is below.", ""]
         lines += [WORDS[kind].format(days=round(self._lifetime / 86_400, 1)), ""]
         for pending, verdict in results[:SHOWN]:
-            lines += [f"<{pending.recipient.address}>", f"    {verdict.text}" if verdict.text else "", ""]
+            told = verdict.text and not (kind is Kind.SUCCESS and pending.recipient.listed)
+            lines += [named(kind, pending.recipient), f"    {verdict.text}" if told else "", ""]
         if len(results) > SHOWN:
             lines += [f"and {len(results) - SHOWN} more, who are named in the next part.", ""]
         return "\n".join(lines)
@@ -162,13 +173,17 @@ class Notices:
     def _groups(self, kind: Kind, mail: Mail, results: Results) -> list[Fields]:
         """RFC 3464 sections 2.2 and 2.3."""
         envelope = mail.envelope
-        first = [("Original-Envelope-Id", envelope.envelope_id)] if envelope.envelope_id else []
+        ours = kind is not Kind.SUCCESS and any(pending.recipient.listed for pending, _ in results)
+        first = [("Original-Envelope-Id", envelope.envelope_id)] if envelope.envelope_id and not ours else []
         arrived = format_date(datetime.fromtimestamp(mail.received, UTC))
         message = [*first, ("Reporting-MTA", f"dns; {self._hostname}"), ("Arrival-Date", arrived)]
         return [message, *(self._recipient(kind, mail, pending, verdict) for pending, verdict in results)]
 
     def _recipient(self, kind: Kind, mail: Mail, pending: Pending, verdict: Verdict) -> Fields:
         recipient = pending.recipient
+        if kind is Kind.SUCCESS and recipient.listed:
+            # RFC 3461 section 5.2.7.1: the list was the end of the way.
+            return delivery_fields(list_of(recipient), "", "delivered", "2.1.5", "", [])
         if kind is Kind.SUCCESS:
             action = "relayed" if recipient.is_remote else "delivered"
         else:
@@ -179,6 +194,18 @@ class Notices:
             until = datetime.fromtimestamp(mail.received + self._lifetime, UTC)
             more.append(("Will-Retry-Until", format_date(until)))
         return delivery_fields(recipient.address, recipient.original, action, verdict.status, verdict.diagnostic, more)
+
+
+def list_of(recipient: SpoolRecipient) -> Address:
+    """The address that the sender wrote to, for who gets mail by way of a list."""
+    return recipient.via or recipient.address
+
+
+def named(kind: Kind, recipient: SpoolRecipient) -> str:
+    """A recipient for people."""
+    if kind is Kind.SUCCESS and recipient.listed:
+        return f"<{list_of(recipient)}>"
+    return f"<{recipient.address}>" + (f", to whom mail for <{recipient.via}> is sent on" if recipient.via is not None else "")
 
 
 SUBJECTS = {

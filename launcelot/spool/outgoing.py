@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
+from launcelot.message.address import Address
 from launcelot.spool.interface import Carrier, Fate, Verdict
 from launcelot.spool.mail import Body, Mail, Pending
 from launcelot.workers.staging import Buffer
@@ -93,10 +94,12 @@ class Outgoing:
 
     def add(self, mail: Mail, pending: Sequence[Pending]) -> None:
         """Recipients of a mail whose time has come."""
-        groups: dict[str, list[Pending]] = {}
+        groups: dict[tuple[str, Address | None, Address | None], list[Pending]] = {}
         for one in pending:
-            groups.setdefault(self.carrier.destination(mail.envelope, one.recipient), []).append(one)
-        for name, members in groups.items():
+            # Those who get it from different senders, or by different ways, are different transactions.
+            name = self.carrier.destination(mail.envelope, one.recipient)
+            groups.setdefault((name, one.recipient.via, one.recipient.sender), []).append(one)
+        for (name, *_), members in groups.items():
             place = self._places.setdefault(name, Place())
             # Where each recipient has a sender of its own, each is a transaction.
             together = 1 if mail.envelope.verp else TOGETHER

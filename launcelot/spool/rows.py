@@ -36,6 +36,9 @@ SPAN = 65_536
 LOAD_BATCH = 2_000
 """Mails brought into memory in one piece of reading."""
 
+ADDRESSES = frozenset({"via", "sender"})
+"""What else of a recipient is an address."""
+
 STATE_WAITING = 0
 STATE_HELD = 1
 
@@ -229,6 +232,8 @@ def add_recipient(mail: Mail, row: tuple[Any, ...]) -> None:
     """A recipient as it was kept."""
     key, account, address, state, attempts, next_attempt, last_error, terms, told, unsure = row
     said = json.loads(terms) if terms else {}
+    for name in ADDRESSES.intersection(said):
+        said[name] = read_address(said[name])
     pending = mail.add(SpoolRecipient(AccountId(account), read_address(address), **said), key % SPAN)
     pending.held = state == STATE_HELD
     pending.attempts, pending.next_attempt, pending.last_error = attempts, next_attempt, last_error
@@ -271,10 +276,14 @@ def terms_of(envelope: Envelope) -> str:
 
 def terms_for(recipient: SpoolRecipient) -> str:
     """What is said of a recipient beside its address, empty for nothing."""
-    if not (recipient.notify or recipient.original):
+    if not (recipient.notify or recipient.original or recipient.via or recipient.sender):
         return ""
-    said = {"notify": recipient.notify, "original": recipient.original}
-    return json.dumps({name: value for name, value in said.items() if value}, separators=(",", ":"))
+    said: dict[str, Any] = {}
+    for name in ("notify", "original", "via", "sender", "listed"):
+        value = getattr(recipient, name)
+        if value:
+            said[name] = str(value) if name in ADDRESSES else value
+    return json.dumps(said, separators=(",", ":"))
 
 
 def read_address(text: str) -> Address:

@@ -454,12 +454,58 @@ class AliasContract(DirectoryContract):
         self.assertEqual(self.listed(), {"sales": ["ann"]})
 
     def test_missing_target_is_refused(self) -> None:
-        """Unknown, foreign and caught-all targets; one is enough, and nothing is kept."""
+        """Unknown and caught-all targets; one is enough, and nothing is kept."""
         self.alias("*", "bob")
-        for target in ("nobody", "ann@second.example", "ann@elsewhere.example"):
+        for target in ("nobody", "ann@second.example"):
             self.refused(self.directory.add_alias(at("sales"), [at("ann"), at(target)]), NotFound)
         self.refused(self.directory.add_alias(at("sales"), [Address("postmaster", "")]), NotFound)
         self.assertEqual(self.listed(), {"*": ["bob"]})
+
+    def forwards(self, address: str) -> list[tuple[str, str | None]]:
+        """Where else mail for an address goes, and who looks after that."""
+        found = self.now(self.directory.expand(at(address))).forwards
+        return [(str(one.address), one.owner.local if one.owner is not None else None) for one in found]
+
+    def test_targets_elsewhere(self) -> None:
+        """Stand beside those here, through any number of aliases and each once; they are nobody's address here."""
+        self.alias("team", "ann", "Eve@elsewhere.example", "EVE@elsewhere.example", "sub+x@Other.example")
+        self.alias("all", "team", "bob", "eve@Elsewhere.Example")
+        self.alias("away", "z@elsewhere.example")
+        self.assertEqual(self.receivers("all+d"), [("ann", "d"), ("bob", "d")])
+        self.assertEqual(self.forwards("all"), [("EVE@elsewhere.example", None), ("sub+x@other.example", None)])
+        self.assertEqual(self.forwards("away"), [("z@elsewhere.example", None)])
+        self.assertEqual(self.forwards("ann"), [])
+        self.nobody("away")
+        self.refused(self.directory.expand(at("eve@elsewhere.example")), NotFound)
+        ann = self.now(self.directory.account("ann"))
+        self.assertFalse(self.now(self.directory.may_send_as(ann, at("z@elsewhere.example"))))
+        self.assertFalse(self.now(self.directory.may_send_as(ann, at("away"))))
+        self.assertTrue(self.now(self.directory.may_send_as(ann, at("team"))))
+        self.now(self.directory.remove("ann"))
+        self.now(self.directory.remove("bob"))
+        self.assertEqual(self.listed()["team"], ["EVE", "sub+x"])
+        self.assertEqual(self.forwards("all"), [("EVE@elsewhere.example", None), ("sub+x@other.example", None)])
+
+    def test_owner_makes_a_list(self) -> None:
+        """Of the alias that has one; what is below it has its own or none of its own."""
+        self.alias("sub", "s@elsewhere.example")
+        self.alias("list", "ann", "l@elsewhere.example", "sub")
+        self.alias("owner-list", "bob")
+        self.assertEqual(
+            self.forwards("list"), [("l@elsewhere.example", "owner-list"), ("s@elsewhere.example", "owner-list")]
+        )
+        self.assertEqual(self.now(self.directory.resolve(at("list")))[0].owner, at("owner-list"))
+        self.alias("owner-sub", "ann")
+        self.assertEqual(self.forwards("list")[1], ("s@elsewhere.example", "owner-sub"))
+        self.assertEqual(self.now(self.directory.resolve(at("owner-list")))[0].owner, None)
+
+    def test_impossible_targets_elsewhere(self) -> None:
+        """Nobody in particular, or more than there may be."""
+        add = self.directory.add_alias
+        self.refused(add(at("sales"), [at("*@elsewhere.example")]), Invalid)
+        many = [at(f"n{number}@elsewhere.example") for number in range(1_001)]
+        self.refused(add(at("sales"), many), Invalid)
+        self.assertEqual(len(self.now(add(at("sales"), many[1:])).targets), 1_000)
 
     def test_impossible_alias_is_refused(self) -> None:
         """No target, foreign or malformed address."""

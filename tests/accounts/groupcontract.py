@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcelot.accounts.interface import Group, Offer, Standing
-from launcelot.core.errors import Exists, Invalid, NotFound
+from launcelot.core.errors import Exists, Invalid, LimitReached, NotFound
 from launcelot.core.ids import AccountId
 from tests.accounts.contract import DirectoryContract, at
 
@@ -130,6 +130,29 @@ class GroupContract(DirectoryContract):
         self.assertEqual([name for name, _ in self.receivers("all")], ["team", "ann"])
         self.now(self.directory.change_group("team", quota=7))
         self.assertEqual(self.now(self.directory.resolve(at("crew")))[0].account.quota, 7)
+
+    def test_mail_for_a_group_goes_elsewhere_too(self) -> None:
+        """To addresses of other hosts, each once; for its owner if it has one."""
+        change = self.directory.change_forwards
+        self.now(self.directory.address_group("team", at("crew")))
+        eve, dan = at("eve@elsewhere.example"), at("dan@elsewhere.example")
+        team = self.now(change("team", [eve, dan, at("EVE@elsewhere.example")]))
+        self.assertEqual(team.forwards, (at("EVE@elsewhere.example"), dan))
+        self.assertEqual(self.now(self.directory.group("team")), team)
+        self.assertIn(team, self.now(self.directory.groups()))
+        found = self.now(self.directory.expand(at("crew")))
+        self.assertEqual([one.account.name for one in found.recipients], ["team"])
+        self.assertEqual([(one.address, one.owner) for one in found.forwards], [(at("EVE@elsewhere.example"), None), (dan, None)])
+        self.alias("owner-crew", "ann")
+        self.assertEqual(self.now(self.directory.expand(at("crew"))).forwards[1].owner, at("owner-crew"))
+        self.now(self.directory.change_members("team", ["ann"]))
+        self.assertEqual(self.now(change("team", remove=[eve])).forwards, (dan,))
+        for bad in ("ann", "*@elsewhere.example"):
+            self.refused(change("team", [at(bad)]), Invalid)
+        self.refused(change("nobody", [eve]), NotFound)
+        self.refused(change("team", [at(f"n{number}@elsewhere.example") for number in range(1_001)]), LimitReached)
+        self.now(self.directory.remove_group("team"))
+        self.refused(self.directory.expand(at("crew")), NotFound)
 
     def test_addresses_of_groups_are_their_own(self) -> None:
         """No account, alias or other group has one; taken away it takes aliases to it along."""

@@ -157,7 +157,7 @@ class GroupTests(CommandCase):
         for name in ("ann", "bob"):
             self.on_data("account", "add", name, said="x")
         self.assertEqual(0, self.on_data("group", "add", "team", "ann", "--quota", "100", "--json"))
-        team = {"group": "team", "members": ["ann"], "quota": 100, "messages": 0, "address": None}
+        team = {"group": "team", "members": ["ann"], "quota": 100, "messages": 0, "address": None, "forwards": []}
         self.assertEqual(team, self.answer())
         self.assertEqual(0, self.on_data("group", "join", "team", "bob", "ann", "--json"))
         self.assertEqual({**team, "members": ["ann", "bob"]}, self.answer())
@@ -416,6 +416,26 @@ class AliasTests(CommandCase):
         self.assertEqual("added team@localhost -> ann@localhost, brandon@localhost\n", self.output)
         self.assertEqual(0, self.on_data("alias", "list"))
         self.assertEqual("team@localhost -> ann@localhost, brandon@localhost\n", self.output)
+
+    def test_members_at_other_hosts(self) -> None:
+        """Of aliases and groups, where mail goes to other hosts."""
+        file = self.folder / "launcelot.toml"
+        for on in ("false", "true"):
+            file.write_text(f"config_version = 1\n[relay]\nenabled = {on}\n")
+            wanted = 0 if on == "true" else 1
+            for words in ("alias add team ann eve@far.example".split(), "group add crew brandon E@far.example".split()):
+                self.assertEqual(wanted, self.on_data(*words, "--config", str(file)), words)
+                said = self.output or self.errors
+                self.assertIn("[relay] says enabled = false" if wanted else "far.example", said)
+                self.assertEqual(1, said.count("\n"))
+        self.assertEqual("added crew: brandon, E@far.example\n", self.output)
+        self.assertEqual(0, self.on_data("group", "leave", "crew", "e@far.example", "--json"))
+        self.assertEqual([], self.answer()["forwards"])
+        self.assertEqual(1, self.on_data("group", "join", "crew", "ann@localhost", "--config", str(file)))
+        self.assertEqual(0, self.on_data("group", "join", "crew", "x@far.example", "--config", str(file), "--json"))
+        self.assertEqual(["x@far.example"], self.answer()["forwards"])
+        self.assertEqual(0, self.on_data("alias", "list"))
+        self.assertEqual("team@localhost -> ann@localhost, eve@far.example\n", self.output)
 
     def test_refusals(self) -> None:
         """A taken address, a target that is nobody's, an alias that is not there: one line, exit code 1."""

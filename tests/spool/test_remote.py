@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -514,6 +515,7 @@ class SqliteRemoteTests(RemoteContract):
 
         self.carrier.carry = keep  # type: ignore[method-assign]
         recipient = elsewhere("x@far.example", "DELAY,FAILURE", "rfc822;a")
+        recipient = replace(recipient, via=Address("a b", "example.org"), sender=Address("srs=é", "example.org"))
         self.send(self.carrying(), recipient, returned="HDRS", envelope_id="é", utf8=True, verified=True, user="ann", **TLS)
         self.clock.pump([600] * 30)
         self.assertEqual(len(self.told()), 1)
@@ -529,6 +531,16 @@ class SqliteRemoteTests(RemoteContract):
         self.carrier.plan["far.example"] = [UNSURE]
         self.wait(self.carrying().release(SpoolId("one")))
         self.assertEqual(len(self.told()), 2)
+
+    def test_list_outlives_a_crash(self) -> None:
+        """Its owner is told of a failure after it, as before."""
+        self.carrier.plan["far.example"] = [Deferred(), NEVER]
+        recipient = replace(elsewhere("x@far.example"), sender=ANN_HERE, listed=True)
+        self.send(self.carrying(), recipient, sender=Address("e", "a.example"))
+        self.crash()
+        self.carrying()
+        (notice,) = self.told()
+        self.assertEqual(self.status(notice)["Final-Recipient"], "rfc822; x@far.example")
 
     def test_notice_and_rows_are_one_transaction(self) -> None:
         """A file that fails when a notice is written: the recipient waits on, and the notice comes once."""

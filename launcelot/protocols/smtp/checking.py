@@ -11,6 +11,7 @@ from dataclasses import replace
 from launcelot.checks.interface import ACCEPT, Action, Case, Message, Verdict
 from launcelot.checks.results import without_forged, written
 from launcelot.core.errors import NotFound
+from launcelot.delivery.expanding import behind
 from launcelot.message.address import Address
 from launcelot.protocols.smtp.body import PIECE, Incoming
 from launcelot.protocols.smtp.grammar import Mail, Reply, reply
@@ -100,10 +101,11 @@ async def envelope(session: Session, transaction: Transaction, case: Case) -> No
                 transaction.take([SpoolRecipient(ELSEWHERE, address)])
             continue
         try:
-            found = [one for one in await session.site.accounts.resolve(address) if one.account.enabled]
+            found = await session.site.accounts.expand(address)
         except NotFound:
             continue
-        transaction.take([SpoolRecipient(one.account.id, address) for one in found])
+        if session.site.relays or not found.forwards:
+            transaction.take(behind(SpoolRecipient(ELSEWHERE, address), found))
 
 
 def is_verified(case: Case) -> bool:

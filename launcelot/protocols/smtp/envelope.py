@@ -12,16 +12,20 @@ from dataclasses import replace
 
 from launcelot.accounts.interface import Recipient as Resident
 from launcelot.core.errors import NotFound, Refusal
+from launcelot.delivery.expanding import behind
 from launcelot.message.address import Address
 from launcelot.protocols.smtp import checking
 from launcelot.protocols.smtp.grammar import Mail, Recipient, Reply, refuse_utf8, reply
-from launcelot.protocols.smtp.notifying import BadValue, parse_original, without_success
+from launcelot.protocols.smtp.notifying import BadValue, parse_original
 from launcelot.protocols.smtp.session import Role, Session, State, Transaction, reply_for
 from launcelot.spool.interface import ELSEWHERE, SpoolId, SpoolRecipient
 
 NO_NOTICES = reply(555, "5.5.4", "DSN is not offered here")
 TLS_ONLY = reply(555, "5.5.4", "REQUIRETLS is for mail that comes over TLS")
 """RFC 8689 section 2."""
+
+NO_WAY_OUT = reply(451, "4.3.5", "Mail for that address goes to other hosts, and this server is not set up for that now")
+"""RFC 3463 section 3.4."""
 
 TOO_MANY = reply(452, "4.5.3", "Too many recipients")
 
@@ -108,12 +112,12 @@ async def place(session: Session, transaction: Transaction, wanted: SpoolRecipie
     if sender is not None:
         return await send_back(session, transaction, wanted, sender)
     try:
-        found = [one for one in await session.site.accounts.resolve(address) if one.account.enabled]
+        found = await session.site.accounts.expand(address)
     except NotFound:
         return reply(550, "5.1.1", "No such user here")
-    if not found:
-        return reply(550, "5.2.1", "Mailbox is disabled")
-    if not any([await has_room(session, one, transaction.mail.size) for one in found]):
+    if found.forwards and not session.site.relays:
+        return NO_WAY_OUT
+    if not (found.forwards or any([await has_room(session, one, transaction.mail.size) for one in found.recipients])):
         return reply(452, "4.2.2", "Mailbox is full")
     refused = await checking.recipient(session, transaction, address)
     if refused is not None:
@@ -177,22 +181,15 @@ async def send_back(session: Session, transaction: Transaction, wanted: SpoolRec
     return refused if refused is not None else add(session, transaction, [back])
 
 
-def behind(wanted: SpoolRecipient, found: Sequence[Resident]) -> Sequence[SpoolRecipient]:
-    """The accounts behind an address; of success the first one alone is told."""
-    return [
-        replace(wanted, account=one.account.id, notify=without_success(wanted.notify) if place else wanted.notify)
-        for place, one in enumerate(found)
-    ]
-
-
 def add(session: Session, transaction: Transaction, recipients: Sequence[SpoolRecipient]) -> Reply:
     """Take those behind one address into the envelope, each once."""
+    address = recipients[0].via or recipients[0].address
     transaction.named.append(tuple(transaction.take(recipients)))
     if transaction.case is not None:
-        transaction.case.recipients.append(recipients[0].address)
-    transaction.domains.add(recipients[0].address.domain.lower())
-    transaction.addresses.add(recipients[0].address.key)
-    transaction.only = recipients[0].address if len(transaction.named) == 1 else None
+        transaction.case.recipients.append(address)
+    transaction.domains.add(address.domain.lower())
+    transaction.addresses.add(address.key)
+    transaction.only = address if len(transaction.named) == 1 else None
     session.move(State.RECIPIENTS)
     return reply(250, "2.1.5", "Recipient ok")
 

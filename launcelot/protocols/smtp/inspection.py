@@ -1,8 +1,9 @@
 """
 What is looked at in the header of a message that comes in, and what is added to it.
 
-Everywhere: how often it has been received (RFC 5321 section 6.3).  On submission (RFC 6409 section 8): that ``From``
-belongs to who has logged in, and that ``Date`` and ``Message-ID`` are there; nothing a client wrote is changed.
+Everywhere: how often it has been received (RFC 5321 section 6.3), and whether mail that is sent on has come back.  On submission
+(RFC 6409 section 8): that ``From`` belongs to who has logged in, and that ``Date`` and ``Message-ID`` are there; nothing a client
+wrote is changed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from launcelot.core.errors import Refusal
 from launcelot.message.dates import format_date
 from launcelot.message.headers import Group, Mailbox, fields, parse_address_list, unfold
 from launcelot.message.lists import MAX_LIST
-from launcelot.message.trace import count_received
+from launcelot.message.trace import count_received, was_delivered_to
 from launcelot.protocols.smtp.body import Rejected
 from launcelot.protocols.smtp.grammar import reply
 from launcelot.protocols.smtp.session import Session, reply_for
@@ -25,6 +26,7 @@ MAX_AUTHORS = 100
 """Addresses in one From."""
 
 TOO_MANY_HOPS = reply(554, "5.4.6", "Too many hops: this mail goes round in circles")
+IN_CIRCLES = reply(554, "5.4.6", "Mail for that address is sent on, and has come back")
 HEADER_TOO_LARGE = reply(554, "5.6.0", "The header section is too large")
 NOT_YOURS = reply(550, "5.7.1", "The From field names an address that is not yours")
 
@@ -38,6 +40,11 @@ async def inspect(session: Session, head: bytes, whole: bool) -> bytes:
     """
     if count_received(head) > session.settings.max_hops:
         raise Rejected(TOO_MANY_HOPS)
+    if session.transaction is not None:
+        # Who is here has had it; whoever it is sent on to would have it for ever.
+        sent_on = {one.via for one in session.transaction.recipients.values() if one.via is not None}
+        if any(was_delivered_to(head, one) for one in sent_on):
+            raise Rejected(IN_CIRCLES)
     account = session.account
     if account is None:
         return b""

@@ -124,13 +124,3 @@ def both(first: str, second: str) -> str:
         return first
     words = {word for one in (first, second) for word in (one.split(",") if one else USUAL)} - {NEVER}
     return ",".join(sorted(words))
-
-
-def without_success(notify: str) -> str:
-    """
-    What is told of all but the first of those behind one address.
-
-    So the sender hears of one delivery to the address that was written to, and of every failure.  RFC 3461 section 5.2.7.3.
-    """
-    words = [one for one in notify.split(",") if one != SUCCESS]
-    return ",".join(words) or (NEVER if notify else "")

@@ -8,13 +8,15 @@ the mailboxes when it is answered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from launcelot.checks.interface import Action, Case
 from launcelot.core.dots import DotReader
 from launcelot.core.errors import Refusal
+from launcelot.delivery.expanding import with_senders
 from launcelot.message.trace import received, tls_is_optional
 from launcelot.protocols.smtp import checking, tracing
 from launcelot.protocols.smtp.binary import without_bare_ends
@@ -24,6 +26,8 @@ from launcelot.protocols.smtp.inspection import inspect
 from launcelot.protocols.smtp.session import OUT_OF_ORDER, Role, Session, State, reply_for, sentence
 from launcelot.spool.interface import Envelope, Fate, Verdict
 from launcelot.workers.staging import Staged
+
+T = TypeVar("T")
 
 BODY_RATE = 4_096
 """Octets of a body that must arrive in every :data:`BODY_SECONDS`."""
@@ -155,7 +159,7 @@ async def hand_over(session: Session, incoming: Incoming) -> Sequence[Reply]:
             if isinstance(checked, Reply):
                 return [checked]
             staged = checked
-        envelope = envelope_of(session)
+        envelope = await kept(staged, envelope_of(session))
         if not envelope.require_tls and any(one.is_remote for one in envelope.recipients):
             envelope = replace(envelope, tls_optional=tls_is_optional(staged.view()))
         if transaction.mail.binary:
@@ -217,20 +221,28 @@ async def count(session: Session, staged: Staged) -> None:
 
     :raises Refusal: it is one too many, or cannot be counted now; nothing is open then.
     """
-    if session.account is None or session.rules.sending is None:
-        return
+    if session.account is not None and session.rules.sending is not None:
+        await kept(staged, session.rules.sending.count(session.account.id, session.current.addresses))
+
+
+async def kept(staged: Staged, asked: Awaitable[T]) -> T:
+    """What is asked for; a message that is not handed on because of it is closed."""
     try:
-        await session.rules.sending.count(session.account.id, session.current.addresses)
+        return await asked
     except BaseException:
         staged.close()
         raise
 
 
-def envelope_of(session: Session) -> Envelope:
-    """Who sends to whom."""
+async def envelope_of(session: Session) -> Envelope:
+    """
+    Who sends to whom.
+
+    :raises Refusal: a sender for other hosts cannot be made now.
+    """
     transaction = session.current
     given = transaction.mail
-    return Envelope(
+    envelope = Envelope(
         transaction.id,
         given.sender,
         tuple(transaction.recipients.values()),
@@ -242,13 +254,15 @@ def envelope_of(session: Session) -> Envelope:
         require_tls=given.require_tls,
         verp=given.verp,
     )
+    return await with_senders(envelope, session.site.accounts.is_local, session.site.forwarding)
 
 
 async def deliver(session: Session, envelope: Envelope, staged: Staged) -> Sequence[Reply]:
     """Deliver now, and say what became of each recipient."""
     transaction, counters = session.current, session.site.counters
     size = staged.size
-    groups = [[transaction.recipients[one] for one in keys] for keys in transaction.named]
+    present = dict(zip(transaction.recipients, envelope.recipients, strict=True))
+    groups = [[present[one] for one in keys] for keys in transaction.named]
     verdicts = await session.effects.deposit(envelope, staged, groups)
     if any(one.fate is Fate.DONE for one in verdicts):
         counters.add("smtp.messages.accepted")

@@ -8,6 +8,7 @@ from launcelot.checks.names import ScriptedNames
 from launcelot.checks.running import Checks
 from launcelot.checks.spf import Spf
 from launcelot.core.errors import NotFound
+from launcelot.delivery import expanding
 from launcelot.message.address import Address
 from launcelot.protocols.smtp import notifying
 from launcelot.protocols.smtp.notifying import BadValue
@@ -62,7 +63,7 @@ class ValueTests(SynchronousTestCase):
 
     def test_what_others_behind_an_address_tell(self) -> None:
         """Never success; and what asked for success alone tells nothing."""
-        told = [notifying.without_success(one) for one in ("", "NEVER", "SUCCESS", "SUCCESS,DELAY")]
+        told = [expanding.without_success(one) for one in ("", "NEVER", "SUCCESS", "SUCCESS,DELAY")]
         self.assertEqual(told, ["", "NEVER", "NEVER", "DELAY"])
 
 

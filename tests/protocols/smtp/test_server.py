@@ -214,10 +214,10 @@ class RecipientTests(SmtpCase):
     def test_directory_out_of_reach_is_temporary(self) -> None:
         """451, not "no such user"."""
 
-        async def resolve(_: Address) -> None:
+        async def expand(_: Address) -> None:
             raise TryLater
 
-        self.world.site.accounts.resolve = resolve  # type: ignore[method-assign, assignment]
+        self.world.site.accounts.expand = expand  # type: ignore[method-assign, assignment]
         self.assertEqual(self.rcpt("ann@test"), [451])
 
 
