@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.frame import Figures, NotHere, Subject, Table, measure
-from launcelot.testing.plugin import Starter
+from launcelot.testing.plugin import Run, Starter
 
 TESTS = 100
 """In one round."""
@@ -85,10 +85,10 @@ def send(host: str, port: int, to: str) -> None:
 
 def our_mail() -> Figures:
     """The kit, as its fixture has it."""
-    known: dict[str, Any] = {}
+    run = Run()
 
     def begin() -> Any:
-        starter = Starter(Path(), "", known)
+        starter = Starter(Path(), run)
         lc = starter.start("smtp")
         to = lc.user("ann")
 
@@ -98,7 +98,10 @@ def our_mail() -> Figures:
 
         return work, starter.stop
 
-    return tests_in_a_row(begin)
+    try:
+        return tests_in_a_row(begin)
+    finally:
+        run.rest()
 
 
 def aiosmtpd_mail() -> Figures:
@@ -161,15 +164,18 @@ def get(host: str, port: int, user: str, password: str) -> None:
 
 def our_files() -> Figures:
     """The kit, as its fixture has it."""
-    known: dict[str, Any] = {}
+    run = Run()
 
     def begin() -> Any:
-        starter = Starter(Path(), "", known)
+        starter = Starter(Path(), run)
         lc = starter.start("ftp")
         lc.user("ann", password="pw", files={"a.csv": FILE})
         return lambda: get(*lc.ftp.address, "ann", "pw"), starter.stop
 
-    return tests_in_a_row(begin)
+    try:
+        return tests_in_a_row(begin)
+    finally:
+        run.rest()
 
 
 def pyftpdlib_files() -> Figures:

@@ -8,8 +8,10 @@ how far he got.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
 
 from twisted.internet.task import deferLater
 
@@ -18,7 +20,7 @@ from launcelot.testing.evidence import Keep, evidence
 from launcelot.testing.matching import Wanted
 from launcelot.testing.messages import Message, Wish
 from launcelot.testing.post import Post
-from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.reactorthread import Loan
 from launcelot.testing.tapping import Taps
 
 PATIENCE = 5.0
@@ -43,7 +45,7 @@ class Mail:
     :ivar keep: where transcripts are written when something is missing.
     """
 
-    def __init__(self, thread: ReactorThread, post: Post, taps: Taps, spool: Spool) -> None:
+    def __init__(self, thread: Loan, post: Post, taps: Taps, spool: Spool) -> None:
         self._thread = thread
         self._post = post
         self._taps = taps
@@ -70,11 +72,18 @@ class Mail:
         """
         __tracebackhide__ = True
         wish = Wish(to, subject, sender, text)
-        answer, end = self._thread.call(self._await, wish)
+        shown: SimpleQueue[Message] = SimpleQueue()
+        end = self._post.watch(shown.put)
         try:
-            return answer.result(timeout)
-        except TimeoutError:
-            raise self._thread.call(self._missing, wish, timeout, end) from None
+            until = monotonic() + timeout
+            found = self._first(wish)
+            while found is None or not wish.grants(found):
+                found = shown.get(timeout=max(0.0, until - monotonic()))
+            return found
+        except Empty:
+            raise self._thread.call(self._missing, wish, timeout) from None
+        finally:
+            end()
 
     async def wait_async(
         self,
@@ -88,17 +97,31 @@ class Mail:
         """:meth:`wait` for asyncio, whose loop goes on meanwhile."""
         __tracebackhide__ = True
         wish = Wish(to, subject, sender, text)
-        answer, end = self._thread.call(self._await, wish)
+        shown: asyncio.Queue[Message] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def show(message: Message) -> None:
+            # Who waited may have left without a word, and closed his loop.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(shown.put_nowait, message)
+
+        end = self._post.watch(show)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), timeout)
+            async with asyncio.timeout(timeout):
+                found = self._first(wish)
+                while found is None or not wish.grants(found):
+                    found = await shown.get()
+                return found
         except TimeoutError:
-            raise self._thread.call(self._missing, wish, timeout, end) from None
+            raise self._thread.call(self._missing, wish, timeout) from None
+        finally:
+            end()
 
     def all(
         self, *, to: Wanted = None, subject: Wanted = None, sender: Wanted = None, text: Wanted = None
     ) -> Sequence[Message]:
         """Every message of some kind that has arrived, oldest first."""
-        return self._thread.call(self._post.matching, Wish(to, subject, sender, text))
+        return self._post.matching(Wish(to, subject, sender, text))
 
     def none(
         self,
@@ -134,23 +157,10 @@ class Mail:
         if not self._thread.run(self._quiet(timeout)):
             raise NoMail(f"accepted mail was not delivered within {timeout:.2f} s")
 
+    def _first(self, wish: Wish) -> Message | None:
+        return next(iter(self._post.matching(wish)), None)
+
     # -- in the reactor's thread -----------------------------------------------------------------------------------
-
-    def _await(self, wish: Wish) -> tuple[Future[Message], Callable[[], None]]:
-        answer: Future[Message] = Future()
-        answer.set_running_or_notify_cancel()
-        there = self._post.matching(wish)
-        if there:
-            answer.set_result(there[0])
-            return answer, _nothing
-
-        def arrived(message: Message) -> None:
-            if wish.grants(message):
-                end()
-                answer.set_result(message)
-
-        end = self._post.watch(arrived)
-        return answer, end
 
     async def _quiet(self, timeout: float) -> bool:
         """Let what has reached this machine be read, and what was accepted be delivered; whether it was."""
@@ -161,13 +171,9 @@ class Mail:
             await deferLater(self._thread.reactor, LOOK_AGAIN)
         return not self._spool.under_way
 
-    def _missing(self, wish: Wish, timeout: float, end: Callable[[], None]) -> NoMail:
-        end()
+    def _missing(self, wish: Wish, timeout: float) -> NoMail:
         open_now = [(tap.transcript, tap.age) for tap in self._taps.open]
         there = self._post.matching(Wish(), True)
         lines = evidence(wish, there, list(self._taps.transcripts), open_now, self.keep)
         return NoMail("\n".join([f"no mail with {wish} within {timeout:.2f} s", *lines]))
 
-
-def _nothing() -> None:
-    """What ends a wait that is over."""

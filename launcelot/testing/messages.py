@@ -177,11 +177,12 @@ class Wish:
 
     def grants(self, message: Message) -> bool:
         """Whether a message is such mail."""
+        # A subject is looked for only where one is wanted: that reads the message.
         return (
             fits(self.to, message.to, fold=True)
             and fits(self.sender, message.sender, fold=True)
-            and fits(self.subject, message.subject)
-            and fits(self.text, message.text)
+            and (self.subject is None or fits(self.subject, message.subject))
+            and (self.text is None or fits(self.text, message.text))
         )
 
     def __str__(self) -> str:

@@ -23,8 +23,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from launcelot.testing.keeping import Kept
     from launcelot.testing.served import Served
-    from launcelot.testing.site import Known
+
+
+class Run:
+    """What is kept from one test to the next; it is made, and imported, when the first test starts a server."""
+
+    def __init__(self) -> None:
+        self._kept: Kept | None = None
+
+    @property
+    def kept(self) -> Kept:
+        """What the servers of the tests share without their knowing."""
+        if self._kept is None:
+            from launcelot.testing.keeping import Kept
+
+            self._kept = Kept(keeps_threads=True)
+        return self._kept
+
+    def rest(self) -> None:
+        """Have nothing run until a test starts a server again."""
+        if self._kept is not None:
+            self._kept.close()
+
+
+RUN = pytest.StashKey[Run]()
 
 
 class Starter:
@@ -34,19 +58,19 @@ class Starter:
     :ivar started: in the order in which they were started.
     :ivar written: golden files that were written anew.
     :param folder: of the test.
-    :param known: what has been computed of passwords in this run of pytest; the tests' are few, and each costs a millisecond.
+    :param run: of pytest, which keeps for the next test what no test could tell from new.
     :param keeps: makes the folder in which transcripts are kept of a test that fails.
     :param golden: what is done with golden files: ``"check"``, ``"update"``, or what the environment says.
     """
 
     def __init__(
-        self, folder: Path, golden: str = "", known: Known | None = None, keeps: Callable[[], Path] | None = None
+        self, folder: Path, run: Run, golden: str = "", keeps: Callable[[], Path] | None = None
     ) -> None:
         self.started: list[Served] = []
         self.written: list[Path] = []
         self._folder = folder
         self._golden = golden
-        self._known = known
+        self._run = run
         self._keeps = keeps
 
     def start(self, *names: str, **options: Any) -> Served:
@@ -54,7 +78,7 @@ class Starter:
         from launcelot.testing.evidence import Keep
         from launcelot.testing.served import serve
 
-        served = serve(*names, known=self._known, **options)
+        served = serve(*names, kept=self._run.kept, **options)
         self.started.append(served)
         served.mail.keep = Keep(self._keeps)
         served.golden.folder = self._folder
@@ -79,17 +103,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def _launcelot_known() -> Known:
-    return {}
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A test that asks for no server finds no thread of ours."""
+    if RUN in item.config.stash and "launcelot" not in getattr(nextitem, "fixturenames", ()):
+        item.config.stash[RUN].rest()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """pytest ends, in whatever way."""
+    if RUN in config.stash:
+        config.stash[RUN].rest()
 
 
 @pytest.fixture
-def launcelot(request: pytest.FixtureRequest, _launcelot_known: Known) -> Iterator[Starter]:
+def launcelot(request: pytest.FixtureRequest) -> Iterator[Starter]:
     """Servers for one test: ``lc = launcelot.start("smtp", "imap")``."""
     temporary = request.getfixturevalue("tmp_path_factory")
     golden = request.config.getoption("--launcelot-golden") or ""
-    starter = Starter(request.path.parent, golden, _launcelot_known, lambda: temporary.mktemp("wire"))
+    run = request.config.stash.setdefault(RUN, Run())
+    starter = Starter(request.path.parent, run, golden, lambda: temporary.mktemp("wire"))
     try:
         yield starter
     finally:

@@ -64,15 +64,19 @@ class Post:
 
     def matching(self, wish: Wish, hidden: bool = False) -> list[Message]:
         """
-        What has arrived of some kind.
+        What has arrived of some kind; shown mail may be asked for in any thread.
 
         :param hidden: also mail whose reply has not left.
         """
-        there = self.messages + [message for _, message in self._hidden] if hidden else self.messages
+        there = self.messages + [message for _, message in self._hidden] if hidden else list(self.messages)
         return [message for message in there if wish.grants(message)]
 
     def watch(self, shown: Shown) -> Callable[[], None]:
-        """Have every message from now on shown to somebody, until the function that is returned is called."""
+        """
+        Have every message from now on shown to somebody, in the Site's thread, until the function that is returned is called.
+
+        May be called in any thread: a message that is not in :attr:`messages` yet will be shown.
+        """
         key = object()
         self._watchers[key] = shown
 

@@ -1,18 +1,26 @@
 """
-A reactor of one's own, in a thread of its own.
+A reactor of one's own, in a thread of its own, lent to one Site after the other.
 
 It is never installed, handles no signals and is not "the" I/O thread of the process: whatever else uses Twisted here, or does
-not, XX for the answer, :meth:`ReactorThread.submit` does not wait.
+not, is not touched.
+
+To start and stop such a thread costs as much as a Site does, so :class:`Threads` keep one that comes back as it was at first.
+One that does not is stopped and never lent again.
 """
 
 from __future__ import annotations
 
+import select
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import Context
+from math import inf
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from launcelot.hosting.reactor import EagerReactor
@@ -22,15 +30,72 @@ T = TypeVar("T")
 STOP_LIMIT = 10.0
 """Seconds a reactor may take to end; past them it is stuck, and its thread is left behind."""
 
+TURNS = 5
+"""Turns of a reactor in which what was begun comes to its end, unless it waits for a peer or for time to pass."""
+
+BORROW_LIMIT = 0.02
+"""Seconds that a thread waits for a reactor that is busy, before it leaves the work to it."""
+
 
 class Stuck(Exception):
     """Something blocks a private reactor's thread."""
 
 
+class Ended(Exception):
+    """Something was asked of a Site that has been stopped."""
+
+
+class SharedPoll:
+    """
+    A look at the kernel, during which another thread may have the reactor.
+
+    The reactor's thread has its turn except while it looks.  What it finds when somebody else has had the turn meanwhile counts
+    for nothing, as descriptors may be others' by now; the kernel says what is still true again.
+
+    :ivar turn: held by whoever may touch the reactor.
+    :ivar lent: how often another thread has had it.
+    :ivar until: when the look of the reactor's thread ends, in seconds of ``time.monotonic``.
+    """
+
+    def __init__(self, poller: select.epoll) -> None:
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.lent = 0
+        self.until = inf
+        self._poller = poller
+        self.register = poller.register
+        self.modify = poller.modify
+        self.unregister = poller.unregister
+        self.close = poller.close
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """As ``select.epoll`` does."""
+        if not timeout:
+            return self._poller.poll(0, most)
+        lent = self.lent
+        self.until = inf if timeout < 0 else time.monotonic() + timeout
+        self.turn.release()
+        try:
+            found = self._poller.poll(timeout, most)
+        finally:
+            self.turn.acquire()
+        return found if self.lent == lent else []
+
+
 class PrivateReactor(EagerReactor):
-    """The daemon's reactor, for one thread of many."""
+    """
+    The daemon's reactor, for one thread of many.
+
+    :ivar awaited: somebody has asked, while it ran, to be told of its end.
+    :ivar poll: lets another thread have it.
+    """
 
     _registerAsIOThread = False
+    awaited = False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.poll = self._poller = SharedPoll(self._poller)
 
     def close(self) -> None:
         """Give its descriptors back, once it has ended."""
@@ -39,17 +104,45 @@ class PrivateReactor(EagerReactor):
             reader.connectionLost(None)
         self._poller.close()
 
+    @property
+    def left(self) -> list[str]:
+        """What there is that the reactor itself has not made, one line each."""
+        left = [f"a call is still to come: {call}" for call in self.getDelayedCalls()]
+        others: Any = self
+        descriptors = {*others.getReaders(), *others.getWriters()} - self._internalReaders
+        return left + [f"still open: {one}" for one in descriptors]
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is as it was when it began: nothing is left, no threads work for it, and nobody waits for its end."""
+        return not self.awaited and self.threadpool is None and not self.left
+
+    def addSystemEventTrigger(self, *arguments: Any, **named: Any) -> Any:
+        """As Twisted's."""
+        self.awaited = self.awaited or self.running
+        return super().addSystemEventTrigger(*arguments, **named)
+
+    def hurry(self) -> None:
+        """Have its thread look up if there is something to do before it would by itself; for who has had it meanwhile."""
+        due = self.timeout()
+        if self.threadCallQueue or (due is not None and time.monotonic() + due < self.poll.until):
+            self.wakeUp()
+
 
 class ReactorThread:
     """
     One reactor, running from :meth:`start` to :meth:`stop`.
 
-    :ivar reactor: to be touched in its own thread only.
+    Another thread that wants something done in it borrows it while it waits for the kernel, and does it itself: a Site is made
+    and asked without a change of threads.  Where it is busy the thing is done by its own thread.
+
+    :ivar reactor: to be touched by who has it only.
     """
 
     def __init__(self, name: str = "launcelot") -> None:
-        self.reactor = PrivateReactor()  # type: ignore[no-untyped-call]
+        self.reactor = PrivateReactor()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._borrower: threading.Thread | None = None
 
     def _run(self) -> None:
         self.reactor.run(installSignalHandlers=False)
@@ -72,22 +165,110 @@ class ReactorThread:
 
     @property
     def inside(self) -> bool:
-        """Whether the caller runs in the reactor's thread."""
-        return threading.current_thread() is self._thread
+        """Whether the caller has the reactor."""
+        return threading.current_thread() in (self._thread, self._borrower)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function returns in the reactor's thread, or raises."""
+        """What a function returns that has the reactor, or raises."""
         if self.inside:
             return function(*arguments)
         answer: Future[T] = Future()
-        self.reactor.callFromThread(_answer, answer, function, arguments)
+        self._do(_answer, answer, function, arguments)
         return answer.result()
 
-    def submit(self, running: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the reactor's thread."""
+    def run(self, running: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """
+        What a coroutine returns that is run by the reactor, or raises.
+
+        :param timeout: seconds, after which it goes on but nobody waits.
+        :raises TimeoutError: they have passed.
+        """
         answer: Future[T] = Future()
-        self.reactor.callFromThread(_start, answer, running)
-        return answer
+        self._do(_start, answer, running)
+        return answer.result(timeout)
+
+    def _do(self, work: Callable[..., None], answer: Future[Any], *arguments: Any) -> None:
+        """Have work done that puts its outcome into ``answer``: here and now if the reactor can be had, or by its own thread."""
+        poll = self.reactor.poll
+        if not poll.turn.acquire(timeout=BORROW_LIMIT):
+            self.reactor.callFromThread(work, answer, *arguments)
+            return
+        poll.lent += 1
+        self._borrower = threading.current_thread()
+        try:
+            # Nothing that the test's code has put into its context reaches the Site.
+            Context().run(self._play, work, answer, arguments)
+        except BaseException:
+            # Only what interrupts a thread comes here: nobody knows in what it has stopped.
+            self.reactor.awaited = True
+            raise
+        finally:
+            self._borrower = None
+            self.reactor.hurry()
+            poll.turn.release()
+
+    def _play(self, work: Callable[..., None], answer: Future[Any], arguments: tuple[Any, ...]) -> None:
+        work(answer, *arguments)
+        for _ in range(TURNS):
+            if answer.done():
+                break
+            self.reactor.iterate()
+
+
+class Threads:
+    """
+    Threads that are lent to one Site each.
+
+    :param keeps: one that comes back as it was is kept for the next Site, until :meth:`close`.
+    """
+
+    def __init__(self, keeps: bool = False) -> None:
+        self._keeps = keeps
+        self._idle: list[ReactorThread] = []
+
+    def lend(self) -> Loan:
+        """One that runs and that nobody else has."""
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            thread = ReactorThread()
+            thread.start()
+        return Loan(self, thread)
+
+    def take_back(self, thread: ReactorThread, fresh: bool) -> None:
+        """
+        One is needed no more.
+
+        :param fresh: its reactor is as it was.
+        :raises Stuck: it was to be stopped and does not.
+        """
+        if fresh and self._keeps and not self._idle:
+            self._idle.append(thread)
+        else:
+            thread.stop()
+
+    def close(self) -> None:
+        """Stop those that are kept."""
+        while self._idle:
+            self._idle.pop().stop()
+
+
+class Loan:
+    """
+    A thread while one Site has it, from any thread.
+
+    :ivar reactor: to be touched in its own thread only.
+    """
+
+    def __init__(self, threads: Threads, thread: ReactorThread) -> None:
+        self._threads = threads
+        self._thread = thread
+        self._ended = False
+        self.reactor = thread.reactor
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns in the reactor's thread, or raises; once the loan has ended, in the caller's."""
+        return function(*arguments) if self._ended else self._thread.call(function, *arguments)
 
     def run(self, running: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """
@@ -95,14 +276,42 @@ class ReactorThread:
 
         :param timeout: seconds, after which it goes on but nobody waits.
         :raises TimeoutError: they have passed.
+        :raises Ended: the loan has.
         """
-        return self.submit(running).result(timeout)
+        if self._ended:
+            running.close()
+            raise Ended("this Site was stopped, at the end of the test that started it")
+        return self._thread.run(running, timeout)
+
+    def end(self, closing: Coroutine[Any, Any, object]) -> list[str]:
+        """
+        Close everything, and give the thread back; what is left that should not be left, one line each.
+
+        :raises Stuck: something holds up the thread.
+        """
+        fresh = False
+        try:
+            fresh, left = self._thread.run(self._end(closing), STOP_LIMIT)
+        except TimeoutError:
+            raise Stuck(f"the Site has not closed within {STOP_LIMIT:g} s") from None
+        finally:
+            self._ended = True
+            self._threads.take_back(self._thread, fresh)
+        return left
+
+    async def _end(self, closing: Coroutine[Any, Any, object]) -> tuple[bool, list[str]]:
+        await closing
+        for _ in range(TURNS):
+            if self.reactor.is_fresh:
+                break
+            await deferLater(self.reactor, 0)
+        return self.reactor.is_fresh, self.reactor.left
 
 
 def _answer(answer: Future[T], function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
     try:
         answer.set_result(function(*arguments))
-    except BaseException as error:  # noqa: BLE001 - handed on whole to the thread that asked
+    except Exception as error:  # noqa: BLE001 - handed on whole to the thread that asked
         answer.set_exception(error)
 
 

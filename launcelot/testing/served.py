@@ -28,15 +28,16 @@ from launcelot.testing.cuts import Kind, Table, Way
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
 from launcelot.testing.golden import Golden, NotGolden, mode_of
+from launcelot.testing.keeping import Kept
 from launcelot.testing.machine import Machine, Running
 from launcelot.testing.mail import LOOK_AGAIN, PATIENCE, Mail
 from launcelot.testing.messages import Message
 from launcelot.testing.nameserver import NameServer
 from launcelot.testing.post import Post
-from launcelot.testing.reactorthread import ReactorThread
+from launcelot.testing.reactorthread import Loan
 from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import Known, catching, furnish
+from launcelot.testing.site import catching, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
@@ -98,19 +99,19 @@ class Served:
 
     mail: Mail
 
-    def __init__(self, tls: bool, domain: str, hostname: str, known: Known | None = None) -> None:
+    def __init__(self, tls: bool, domain: str, hostname: str, kept: Kept) -> None:
         self.domain = domain
         self.hostname = hostname
         self.certificates = Certificates(hostname, "localhost", HOST) if tls else None
-        self._thread = ReactorThread()
+        self._kept = kept
         self._complaints = Complaints()
         self.zone = Zone()
         self.golden = Golden(Path(), mode_of())
         self._arrived = 0
-        self._known: Known = {} if known is None else known
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}
         self._running = False
+        self._thread: Loan
         self._site: Site
         self._post: Post
         self._taps: FaultyTaps
@@ -122,18 +123,27 @@ class Served:
         """Listen; called once, by :func:`serve`."""
         wanted = entries([name for name in names if name != DNS])
         self._complaints.begin()
-        self._thread.start()
+        self._thread = self._kept.threads.lend()
         self._running = True
         try:
-            self._thread.call(self._furnish)
-            for fault in faults:
-                self._taps.arm(fault)
-            self._thread.run(self._listen(wanted, settings))
-            if DNS in names:
-                self._thread.call(self._serve_names)
+            self._thread.run(self._begin(wanted, settings, faults, DNS in names))
         except BaseException:
             self.stop()
             raise
+
+    async def _begin(
+        self,
+        wanted: Mapping[str, Sequence[str]],
+        settings: Mapping[str, Mapping[str, Any]],
+        faults: Sequence[Fault],
+        names: bool,
+    ) -> None:
+        self._furnish()
+        for fault in faults:
+            self._taps.arm(fault)
+        await self._listen(wanted, settings)
+        if names:
+            self._serve_names()
 
     def _furnish(self) -> None:
         reactor = self._thread.reactor
@@ -146,7 +156,7 @@ class Served:
             self.certificates,
             self.domain,
             self.hostname,
-            known=self._known,
+            known=self._kept.known,
             carrying=catching,
         )
         self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
@@ -179,9 +189,7 @@ class Served:
         if not self._running:
             return ()
         self._running = False
-        self._thread.run(self._close())
-        left = self._thread.call(self._left)
-        self._thread.stop()
+        left = self._thread.end(self._close())
         return [*left, *self._complaints.end()]
 
     async def _close(self) -> None:
@@ -191,13 +199,6 @@ class Served:
         await self._site.spool.close()
         await self._site.mail.close()
         await self._site.files.close()
-
-    def _left(self) -> Sequence[str]:
-        reactor: Any = self._thread.reactor
-        ours = reactor._internalReaders
-        left = [f"a call is still to come: {call}" for call in reactor.getDelayedCalls()]
-        left += [f"still open: {one}" for one in {*reactor.getReaders(), *reactor.getWriters()} - ours]
-        return left
 
     # -- places --------------------------------------------------------------------------------------------------
 
@@ -339,13 +340,16 @@ class Served:
         :raises launcelot.core.errors.Exists: there is one of that name.
         """
         messages = [octets_of(one) for one in mail]
-        account = self._thread.run(
-            self._site.accounts.add(name, Address(name, self.domain), password, quota)
-        )
+        return self._thread.run(self._add(name, password, quota, messages, files or {}))
+
+    async def _add(
+        self, name: str, password: str, quota: int, messages: Sequence[bytes], files: Mapping[str, bytes]
+    ) -> str:
+        account = await self._site.accounts.add(name, Address(name, self.domain), password, quota)
         if messages:
-            self._thread.run(self._fill(account, messages))
+            await self._fill(account, messages)
         if files:
-            self._thread.run(self._put(account, files))
+            await self._put(account, files)
         return str(account.address)
 
     async def _fill(self, account: Account, messages: Sequence[bytes]) -> None:
@@ -432,7 +436,7 @@ def serve(
     domain: str = "test",
     hostname: str = "here.test",
     fault: Fault | Sequence[Fault] = (),
-    known: Known | None = None,
+    kept: Kept | None = None,
 ) -> Served:
     """
     Serve a new Site; it listens when this returns.
@@ -442,9 +446,9 @@ def serve(
     :param tls: whether there is a certificate, so that STARTTLS is offered; otherwise only where a listener needs one.
     :param settings: of services that differ from the daemon's, such as ``{"smtp": {"max_message_size": 100_000}}``.
     :param fault: what is to go wrong, one sentence or several; see :mod:`launcelot.testing.faults`.
-    :param known: what other Sites have computed of passwords, and this one computes.
+    :param kept: what other Sites of this run have left, and this one leaves.
     :raises LookupError: there is no such listener or setting; the text says which there are.
     """
-    served = Served(wants_tls(names) if tls is None else tls, domain, hostname, known)
+    served = Served(wants_tls(names) if tls is None else tls, domain, hostname, kept or Kept())
     served.start(names, settings or {}, [fault] if isinstance(fault, Fault) else list(fault))
     return served

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -284,6 +285,19 @@ class TappedReceiver(Protocol):
         super().note_accepted(envelope, *arguments)  # type: ignore[misc]
 
 
+@lru_cache(maxsize=256)
+def tapped(plain: type[Any]) -> type[Any]:
+    """A class with what is tapped laid over it; to declare one anew for each Site costs more than half a session."""
+    over: list[type[Any]] = [TappedPrompt if issubclass(plain, PromptServer) else Tapped]
+    if issubclass(plain, Stream):
+        over.insert(0, TappedStream)
+    if IHalfCloseableProtocol.implementedBy(plain):
+        over.insert(0, TappedHalf)
+    if hasattr(plain, "note_accepted"):
+        over.insert(0, TappedReceiver)
+    return type(f"Tapped{plain.__name__}", (*over, plain), {})
+
+
 class Taps:
     """
     The taps of one Site.
@@ -301,7 +315,6 @@ class Taps:
         self.open: dict[Tap, None] = {}
         self.transcripts: deque[Transcript] = deque()
         self._number = 0
-        self._classes: dict[type[Any], type[Any]] = {}
 
     def tap(self, protocol: Any, service: str, peer: str, source: Any = None) -> None:
         """
@@ -315,7 +328,7 @@ class Taps:
         made = self.make(protocol, transcript, source)
         self.open[made] = None
         protocol._tap = made
-        protocol.__class__ = self._class_of(type(protocol))
+        protocol.__class__ = tapped(protocol.__class__)
 
     def make(self, protocol: Any, transcript: Transcript, source: Any) -> Tap:
         """
@@ -329,19 +342,6 @@ class Taps:
         self.transcripts.append(transcript)
         if len(self.transcripts) > MOST_TRANSCRIPTS and self.transcripts[0].closed:
             self.transcripts.popleft()
-
-    def _class_of(self, plain: type[Any]) -> type[Any]:
-        tapped = self._classes.get(plain)
-        if tapped is None:
-            over: list[type[Any]] = [TappedPrompt if issubclass(plain, PromptServer) else Tapped]
-            if issubclass(plain, Stream):
-                over.insert(0, TappedStream)
-            if IHalfCloseableProtocol.implementedBy(plain):
-                over.insert(0, TappedHalf)
-            if hasattr(plain, "note_accepted"):
-                over.insert(0, TappedReceiver)
-            tapped = self._classes[plain] = type(f"Tapped{plain.__name__}", (*over, plain), {})
-        return tapped
 
     def gone(self, tap: Tap) -> None:
         """A connection is over."""

@@ -124,6 +124,50 @@ async def test_with_the_global_reactor(launcelot):
 """
 
 
+THREADS = """
+import smtplib
+import threading
+import time
+
+import pytest
+
+SEEN = []
+
+
+def ours():
+    return [one for one in threading.enumerate() if one.name == "launcelot"]
+
+
+def test_one(launcelot):
+    assert not ours()
+    launcelot.start("smtp")
+    SEEN.extend(ours())
+
+
+def test_two(launcelot):
+    lc = launcelot.start("smtp")
+    assert ours() == SEEN and lc.mail.all() == [] and lc.transcripts == ()
+    lc.user("ann", "pw")
+    launcelot.start("ftp")
+    assert len(ours()) == 2
+
+
+def test_of_somebody_else():
+    assert not ours() and not SEEN[0].is_alive()
+
+
+def test_that_leaves_a_call(launcelot):
+    lc = launcelot.start("smtp")
+    SEEN[:] = ours()
+    lc._thread.call(lc._thread.reactor.callLater, 3_600, print)
+
+
+def test_after_it(launcelot):
+    launcelot.start("smtp")
+    assert ours() != SEEN and not SEEN[0].is_alive()
+"""
+
+
 class PluginTests(SynchronousTestCase):
     """Tests of somebody else."""
 
@@ -140,6 +184,13 @@ class PluginTests(SynchronousTestCase):
         """In threads and other processes, and in parallel where pytest-xdist is installed."""
         parallel = ("-n", "2") if find_spec("xdist") is not None else ()
         self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted", *parallel))
+
+    def test_a_thread_is_kept_only_between_tests_that_start_servers(self) -> None:
+        """And only one on which nothing was left; whoever leaves something is told, and nobody else."""
+        said = self.run_test(THREADS, "-p", "no:twisted", "-p", "no:randomly", "-p", "no:xdist")
+        self.assertIn("5 passed, 1 error", said)
+        self.assertIn("ERROR test_it.py::test_that_leaves_a_call", said)
+        self.assertIn("a call is still to come", said)
 
     def test_beside_pytest_asyncio(self) -> None:
         """Coroutines wait without holding up their loop."""

@@ -122,6 +122,22 @@ class WaitingTests(ServedCase):
         waiting.join(10)
         self.assertEqual(found, ["number two"])
 
+    def test_what_a_function_raises_is_the_waiters(self) -> None:
+        """Who waits for text that a function looks at hears of its error; the server and others do not."""
+        lc = self.serve("smtp")
+        to = lc.user("ann")
+
+        def broken(text: str) -> bool:
+            raise ZeroDivisionError(text)
+
+        waiting = threading.Thread(target=lambda: self.assertRaises(ZeroDivisionError, lc.mail.wait, subject=broken))
+        waiting.start()
+        with smtplib.SMTP(*lc.smtp.address) as client:
+            client.sendmail("", [to], "Subject: News\r\n\r\n")
+        waiting.join(10)
+        self.assertEqual(lc.mail.wait(to=to).subject, "News")
+        self.assertRaises(ZeroDivisionError, lc.mail.wait, subject=broken)
+
     def test_reply_has_left_when_the_waiter_is_told(self) -> None:
         """Not one time in a hundred is the 250 behind."""
         lc = self.serve("smtp")
