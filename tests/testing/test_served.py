@@ -200,7 +200,7 @@ class WaitingTests(ServedCase):
         def broken(*_: Any) -> Any:
             raise ZeroDivisionError("a bug")
 
-        lc._site.accounts.resolve = broken  # type: ignore[method-assign, assignment]
+        lc._site.accounts.expand = broken  # type: ignore[method-assign, assignment]
         with smtplib.SMTP(*lc.smtp.address) as client:
             client.ehlo()
             client.mail("")
