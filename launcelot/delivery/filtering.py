@@ -28,7 +28,7 @@ from launcelot.core.counters import Counters
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.core.ids import AccountId
 from launcelot.delivery.outbound import Outbound
-from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Draft, Filing, MailStore, Outgoing
+from launcelot.mailstore.interface import INBOX, AccountMail, Appended, Draft, Filing, MailStore, Outgoing, Scripted
 from launcelot.mailstore.names import known
 from launcelot.message.address import Address, parse_mailbox
 from launcelot.message.headers import collect, find_header_end
@@ -145,9 +145,10 @@ class FilteredDelivery:
         envelope = envelope.for_one(recipient)
         account = await self._account(recipient)
         mail = await self._mail.mail(account.id, account.quota, account.messages)
-        active = await mail.scripts.active()
+        where = await self._unless_scripted(mail, account, envelope, recipient, body, key)
+        active = None if where else await mail.scripts.active()
         if active is None:
-            where = await self._put(mail, envelope, recipient, body, key)
+            where = where or await self._put(mail, envelope, recipient, body, key)
             self._trail.note(envelope.id, "delivered", recipient=str(recipient.address), account=account.name, into=where)
             return
         staged = self._staging.begin()
@@ -167,13 +168,23 @@ class FilteredDelivery:
                 one.close()
         await self._send(mail, key, envelope)
 
+    async def _unless_scripted(
+        self, mail: AccountMail, account: Account, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str
+    ) -> str:
+        """Deliver into INBOX where no script is active, which is seen in the same transaction; empty if it is to be asked."""
+        if account.id in self._compiled or goes_into_junk(body):
+            return ""
+        try:
+            return inbox_of(await self._plain.put(mail, envelope, recipient, body, key, unless_scripted=True))
+        except Scripted:
+            return ""
+
     async def _put(
         self, mail: AccountMail, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str
     ) -> str:
         """Deliver without a script: into INBOX, or into Junk what a check has put aside; says where."""
         if not goes_into_junk(body):
-            made = await self._plain.put(mail, envelope, recipient, body, key)
-            return f"INBOX {made.uid}" if isinstance(made, Appended) else "INBOX, before"
+            return inbox_of(await self._plain.put(mail, envelope, recipient, body, key))
         staged = self._staging.begin()
         try:
             await copy(staged, [trace_fields(envelope.sender_for(recipient), recipient.address), body])
@@ -391,6 +402,11 @@ class FilteredDelivery:
     async def forget(self, account: AccountId, keys: Sequence[str]) -> None:
         """For the spool to call when rows are gone; see :class:`~launcelot.spool.interface.Forget`."""
         await self._plain.forget(account, keys)
+
+
+def inbox_of(made: object) -> str:
+    """Where in INBOX a message went, for the trail."""
+    return f"INBOX {made.uid}" if isinstance(made, Appended) else "INBOX, before"
 
 
 def described(action: Keep | FileInto | Redirect | Reject | Vacation | Notify) -> str:

@@ -365,10 +365,15 @@ class SharedMail:
         return self.own.watch(changed)
 
     async def deliver(
-        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+        self,
+        body: Buffer,
+        delivery: str,
+        mailbox: str = INBOX,
+        flags: Collection[str] = (),
+        unless_scripted: bool = False,
     ) -> Appended | None:
         """Deliver once, into the account's own mail."""
-        return await self.own.deliver(body, delivery, mailbox, flags)
+        return await self.own.deliver(body, delivery, mailbox, flags, unless_scripted)
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
         """Drop keys that will not come again."""

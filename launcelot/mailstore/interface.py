@@ -164,6 +164,10 @@ class Appended:
     email_id: str
 
 
+class Scripted(Exception):
+    """A Sieve script is active and has to be asked what becomes of a message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """
@@ -507,13 +511,20 @@ class AccountMail(Protocol):
         """Access lists of the account's mailboxes.  RFC 4314."""
 
     async def deliver(
-        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+        self,
+        body: Buffer,
+        delivery: str,
+        mailbox: str = INBOX,
+        flags: Collection[str] = (),
+        unless_scripted: bool = False,
     ) -> Appended | None:
         """
         Deliver once: in the same transaction the key is remembered and the message added.
 
         :param delivery: names this delivery, such as spool id and recipient.
+        :param unless_scripted: only where no script is active.
         :returns: None if this delivery was made before.
+        :raises Scripted: one is; nothing has been done.
         :raises NotFound: no such mailbox.
         :raises OverQuota: the account is full.
         """

@@ -28,6 +28,7 @@ from launcelot.mailstore.interface import (
     Mailbox,
     MailboxInfo,
     Outgoing,
+    Scripted,
     Usage,
     nothing_beside,
 )
@@ -284,10 +285,17 @@ class MemoryAccountMail:
     # -- delivery ------------------------------------------------------------------------------------------------
 
     async def deliver(
-        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+        self,
+        body: Buffer,
+        delivery: str,
+        mailbox: str = INBOX,
+        flags: Collection[str] = (),
+        unless_scripted: bool = False,
     ) -> Appended | None:
         """Deliver once."""
         given = sort_out(flags)
+        if unless_scripted and self.drawer.active:
+            raise Scripted
         holdings = self._holdings
         if delivery in holdings.deliveries:
             return None

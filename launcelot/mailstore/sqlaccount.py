@@ -20,11 +20,13 @@ from launcelot.mailstore.interface import (
     Mailbox,
     MailboxInfo,
     Outgoing,
+    Scripted,
     Usage,
 )
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sqlannotations import SqliteAnnotations
+from launcelot.mailstore.sqlarriving import Arrival
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlgrants import SqliteGrants
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
@@ -125,14 +127,25 @@ class SqliteAccountMail:
     # -- delivery ------------------------------------------------------------------------------------------------
 
     async def deliver(
-        self, body: Buffer, delivery: str, mailbox: str = INBOX, flags: Collection[str] = ()
+        self,
+        body: Buffer,
+        delivery: str,
+        mailbox: str = INBOX,
+        flags: Collection[str] = (),
+        unless_scripted: bool = False,
     ) -> Appended | None:
-        """Deliver once."""
-        given = sort_out(flags)
+        """Deliver once; what is for the inbox, as nearly everything is, together with what else comes."""
         analysis = await self._file.analysis(body)
-        return await self._file.write(
-            lambda writing: deliver(writing, body, analysis, delivery, mailbox, given), self._limits
-        )
+        if mailbox == INBOX and not flags:
+            return await self._file.arrive(Arrival(body, analysis, delivery, self._limits, unless_scripted))
+        given = sort_out(flags)
+
+        def job(writing: Writing) -> Appended | None:
+            if unless_scripted and sqlrows.is_scripted(writing.connection):
+                raise Scripted
+            return deliver(writing, body, analysis, delivery, mailbox, given)
+
+        return await self._file.write(job, self._limits)
 
     @property
     def scripts(self) -> Scripts:

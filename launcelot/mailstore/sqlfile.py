@@ -23,9 +23,10 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
 from launcelot.mailstore.arrangements import Arrangements
-from launcelot.mailstore.interface import INBOX, Draft, Furnishing, Limits
+from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
+from launcelot.mailstore.sqlarriving import Arrival, analysed, arrive
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
 from launcelot.mailstore.watchers import Watchers
@@ -293,6 +294,32 @@ class AccountFile:
         self._busy += 1
         outcome = await shielded(database.write(run).addBoth(self._written))
         return cast(T, outcome)
+
+    async def arrive(self, arrival: Arrival) -> Appended | None:
+        """
+        Have a message put into the inbox, together with what else arrives; it is on disk then.
+
+        :raises Scripted: see :meth:`launcelot.mailstore.interface.AccountMail.deliver`.
+        :raises OverQuota: the account is full.
+        """
+        self.wants_tending()
+        database = await self.opened()
+        self._busy += 1
+        outcome = await shielded(database.write_together(self._arriving, arrival).addBoth(self._written))
+        return cast("Appended | None", outcome)
+
+    def _arriving(self, arrivals: Sequence[Arrival]) -> Callable[[sqlite3.Connection], Sequence[Any]]:
+        """What :meth:`Database.write_together` does, in the writer's thread."""
+        analyses = analysed(arrivals)
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            writing = Writing(connection, None, self._now, self._ids)
+            answers = arrive(writing, arrivals, analyses)
+            # One of them tells the watchers.
+            touched = iter([sorted(writing.touched)])
+            return [one if isinstance(one, Failure) else (one, next(touched, ())) for one in answers]
+
+        return work
 
     def _written(self, outcome: Any) -> Any:
         self._busy -= 1

@@ -10,6 +10,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -17,7 +19,7 @@ from launcelot.core.errors import Gone, NotFound
 from launcelot.mailstore import sqlstates
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.flags import Keywords
-from launcelot.mailstore.interface import Changes, Glance, MailboxInfo, MailboxStatus, Message, Usage
+from launcelot.mailstore.interface import INBOX, Changes, Glance, MailboxInfo, MailboxStatus, Message, Usage
 from launcelot.mailstore.names import known
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.statecolumns import StateColumns
@@ -32,6 +34,8 @@ MUCH = 1 << 20
 """Octets past which no further rows are read before those have been sent."""
 SOME = 16
 """Rows that are weighed together."""
+AT_ONCE = 16
+"""Rows that one statement puts into a table at most."""
 
 
 def fits(number: int) -> int:
@@ -57,6 +61,29 @@ class Numbers:
     uid_validity: int
     uid_next: int
     modseq: int
+
+
+def insert(connection: sqlite3.Connection, into: str, values: str, rows: Sequence[Sequence[object]]) -> int:
+    """
+    Put rows into a table, as many in one statement as :data:`AT_ONCE` lets; the last rowid.
+
+    Behind each statement a writer's thread has to ask for the interpreter again, which the reactor's thread has taken meanwhile.
+
+    :param into: such as ``"INSERT INTO a (b, c)"``, and ``values`` of each row such as ``"(?, ?)"``.
+    """
+    start, last = 0, 0
+    while start < len(rows):
+        count = min(AT_ONCE, 1 << (len(rows) - start).bit_length() - 1)
+        some = chain.from_iterable(rows[start : start + count])
+        last = connection.execute(_insertion(into, values, count), list(some)).lastrowid or 0
+        start += count
+    return last
+
+
+@lru_cache(64)
+def _insertion(into: str, values: str, count: int) -> str:
+    """The statement; of powers of two, so that a connection keeps a few of them ready."""
+    return f"{into} VALUES {', '.join([values] * count)}"
 
 
 def numbers_of(connection: sqlite3.Connection, mailbox: int) -> Numbers:
@@ -85,6 +112,24 @@ def number_named(connection: sqlite3.Connection, name: str) -> int:
         raise NotFound("no such mailbox")
     number: int = row[0]
     return number
+
+
+def is_scripted(connection: sqlite3.Connection) -> bool:
+    """Whether a Sieve script is active."""
+    return connection.execute("SELECT 1 FROM scripts WHERE active").fetchone() is not None
+
+
+def inbox_of(connection: sqlite3.Connection) -> tuple[Numbers, bool]:
+    """
+    The numbers of the inbox, and whether a Sieve script is active.
+
+    :raises NotFound: there is none, in a damaged file.
+    """
+    row = connection.execute(_INBOX).fetchone()
+    if row is None:
+        raise NotFound("no such mailbox")
+    *numbers, scripted = row
+    return Numbers(*numbers), bool(scripted)
 
 
 def kept_mailboxes(connection: sqlite3.Connection) -> list[Kept]:
@@ -335,6 +380,11 @@ def _piece(connection: sqlite3.Connection, chunk: int, offset: int, length: int)
 
 
 # What lies below a name sorts between the name with "/" and the name with the next character, "0".
+_INBOX = f"""
+    SELECT number, uid_validity, uid_next, modseq, EXISTS (SELECT 1 FROM scripts WHERE active) FROM mailboxes
+    WHERE name = '{INBOX}'
+"""
+
 _NAMED = """
     SELECT number, id, special_use,
         EXISTS (SELECT 1 FROM subscriptions WHERE name = :name),

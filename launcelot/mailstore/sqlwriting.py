@@ -132,15 +132,21 @@ class Writing:
         numbers = sqlrows.numbers_of(self.connection, mailbox)
         self.make_room(analysis.size, 1)
         mask = self._admit(mailbox, flags)
+        (appended,) = self.add_all(numbers, [(body, analysis)], mask, internal_date)
+        return appended
+
+    def add_all(
+        self, numbers: Numbers, messages: Sequence[tuple[Buffer, Analysis]], mask: int = 0, internal_date: datetime | None = None
+    ) -> list[Appended]:
+        """Put new messages into a mailbox, in their order, for which there is room."""
         moment = whole(internal_date or self._now())
-        email_id = "M" + self._ids()
-        content = self._add_content(body, analysis, email_id)
-        row = Row(
-            0, mask, content, analysis.size, seconds_of(moment), zone_of(moment), moment.date().toordinal()
-        )
-        (uid,) = self._add_rows(numbers, [row])
-        self._count_usage([row], 1)
-        return Appended(numbers.uid_validity, uid, email_id)
+        when = (seconds_of(moment), zone_of(moment), moment.date().toordinal())
+        ids = ["M" + self._ids() for _ in messages]
+        first = self._add_contents(messages, ids)
+        rows = [Row(0, mask, first + place, analysis.size, *when) for place, (_, analysis) in enumerate(messages)]
+        uids = self._add_rows(numbers, rows)
+        self._count_usage(rows, 1)
+        return [Appended(numbers.uid_validity, uid, id) for uid, id in zip(uids, ids, strict=True)]
 
     def put(self, mailbox: int, content: int, flags: Flags, moment: datetime) -> int:
         """Put a content that is there already into a mailbox, whatever the limits say; its UID."""
@@ -225,15 +231,21 @@ class Writing:
             used = sqlrows.usage_of(self.connection)
             self._limits.check(used.octets + octets, used.messages + messages)
 
-    def _add_content(self, body: Buffer, analysis: Analysis, email_id: str) -> int:
-        checksum = checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK))
-        cursor = self.connection.execute(_ADD_CONTENT, (email_id, *content_values(analysis), checksum))
-        content = cursor.lastrowid or 0
-        for number, start in enumerate(range(0, len(body), CHUNK)):
-            self.connection.execute(
-                "INSERT INTO chunks VALUES (?, ?)", (content << CHUNK_BITS | number, body[start : start + CHUNK])
-            )
-        return content
+    def _add_contents(self, messages: Sequence[tuple[Buffer, Analysis]], email_ids: Sequence[str]) -> int:
+        """Octets and what they say of; the number of the first one, which those of the others follow."""
+        rows = [
+            (id, *content_values(analysis), checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK)))
+            for id, (body, analysis) in zip(email_ids, messages, strict=True)
+        ]
+        first = sqlrows.insert(self.connection, _INTO_CONTENTS, _CONTENT, rows) - len(rows) + 1
+        for content, (body, _) in enumerate(messages, first):
+            if len(body) > CHUNK:
+                for number, start in enumerate(range(0, len(body), CHUNK)):
+                    row = (content << CHUNK_BITS | number, body[start : start + CHUNK])
+                    self.connection.execute("INSERT INTO chunks VALUES (?, ?)", row)
+        short = [(content << CHUNK_BITS, body[:]) for content, (body, _) in enumerate(messages, first) if 0 < len(body) <= CHUNK]
+        sqlrows.insert(self.connection, "INSERT INTO chunks", "(?, ?)", short)
+        return first
 
     def _add_rows(self, numbers: Numbers, rows: Sequence[Row]) -> list[int]:
         """Rows with the masks of this mailbox, at its end; their UIDs."""
@@ -242,7 +254,7 @@ class Writing:
         mailbox, first, saved = numbers.number, numbers.uid_next, seconds_of(self._now())
         uids = list(range(first, first + len(rows)))
         values = [(mailbox, uid, *row.lasting, saved) for uid, row in zip(uids, rows, strict=True)]
-        self.connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        sqlrows.insert(self.connection, "INSERT INTO messages", "(?, ?, ?, ?, ?, ?, ?, ?)", values)
         moved = self._added_states(mailbox, numbers.modseq + 1, uids, [row.mask for row in rows])
         self._keep(mailbox, numbers.modseq + 1, moved, len(rows), sum([row.size for row in rows]), len(rows))
         return uids
@@ -339,6 +351,14 @@ class Writing:
                 "INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (delivery, seconds_of(self._now()))
             ).rowcount
         )
+
+    def begin_deliveries(self, deliveries: Sequence[str]) -> int:
+        """Remember the keys of several deliveries; how many were not known."""
+        made = seconds_of(self._now())
+        rows = [(key, made) for key in deliveries]
+        before = self.connection.total_changes
+        sqlrows.insert(self.connection, "INSERT OR IGNORE INTO deliveries", "(?, ?)", rows)
+        return self.connection.total_changes - before
 
     def forget_deliveries(self, deliveries: Iterable[str]) -> None:
         """Drop keys."""
@@ -465,7 +485,5 @@ CONTENT_COLUMNS = (
 )  # fmt: skip
 """What the octets of a message say, as :func:`content_values` gives it."""
 
-_ADD_CONTENT = f"""
-    INSERT INTO contents (uses, email_id, {", ".join(CONTENT_COLUMNS)}, checksum)
-    VALUES (1, ?, {", ".join("?" * len(CONTENT_COLUMNS))}, ?)
-"""
+_INTO_CONTENTS = f"INSERT INTO contents (uses, email_id, {', '.join(CONTENT_COLUMNS)}, checksum)"
+_CONTENT = f"(1, ?, {', '.join('?' * len(CONTENT_COLUMNS))}, ?)"

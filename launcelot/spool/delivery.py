@@ -35,7 +35,7 @@ PIECE = 262_144
 class Inbox(Protocol):
     """What is used of ``mailstore.AccountMail``."""
 
-    async def deliver(self, body: Buffer, delivery: str) -> object:
+    async def deliver(self, body: Buffer, delivery: str, *, unless_scripted: bool = False) -> object:
         """Deliver once."""
 
     async def forget_deliveries(self, deliveries: Sequence[str]) -> None:
@@ -99,15 +99,23 @@ class MailboxDelivery:
         inbox = await self._mail.mail(resident.id, resident.quota, resident.messages)
         await self.put(inbox, envelope, recipient, body, key)
 
-    async def put(self, inbox: Inbox, envelope: Envelope, recipient: SpoolRecipient, body: Buffer, key: str) -> object:
+    async def put(
+        self,
+        inbox: Inbox,
+        envelope: Envelope,
+        recipient: SpoolRecipient,
+        body: Buffer,
+        key: str,
+        unless_scripted: bool = False,
+    ) -> object:
         """Deliver into an inbox that has been opened; what the inbox says of it."""
         trace = trace_fields(envelope.sender_for(recipient), recipient.address)
         if not isinstance(body, mmap.mmap) or len(body) <= JOINED:
-            return await inbox.deliver(trace + body[:], key)
+            return await inbox.deliver(trace + body[:], key, unless_scripted=unless_scripted)
         copy = self._staging.begin()
         try:
             await copy_into(copy, trace, body)
-            return await inbox.deliver(copy.view(), key)
+            return await inbox.deliver(copy.view(), key, unless_scripted=unless_scripted)
         finally:
             copy.close()
 

@@ -35,6 +35,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal, TryLater
 from launcelot.workers.interface import Workers
+from launcelot.workers.jobs import Job, Outcome, Together, lots_of, perform
 
 T = TypeVar("T")
 
@@ -59,20 +60,6 @@ READ_CACHE_KIB = 512
 WRITE_CACHE_KIB = 2_048
 """Pages kept by a file's writing connection."""
 
-JOB_ERRORS = frozenset(
-    {
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_TOOBIG,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_MISUSE,
-        sqlite3.SQLITE_AUTH,
-        sqlite3.SQLITE_RANGE,
-    }
-)
-"""What a job can do wrong by itself; every other error is the disk's or the file's and fails the whole batch."""
-
-
 class NewerSchema(Refusal):
     """The file was written by a newer program."""
 
@@ -80,13 +67,6 @@ class NewerSchema(Refusal):
 
 
 Migration = Callable[[sqlite3.Connection], None]
-
-Job = tuple["Deferred[Any]", Callable[[sqlite3.Connection], Any]]
-
-Runner = Callable[[sqlite3.Connection, Callable[[sqlite3.Connection], Any]], Any]
-
-Outcome = tuple["Deferred[Any]", Any]
-"""Who waits, and the result or the Failure that is handed back."""
 
 
 class Database:
@@ -168,10 +148,23 @@ class Database:
         """
         if self._closed:
             return fail(TryLater())
-        deferred: Deferred[T] = Deferred()
-        self._jobs.append((deferred, job))
+        return self._add(Job(Deferred(), job))
+
+    def write_together(self, together: Together, about: Any) -> Deferred[Any]:
+        """
+        As :meth:`write`, a job that is done together with those of the same ``together`` directly before and behind it.
+
+        :param about: what ``together`` is to be handed of this job.
+        :raises TryLater: (through the Deferred) as there.
+        """
+        if self._closed:
+            return fail(TryLater())
+        return self._add(Job(Deferred(), about, together))
+
+    def _add(self, job: Job) -> Deferred[Any]:
+        self._jobs.append(job)
         self._proceed()
-        return deferred
+        return job.waits
 
     def _proceed(self) -> None:
         """Give the writer what is to be done next, unless it has something."""
@@ -196,30 +189,23 @@ class Database:
         jobs = self._jobs
         batch = [jobs.popleft() for _ in range(min(len(jobs), BATCH))]
         try:
-            connection = self._connect()
-            if len(batch) == 1:
-                ((deferred, job),) = batch
-                outcomes = [(deferred, self._outcome(connection, run_alone, job))]
-            else:
-                connection.execute("BEGIN IMMEDIATE")
-                outcomes = [(deferred, self._outcome(connection, run_in_savepoint, job)) for deferred, job in batch]
-                connection.execute("COMMIT")
+            lots = lots_of(batch)
+            outcomes = [(waits, self._told(outcome)) for waits, outcome in perform(self._connect(), lots)]
             self._wal_size = size_of(self._wal)
         except (sqlite3.Error, OSError) as error:
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(error))
             self._drop_writing()
             failure = refusal_because(error)
-            return [(deferred, failure) for deferred, _ in batch]
+            return [(job.waits, failure) for job in batch]
         except Exception:  # noqa: BLE001 - a refusal to open or a bug in a migration, handed to whoever waits
             self._drop_writing()
             failure = Failure()
-            return [(deferred, failure) for deferred, _ in batch]
+            return [(job.waits, failure) for job in batch]
         self._unmoved_jobs += len(batch)
         return outcomes
 
-    def _outcome(self, connection: sqlite3.Connection, run: Runner, job: Callable[[sqlite3.Connection], Any]) -> Any:
-        """What comes of one job; SQL that the file does not understand is the file's failing, as in :meth:`read`."""
-        outcome = run(connection, job)
+    def _told(self, outcome: Any) -> Any:
+        """What whoever waits is told; SQL that the file does not understand is the file's failing, as in :meth:`read`."""
         if isinstance(outcome, Failure) and isinstance(outcome.value, sqlite3.OperationalError):
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(outcome.value))
             return refusal_because(outcome.value)
@@ -235,8 +221,8 @@ class Database:
         """The writer takes no work; whoever waits is told."""
         self._at_work = False
         jobs, self._jobs = self._jobs, deque()
-        for deferred, _ in jobs:
-            deferred.errback(failure)
+        for job in jobs:
+            job.waits.errback(failure)
         self._proceed()
 
     def _drop_writing(self) -> None:
@@ -443,35 +429,6 @@ def script(statements: str) -> Migration:
             raise ValueError("the last statement has no end")
 
     return migration
-
-
-def run_in_savepoint(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
-    """What ``job`` returns, or the Failure of the refusal or bug it raised, undone; errors of the disk go on."""
-    connection.execute("SAVEPOINT job")
-    return _attempt(connection, job, "RELEASE job", "ROLLBACK TO job", "RELEASE job")
-
-
-def run_alone(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any]) -> Any:
-    """Likewise, in a transaction of its own, which is on disk then."""
-    connection.execute("BEGIN IMMEDIATE")
-    return _attempt(connection, job, "COMMIT", "ROLLBACK")
-
-
-def _attempt(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], Any], keep: str, *undo: str) -> Any:
-    try:
-        result = job(connection)
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in JOB_ERRORS:
-            raise
-        failure = Failure()
-    except Exception:  # noqa: BLE001 - handed to whoever waits, with its traceback
-        failure = Failure()
-    else:
-        connection.execute(keep)
-        return result
-    for statement in undo:
-        connection.execute(statement)
-    return failure
 
 
 def refusal_because(error: Exception) -> Failure:
