@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round (default 3)")
     parser.add_argument("--messages", type=int, help="imap, pop3: messages in the mailbox (default 10000, 2000)")
     parser.add_argument("--only", default="", help="imap, pop3, accepting, files: only what has this in its title, such as FETCH")
+    parser.add_argument("--workers", type=int, default=1, help="accepting: a row for a daemon of so many processes, too")
     parser.add_argument("--picture", type=Path, help="ladder: draw it into this file, as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
@@ -40,7 +41,12 @@ def main() -> None:
         parser.error("--picture is of the ladder")
     chosen = list(MEASURES) if options.measure == "all" else [options.measure]
     two = (options.messages or 10_000, options.only)
-    more = {"imap": two, "files": two, "pop3": (options.messages or 2_000, options.only), "accepting": (options.only,)}
+    more = {
+        "imap": two,
+        "files": two,
+        "pop3": (options.messages or 2_000, options.only),
+        "accepting": (options.only, options.workers),
+    }
     tables = [table for name in chosen for table in MEASURES[name](options.rounds, options.seconds, *more.get(name, ()))]
     if options.picture:
         ladder.draw(tables, options.picture)

@@ -3,6 +3,8 @@ Accepted messages per second, durable before 250: 2 KiB on 1, 10 and 50 sessions
 
 *Delivered* counts until all of them are in the mailbox.
 
+With ``--workers`` there is a row for a daemon of several processes, as Postfix is one of dozens.
+
 Peers are Postfix (own configuration, delivering to a Maildir through ``virtual``) and aiosmtpd with a handler that syncs file
 and folder.  Every session sends one message after the other; where PIPELINING is offered MAIL, RCPT and DATA go in one write.
 """
@@ -10,7 +12,6 @@ and folder.  Every session sends one message after the other; where PIPELINING i
 from __future__ import annotations
 
 import imaplib
-import json
 import os
 import pwd
 import re
@@ -218,16 +219,48 @@ def files_in(folder: Path) -> int:
     return len(os.listdir(folder / "new")) if (folder / "new").exists() else 0
 
 
-def launcelot(load: Load, seconds: float) -> Figures:
-    """A demo, receiving for ``ann``."""
+SETTINGS = """config_version = 1
+[daemon]
+hostname = "us.example"
+domains = ["example.com"]
+workers = {workers}
+[accounts]
+first = "ann"
+[smtp]
+listen_mx = ["tcp:{mx}:interface=127.0.0.1"]
+listen_submission = []
+listen_submissions = []
+max_connections_per_source = 1000
+[imap]
+listen = ["tcp:{imap}:interface=127.0.0.1"]
+listen_tls = []
+[pop3]
+enabled = false
+[managesieve]
+enabled = false
+[ftp]
+enabled = false
+[questions]
+enabled = false
+[book]
+enabled = false
+"""
+"""As it comes, but that a generator has one address for all its sessions, as it has with the peers."""
+
+
+def launcelot(load: Load, seconds: float, workers: int = 1, checkout: Path = CHECKOUT) -> Figures:
+    """A daemon in so many processes that receives for ``ann``; its log is a file."""
     with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-        command = [sys.executable, "-m", "launcelot.app.command", "demo", "--ports", "free", "--json", "--data", f"{folder}/data"]
-        with Server(command, CHECKOUT) as server:
-            told = json.loads(server.said)
-            ann = next(one for one in told["accounts"] if one["user"] == "ann")
-            inbox = Mailbox(told["services"]["imap"]["port"], "ann", ann["password"])
-            port = told["services"]["smtp"]["port"]
-            return generate(port, ann["address"].encode(), load, seconds, server.cpu, inbox.count)
+        mx, imap, data = free_port(), free_port(), f"{folder}/data"
+        config = Path(folder, "it.toml")
+        config.write_text(SETTINGS.format(workers=workers, mx=mx, imap=imap))
+        program, where = [sys.executable, "-m", "launcelot.app.command"], ["--config", str(config), "--data", data]
+        # One whose log goes nowhere would not tell anybody that it serves.
+        with Server(["sh", "-c", f'exec "$@" 2>{folder}/log', "sh", *program, "run", *where], checkout) as server:
+            passwd = [*program, "account", "passwd", *where, "ann"]
+            subprocess.run(passwd, cwd=checkout, input=b"secret\n", check=True, capture_output=True)
+            inbox = Mailbox(imap, "ann", "secret")
+            return generate(mx, b"ann@example.com", load, seconds, server.cpu, inbox.count)
 
 
 def aiosmtpd(load: Load, seconds: float) -> Figures:
@@ -335,16 +368,18 @@ def postfix(load: Load, seconds: float) -> Figures:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def subjects(load: Load, seconds: float) -> list[Subject]:
-    """We and the peers."""
+def subjects(load: Load, seconds: float, workers: int) -> list[Subject]:
+    """We, in one process and, if that is asked for, in several, and the peers."""
+    several = Subject(f"launcelot, {workers} workers", lambda: launcelot(load, seconds, workers))
     return [
         Subject("launcelot", lambda: launcelot(load, seconds)),
+        *([several] if workers > 1 else []),
         Subject("postfix (Maildir)", lambda: postfix(load, seconds)),
         Subject("aiosmtpd (Maildir)", lambda: aiosmtpd(load, seconds)),
     ]
 
 
-def tables(rounds: int, seconds: float, only: str = "") -> list[Table]:
+def tables(rounds: int, seconds: float, only: str = "", workers: int = 1) -> list[Table]:
     """One table for each load."""
     chosen = [load for load in LOADS if only.lower() in load.title.lower()]
-    return [measure(load.title, BETTER, subjects(load, seconds), rounds) for load in chosen]
+    return [measure(load.title, BETTER, subjects(load, seconds, workers), rounds) for load in chosen]
