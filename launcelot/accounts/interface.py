@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from launcelot.core.filerights import ALL, Right, Share
 from launcelot.core.ids import AccountId
 from launcelot.core.scram import Keys
 from launcelot.message.address import Address
@@ -163,6 +164,35 @@ class Offer:
     owner: AccountId
     identity: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """
+    Rights in a team folder.
+
+    :ivar kind: ``"account"``, ``"group"`` or ``"anyone"``.
+    :ivar name: of the account or group; ``"anyone"`` for everybody.
+    """
+
+    kind: str
+    name: str
+    rights: Right
+
+
+@dataclass(frozen=True, slots=True)
+class TeamFolder:
+    """
+    A folder of files that several share.
+
+    :ivar id: under which stores keep its files; never used again.
+    :ivar quota: octets that may be in it; 0 for no limit.
+    """
+
+    id: AccountId
+    name: str
+    quota: int = 0
+    grants: tuple[Grant, ...] = ()
 
 
 class Directory(Protocol):
@@ -379,6 +409,67 @@ class Directory(Protocol):
 
     async def withdraw(self, offer: Offer) -> None:
         """Forget an offer that has nothing behind it, unless it has been made again since it was asked for."""
+
+    async def team_folders(self) -> Sequence[TeamFolder]:
+        """All team folders, by name."""
+
+    async def team_folder(self, name: str) -> TeamFolder:
+        """
+        Look a team folder up by name, capitals not counting.
+
+        :raises NotFound: there is none.
+        """
+
+    async def shares(self, id: AccountId) -> Sequence[Share]:
+        """The team folders in which an account may do anything now, by name; none while it is disabled."""
+
+    def rights_on(self, folder: AccountId, id: AccountId) -> Right:
+        """
+        What an account may do in a team folder now; may be called in any thread, and wait for the disk.
+
+        :raises TryLater: the directory is out of reach.
+        """
+
+    async def add_team_folder(self, name: str, quota: int = 0) -> TeamFolder:
+        """
+        Make a team folder in which nobody may do anything; durable when it returns, like all below.
+
+        :raises Exists: there is one of this name.
+        :raises Invalid: the name cannot be a folder's, or the quota is negative.
+        :raises LimitReached: there are too many.
+        """
+
+    async def change_team_folder(self, name: str, *, quota: int | None = None, called: str | None = None) -> TeamFolder:
+        """
+        Change a team folder's quota or name; None leaves a thing as it is.
+
+        :raises NotFound: there is none.
+        :raises Exists: another has the new name.
+        :raises Invalid: the name cannot be a folder's, or the quota is negative.
+        """
+
+    async def grant(self, name: str, who: str, rights: Right) -> TeamFolder:
+        """
+        Have somebody have rights in a team folder besides those they have.
+
+        :param who: the log-in name of an account, the name of a group, or ``anyone``.
+        :raises NotFound: there is no such folder, account or group.
+        :raises LimitReached: the folder would have too many grants.
+        """
+
+    async def revoke(self, name: str, who: str, rights: Right = ALL) -> TeamFolder:
+        """
+        Take rights away; what others of somebody's grants give stays theirs.
+
+        :raises NotFound: there is no such folder, account or group, or nothing of it was granted to them.
+        """
+
+    async def remove_team_folder(self, name: str) -> TeamFolder:
+        """
+        Remove a team folder; its files stay in the store until that is told.
+
+        :raises NotFound: there is none.
+        """
 
     async def aliases(self) -> Sequence[Alias]:
         """All aliases, by address."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
+from launcelot.accounts.folders import LocalFolders
 from launcelot.accounts.groups import MAX_FORWARDS, LocalGroups, check_name, prune
 from launcelot.accounts.interface import Account, Alias, Expansion, Recipient, SharedSecret, Verifier
 from launcelot.accounts.names import canonical
@@ -39,7 +40,7 @@ MAX_DRAWS = 100
 """How often an id is drawn that has been used before; with 52 random bits in each millisecond, twice is a wonder."""
 
 
-class LocalDirectory(LocalGroups):
+class LocalDirectory(LocalGroups, LocalFolders):
     """
     A directory on tables of this machine.
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +14,8 @@ from launcelot.accounts.groups import group_of
 from launcelot.accounts.interface import Account, Alias, Group, Offer
 from launcelot.accounts.local import LocalDirectory
 from launcelot.accounts.passwords import Hasher
-from launcelot.accounts.tables import GroupRow, Record, Tables, View, base_of
+from launcelot.accounts.tables import FolderRow, GroupRow, Record, Tables, View, base_of
+from launcelot.core.filerights import Right
 from launcelot.core.ids import AccountId, new_id
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class MemoryTables:
         self.used: set[AccountId] = set()
         self.groups: dict[AccountId, GroupRow] = {}
         self.offers: dict[tuple[AccountId, str], int] = {}
+        self.folder_rows: dict[AccountId, FolderRow] = {}
+        self.grants: dict[AccountId, dict[str, Right]] = {}
         self._secret = secrets.token_bytes(32)
 
     def secret(self) -> bytes:
@@ -74,7 +77,7 @@ class MemoryTables:
         del self.by_name[account.name], self.by_key[account.address.key]
         for row in self.groups.values():
             self.groups[row.id] = replace(row, members=row.members - {id})
-        self._drop_offers(id, f"account:{id}")
+        self._forget(id, f"account:{id}")
 
     def account_with(self, id: AccountId) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -104,7 +107,7 @@ class MemoryTables:
     def drop_group(self, id: AccountId) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
         del self.groups[id]
-        self._drop_offers(id, f"group:{id}")
+        self._forget(id, f"group:{id}")
 
     def offers_to(self, identity: str) -> tuple[Offer, ...]:
         """See :class:`launcelot.accounts.tables.View`."""
@@ -120,8 +123,47 @@ class MemoryTables:
         if self.offers.get((offer.owner, offer.identity)) == offer.version:
             del self.offers[(offer.owner, offer.identity)]
 
-    def _drop_offers(self, id: AccountId, identity: str) -> None:
+    def _forget(self, id: AccountId, identity: str) -> None:
+        for grants in self.grants.values():
+            grants.pop(identity, None)
         self.offers = {key: version for key, version in self.offers.items() if key[0] != id and key[1] != identity}
+
+    def folder_keyed(self, key: str) -> FolderRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return next((row for row in self.folder_rows.values() if row.key == key), None)
+
+    def folder_with(self, id: AccountId) -> FolderRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self.folder_rows.get(id)
+
+    def folders(self) -> Sequence[FolderRow]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return list(self.folder_rows.values())
+
+    def grants_on(self, folder: AccountId) -> Mapping[str, Right]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return dict(self.grants[folder])
+
+    def grants_to(self, identity: str) -> tuple[tuple[AccountId, Right], ...]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return tuple((folder, grants[identity]) for folder, grants in self.grants.items() if identity in grants)
+
+    def put_folder(self, row: FolderRow) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        self.used.add(row.id)
+        self.folder_rows[row.id] = row
+        self.grants.setdefault(row.id, {})
+
+    def drop_folder(self, id: AccountId) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        del self.folder_rows[id], self.grants[id]
+
+    def put_grant(self, folder: AccountId, identity: str, rights: Right) -> None:
+        """See :class:`launcelot.accounts.tables.Tables`."""
+        if rights:
+            self.grants[folder][identity] = rights
+        else:
+            self.grants[folder].pop(identity, None)
 
     def put_alias(self, alias: Alias) -> None:
         """See :class:`launcelot.accounts.tables.Tables`."""
@@ -148,6 +190,9 @@ class MemoryDirectory(LocalDirectory):
         self._tables = MemoryTables()
 
     def _look(self, question: Callable[[View], T]) -> T:
+        return question(self._tables)
+
+    def _look_anywhere(self, question: Callable[[View], T]) -> T:
         return question(self._tables)
 
     async def _change(self, work: Callable[[Tables], T]) -> T:

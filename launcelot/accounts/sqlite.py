@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from launcelot.accounts.groups import group_of
@@ -23,7 +23,9 @@ from launcelot.accounts.interface import Account, Alias, Group, Offer
 from launcelot.accounts.local import LocalDirectory
 from launcelot.accounts.memory import random_id
 from launcelot.accounts.passwords import Hasher
-from launcelot.accounts.tables import GroupRow, Record, Tables, View, base_of
+from launcelot.accounts.sqlfolders import TEAM_FOLDERS, SqliteFolders
+from launcelot.accounts.tables import FolderRow, GroupRow, Record, Tables, View, base_of
+from launcelot.core.filerights import Right
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address
 from launcelot.workers.database import Database, Migration, script
@@ -132,6 +134,7 @@ MIGRATIONS: Sequence[Migration] = (
     script(GROUP_ADDRESSES),
     script(APOP),
     script(GROUP_FORWARDS),
+    script(TEAM_FOLDERS),
 )
 """For the :class:`launcelot.workers.database.Database` that is handed in."""
 
@@ -139,7 +142,7 @@ GROUP = "SELECT id, name, quota, messages, local, domain FROM groups"
 ACCOUNT = "SELECT id, name, local, domain, quota, enabled, hash, scram, messages, administrator, apop FROM accounts"
 
 
-class SqliteTables:
+class SqliteTables(SqliteFolders):
     """
     The tables on one connection, inside one transaction.
 
@@ -185,7 +188,7 @@ class SqliteTables:
         """See :class:`launcelot.accounts.tables.Tables`."""
         found = self._connection.execute(
             "SELECT 1 FROM accounts WHERE id = ?1 UNION ALL SELECT 1 FROM former_accounts WHERE id = ?1"
-            " UNION ALL SELECT 1 FROM groups WHERE id = ?1",
+            " UNION ALL SELECT 1 FROM groups WHERE id = ?1 UNION ALL SELECT 1 FROM folders WHERE id = ?1",
             (id,),
         ).fetchone()
         return found is not None
@@ -225,6 +228,7 @@ class SqliteTables:
 
     def _forget(self, id: AccountId, identity: str) -> None:
         self._connection.execute("DELETE FROM offers WHERE owner = ? OR identity = ?", (id, identity))
+        self._connection.execute("DELETE FROM grants WHERE identity = ?", (identity,))
         self._connection.execute("INSERT INTO former_accounts (id, removed) VALUES (?, ?)", (id, self._now))
 
     def account_with(self, id: AccountId) -> Record | None:
@@ -353,6 +357,8 @@ class CachedView:
         self._groups_with: dict[str, GroupRow | None] = {}
         self._memberships: dict[str, frozenset[AccountId]] = {}
         self._offers: dict[str, tuple[Offer, ...]] = {}
+        self._folders_with: dict[str, FolderRow | None] = {}
+        self._grants_to: dict[str, tuple[tuple[AccountId, Right], ...]] = {}
         self._secret = b""
         self._apop: bool | None = None
 
@@ -366,6 +372,8 @@ class CachedView:
                     cache.clear()
                 for others in (self._groups_named, self._groups_at, self._groups_with, self._memberships, self._offers):
                     others.clear()
+                for folders in (self._folders_with, self._grants_to):
+                    folders.clear()
                 self._apop = None
                 self._version = version
             return question(self)
@@ -420,6 +428,26 @@ class CachedView:
         """See :class:`launcelot.accounts.tables.View`."""
         return cached(self._offers, identity, self._tables.offers_to)
 
+    def folder_keyed(self, key: str) -> FolderRow | None:
+        """See :class:`launcelot.accounts.tables.View`; what only administration asks is read each time, as the next two."""
+        return self._tables.folder_keyed(key)
+
+    def folders(self) -> Sequence[FolderRow]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._tables.folders()
+
+    def grants_on(self, folder: AccountId) -> Mapping[str, Right]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return self._tables.grants_on(folder)
+
+    def folder_with(self, id: AccountId) -> FolderRow | None:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._folders_with, id, lambda key: self._tables.folder_with(AccountId(key)))
+
+    def grants_to(self, identity: str) -> tuple[tuple[AccountId, Right], ...]:
+        """See :class:`launcelot.accounts.tables.View`."""
+        return cached(self._grants_to, identity, self._tables.grants_to)
+
 
 class SqliteDirectory(LocalDirectory):
     """
@@ -454,6 +482,16 @@ class SqliteDirectory(LocalDirectory):
 
     def _look(self, question: Callable[[View], T]) -> T:
         return self._database.read(lambda connection: self._view_on(connection).ask(question))
+
+    def _look_anywhere(self, question: Callable[[View], T]) -> T:
+        def within(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN")
+            try:
+                return question(SqliteTables(connection, 0.0))
+            finally:
+                connection.execute("ROLLBACK")
+
+        return self._database.read_anywhere(within)
 
     def _view_on(self, connection: sqlite3.Connection) -> CachedView:
         if self._view is None or self._view.connection is not connection:

@@ -7,11 +7,12 @@ one account, one alias or one group, never to two; whoever changes the tables se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from launcelot.accounts.interface import Account, Alias, Offer
+from launcelot.core.filerights import Right
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address, split_detail
 
@@ -43,6 +44,16 @@ class GroupRow:
     messages: int = 0
     address: Address | None = None
     forwards: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRow:
+    """A team folder without its grants; ``key`` is what its name is compared by."""
+
+    id: AccountId
+    name: str
+    key: str
+    quota: int = 0
 
 
 class View(Protocol):
@@ -81,30 +92,54 @@ class View(Protocol):
     def offers_to(self, identity: str) -> tuple[Offer, ...]:
         """What has been offered to somebody, by owner."""
 
+    def folder_keyed(self, key: str) -> FolderRow | None:
+        """The team folder whose name is compared by this."""
+
+    def folder_with(self, id: AccountId) -> FolderRow | None:
+        """The team folder with this id."""
+
+    def folders(self) -> Sequence[FolderRow]:
+        """All team folders."""
+
+    def grants_on(self, folder: AccountId) -> Mapping[str, Right]:
+        """What has been granted on a team folder, by identity."""
+
+    def grants_to(self, identity: str) -> tuple[tuple[AccountId, Right], ...]:
+        """What has been granted to somebody, by team folder."""
+
 
 class Tables(View, Protocol):
     """The tables within one change, which happens as a whole or not at all."""
 
     def is_used(self, id: AccountId) -> bool:
-        """Whether an account or a group has this id or ever had it."""
+        """Whether an account, a group or a team folder has this id or ever had it."""
 
     def put_account(self, record: Record) -> None:
         """Insert an account, or replace the one with its id."""
 
     def drop_account(self, id: AccountId) -> None:
-        """Remove an account, its memberships and offers from and to it; its id stays used."""
+        """Remove an account, its memberships, offers from and to it, and what was granted to it; its id stays used."""
 
     def put_group(self, row: GroupRow) -> None:
         """Insert a group, or replace the one with its id."""
 
     def drop_group(self, id: AccountId) -> None:
-        """Remove a group, and offers from and to it; its id stays used."""
+        """Remove a group, offers from and to it, and what was granted to it; its id stays used."""
 
     def put_offer(self, owner: AccountId, identity: str) -> None:
         """Make an offer, or one that is there anew."""
 
     def drop_offer(self, offer: Offer) -> None:
         """Remove an offer unless it has been made anew."""
+
+    def put_folder(self, row: FolderRow) -> None:
+        """Insert a team folder, or replace the one with its id."""
+
+    def drop_folder(self, id: AccountId) -> None:
+        """Remove a team folder with its grants; its id stays used."""
+
+    def put_grant(self, folder: AccountId, identity: str, rights: Right) -> None:
+        """Have somebody have exactly these rights in a team folder."""
 
     def put_alias(self, alias: Alias) -> None:
         """Insert an alias, or replace the one for its address."""

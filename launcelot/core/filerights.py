@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 
-from launcelot.core.errors import Invalid
+from launcelot.core.errors import Invalid, NotPermitted
 from launcelot.core.ids import AccountId
 
 ANYONE = "anyone"
@@ -89,6 +89,14 @@ def read_rights(text: str) -> Right:
 def words_of(rights: Right) -> tuple[str, ...]:
     """Rights as words."""
     return tuple(word for word, right in WORDS.items() if right & rights)
+
+
+def needs(right: Right) -> NotPermitted:
+    """The refusal where a right is missing."""
+    return NotPermitted(_NEEDS[right])
+
+
+_NEEDS = {right: f"this needs the right to {word} in this team folder" for word, right in WORDS.items()}
 
 
 def account_identity(id: AccountId) -> str:

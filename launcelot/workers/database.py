@@ -285,6 +285,16 @@ class Database:
             return fail(TryLater())
         return self._readers.run(lambda: self._read_with_own(job))
 
+    def read_anywhere(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        Run a short read in the calling thread, whichever it is, on a connection of its own; it sees everything committed.
+
+        :raises TryLater: the file cannot be read, or the database is closed.
+        """
+        if self._closed:
+            raise TryLater
+        return self._read_with_own(job)
+
     def _read_with_own(self, job: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = None
         try:

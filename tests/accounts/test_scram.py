@@ -41,7 +41,7 @@ class ScramFileTests(SqliteMixin):
             connection.execute("DROP INDEX accounts_with_apop")
             for column in ("scram", "messages", "administrator", "apop"):
                 connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
-            for table in ("secret", "members", "group_forwards", "groups", "offers"):
+            for table in ("secret", "members", "group_forwards", "groups", "offers", "grants", "folders"):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version=1")
         connection.close()
