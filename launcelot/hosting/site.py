@@ -16,14 +16,15 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from launcelot.accounts.interface import Directory
+from launcelot.accounts.interface import Account, Directory
 from launcelot.checks.running import Checks
 from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
 from launcelot.core.ids import new_id
-from launcelot.filestore.interface import FileStore
+from launcelot.filestore.interface import FileStore, Tree
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.login import Logins
+from launcelot.hosting.teams import TEAM_PLACE, tree_with_teams
 from launcelot.mailstore.interface import MailStore
 from launcelot.spool.depositing import Depositor
 from launcelot.spool.forwarding import Forwarding
@@ -68,6 +69,7 @@ class Site:
     :ivar forwarding: knows the senders of mail that was passed on; None where none is.
     :ivar tap: sees every new session; None outside of tests.
     :ivar trail: where it is noted what happens to mail.
+    :ivar team_place: the name at the top of everybody's files under which team folders are; empty for no team folders.
     :ivar deposits: delivers while the peer waits, for LMTP; None where nothing is delivered here.
     """
 
@@ -94,6 +96,7 @@ class Site:
     forwarding: Forwarding | None = None
     tap: SessionTap | None = None
     trail: Trail = NOWHERE
+    team_place: str = TEAM_PLACE
 
     def __post_init__(self) -> None:
         self.deadlines = Deadlines(self.clock)
@@ -116,6 +119,14 @@ class Site:
     def now(self) -> datetime:
         """The wall clock, in UTC."""
         return datetime.fromtimestamp(self.wall_clock(), UTC)
+
+    async def tree(self, account: Account) -> Tree:
+        """
+        An account's files, with the team folders that it may use.
+
+        :raises TryLater: the store cannot give them now.
+        """
+        return await tree_with_teams(account, self.files, self.accounts, self.team_place)
 
     def database(self, name: str, migrations: Sequence[Migration]) -> Database:
         """
