@@ -47,7 +47,7 @@ async def password(session: Session, secret: bytes) -> Answer:
         return failed(session)
     except (LimitReached, TryLater) as refusal:
         return Goodbye(reply(421, refusal.text), "login refused")
-    session.log_in(account, await session.site.files.tree(account.id, account.quota))
+    session.log_in(account, await session.site.tree(account))
     session.wire.limit_total(None)
     return reply(230, "Logged in.")
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
+from launcelot.core.filerights import Right, needs
 from launcelot.filestore.interface import Entry, Path, Tree, Upload
 from launcelot.filestore.paths import encode, text_of
 from launcelot.protocols.ftp import grammar
@@ -164,11 +165,12 @@ async def prepared(session: Session, text: str, line: Line) -> AsyncIterator[byt
     if has_wildcards(last) and not await exists(tree, session.path(text)):
         pattern = Pattern(last)
         path = session.path((folder or "/") if "/" in text else "")
-        await folder_entry(tree, path)
+        to_be_listed(await folder_entry(tree, path))
         return matching(tree, path, line, pattern)
     path = session.path(text)
     entry = await tree.entry(path)
     if entry.is_folder:
+        to_be_listed(entry)
         return matching(tree, path, line, None)
     return one(line(entry))
 
@@ -192,6 +194,16 @@ async def folder_entry(tree: Tree, path: Path) -> Entry:
     if not entry.is_folder:
         raise NotFound("there is no such folder")
     return entry
+
+
+def to_be_listed(entry: Entry) -> None:
+    """
+    Go on if a folder may be listed; later it would be refused in the middle of the reply.
+
+    :raises NotPermitted: it may not.
+    """
+    if not entry.rights & Right.LIST:
+        raise needs(Right.LIST)
 
 
 async def matching(tree: Tree, path: Path, line: Line, pattern: Pattern | None) -> AsyncIterator[bytes]:
@@ -242,6 +254,7 @@ async def machine_listing(session: Session, text: str) -> Answer:
     entry = await session.tree.entry(path)
     if not entry.is_folder:
         return reply(501, "This is not a folder.")
+    to_be_listed(entry)
     wanted = session.facts
     return SendListing("Here are the facts.", matching(session.tree, path, lambda one: facts_line(one, wanted), None))
 
@@ -295,6 +308,7 @@ async def modify_facts(session: Session, argument: tuple[float | None, int | Non
 
 async def available(session: Session, text: str) -> Answer:
     """Octets that may still be stored.  draft-peterson-streamlined-ftp-command-extensions section 4."""
-    await folder_entry(session.tree, session.path(text))
-    left = await session.tree.available()
+    path = session.path(text)
+    await folder_entry(session.tree, path)
+    left = await session.tree.available(path)
     return reply(550, "There is no limit to tell.") if left is None else reply(213, str(left))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from functools import lru_cache
 from launcelot.filestore.interface import Entry
 from launcelot.filestore.paths import decode, encode
 from launcelot.protocols.ftp.grammar import Malformed, parse_time, visible, write_time
+from launcelot.protocols.ftp.permissions import mode_shown, mode_words, perm_fact
 
 RECENT = 31_556_952 // 2
 """Seconds after which ``ls`` shows the year and not the time of day: half a year, as years are on average."""
@@ -27,16 +27,13 @@ WILDCARDS = 16
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_FILE_PERMISSIONS = "adfrw"
-_FOLDER_PERMISSIONS = "cdeflmp"
-
 
 def list_line(entry: Entry, now: float) -> bytes:
     """One entry as ``ls -l`` writes it, in English and UTC."""
     number, rest = divmod(math.floor(entry.modified), 86_400)
     day, year = _day_and_year(number)
     clock = f"{rest // 3_600:02d}:{rest // 60 % 60:02d}" if 0 <= now - entry.modified < RECENT else year
-    mode = _permissions(entry.is_folder, entry.mode)
+    mode = mode_words(entry.is_folder, mode_shown(entry))
     head = f"{mode}   1 ftp      ftp      {entry.size:12d} {day} {clock} "
     return head.encode("ascii") + visible(entry.name) + b"\r\n"
 
@@ -47,25 +44,20 @@ def _day_and_year(number: int) -> tuple[str, str]:
     return f"{_MONTHS[when.tm_mon - 1]} {when.tm_mday:2d}", f"{when.tm_year:5d}"
 
 
-@lru_cache(maxsize=1_024)
-def _permissions(is_folder: bool, mode: int) -> str:
-    return stat.filemode((stat.S_IFDIR if is_folder else stat.S_IFREG) | mode)
-
-
 def name_line(prefix: bytes, entry: Entry) -> bytes:
     """One entry as NLST writes it."""
     return prefix + visible(entry.name) + b"\r\n"
 
 
-FACTS: Mapping[str, Callable[[Entry], str]] = {
+FACTS: Mapping[str, Callable[[Entry], str | None]] = {
     "type": lambda entry: "dir" if entry.is_folder else "file",
-    "size": lambda entry: "" if entry.is_folder else str(entry.size),
+    "size": lambda entry: None if entry.is_folder else str(entry.size),
     "modify": lambda entry: write_time(entry.modified),
-    "perm": lambda entry: _FOLDER_PERMISSIONS if entry.is_folder else _FILE_PERMISSIONS,
-    "unique": lambda entry: entry.unique,
+    "perm": perm_fact,
+    "unique": lambda entry: entry.unique or None,
     "UNIX.mode": lambda entry: f"{entry.mode:04o}",
 }
-"""The facts there are, in the order they are sent; an empty one is left out."""
+"""The facts there are, in the order they are sent; one that an entry has not is left out."""
 
 ALL_FACTS = tuple(FACTS)
 
@@ -73,14 +65,15 @@ ALL_FACTS = tuple(FACTS)
 def facts(entry: Entry, wanted: tuple[str, ...]) -> bytes:
     """The facts of an entry, each with its semicolon."""
     said = ((name, FACTS[name](entry)) for name in wanted)
-    return "".join(f"{name}={value};" for name, value in said if value).encode("ascii")
+    return "".join(f"{name}={value};" for name, value in said if value is not None).encode("ascii")
 
 
 def facts_line(entry: Entry, wanted: tuple[str, ...]) -> bytes:
     """One entry as MLSD writes it."""
     if wanted == ALL_FACTS and entry.unique:
-        kind = f"dir;modify={write_time(entry.modified)};perm={_FOLDER_PERMISSIONS}" if entry.is_folder else (
-            f"file;size={entry.size};modify={write_time(entry.modified)};perm={_FILE_PERMISSIONS}"
+        perm = perm_fact(entry)
+        kind = f"dir;modify={write_time(entry.modified)};perm={perm}" if entry.is_folder else (
+            f"file;size={entry.size};modify={write_time(entry.modified)};perm={perm}"
         )
         return f"type={kind};unique={entry.unique};UNIX.mode={entry.mode:04o}; ".encode("ascii") + visible(entry.name) + b"\r\n"
     return facts(entry, wanted) + b" " + visible(entry.name) + b"\r\n"
