@@ -91,7 +91,7 @@ class Courier:
         self._chronicle = chronicle or Chronicle()
         self._outgoing = (
             None if carrier is None else Outgoing(
-                carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send
+                carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send, clock
             )
         )
         self._slots = DeferredSemaphore(concurrency)
