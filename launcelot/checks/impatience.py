@@ -1,6 +1,10 @@
 """
 A DNS that is silent holds up no mail: once it has answered nothing for :data:`SILENCE`, nobody waits for it until it does again.
 
+One name may take long to find while the DNS is well, so when there has been no answer for :data:`QUIET`, it is asked for a name
+that cannot exist (RFC 6761 section 6.4), which any server can tell of at once; if that is answered, whoever asked for the slow
+name goes on waiting.
+
 Who asks meanwhile hears at once that there is no answer, which each check words for itself; one question at a time is asked all
 the same, so that an answer is noticed.  An error that comes in time, such as SERVFAIL, is an answer.
 """
@@ -20,8 +24,14 @@ from launcelot.core.counters import Counters
 
 T = TypeVar("T")
 
-SILENCE = 3.0
+SILENCE = 1.0
 """Seconds without any answer, while something is asked, after which the DNS counts as silent."""
+
+QUIET = 0.4
+"""Seconds without any answer after which it is asked whether it is there."""
+
+LONGEST = 8.0
+"""Seconds between two such questions at most; they are asked for as long as somebody waits for one slow name."""
 
 
 class Impatient:
@@ -39,6 +49,9 @@ class Impatient:
         self._counters = counters
         self._asked: dict[Deferred[Any], Deferred[Any]] = {}
         self._timer: IDelayedCall | None = None
+        self._pause = QUIET
+        self._probes: set[Deferred[Any]] = set()
+        self._number = 0
         self.is_silent = False
 
     async def exchanges(self, domain: str) -> Sequence[Exchange]:
@@ -65,7 +78,8 @@ class Impatient:
         asked: Deferred[T] = Deferred.fromCoroutine(question())
         self._asked[asked] = waits
         if self._timer is None and not self.is_silent:
-            self._timer = self._clock.callLater(SILENCE, self._fall_silent)
+            self._pause = QUIET
+            self._probe_later()
         asked.addBoth(self._answered, asked, began)
         if self.is_silent:
             raise NoAnswer("the DNS is silent")
@@ -75,6 +89,7 @@ class Impatient:
         waits = self._asked.pop(asked)
         in_time = self._clock.seconds() - began < SILENCE
         if not isinstance(result, Failure) or not result.check(NoAnswer) or in_time:
+            self._pause = QUIET
             self._hear()
         elif not self._asked:
             self._stop()
@@ -88,7 +103,27 @@ class Impatient:
         self.is_silent = False
         self._stop()
         if self._asked:
-            self._timer = self._clock.callLater(SILENCE, self._fall_silent)
+            self._probe_later()
+
+    def _probe_later(self) -> None:
+        self._timer = self._clock.callLater(self._pause, self._probe, self._clock.seconds() + self._pause)
+
+    def _probe(self, due: float) -> None:
+        """Ask whether it is there; if nothing at all is heard in time, it is not."""
+        left = due + SILENCE - QUIET - self._clock.seconds()
+        self._timer = self._clock.callLater(max(0.0, left), self._fall_silent)
+        self._number += 1
+        began = self._clock.seconds()
+        asked = Deferred.fromCoroutine(self._names.addresses(f"is-there-a-dns-{self._number}.invalid"))
+        self._probes.add(asked)
+        asked.addBoth(self._probed, asked, began)
+
+    def _probed(self, result: Any, asked: Deferred[Any], began: float) -> None:
+        self._probes.discard(asked)
+        in_time = self._clock.seconds() - began < SILENCE
+        if not isinstance(result, Failure) or not result.check(NoAnswer) or in_time:
+            self._pause = min(2 * self._pause, LONGEST)
+            self._hear()
 
     def _stop(self) -> None:
         timer, self._timer = self._timer, None
