@@ -30,7 +30,7 @@ from launcelot.mailstore.interface import (
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import FLAGS, Rights, permitted, right_for
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sheets import Asked, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
@@ -152,14 +152,14 @@ class SharedMailbox:
             yield batch
             await self._read()
 
-    async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+    async def sheets(self, uids: Sequence[int], columns: Sequence[Asked]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
         await self._read()
         async for sheet in self.inner.sheets(uids, columns):
             yield sheet
             await self._read()
 
-    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+    async def sheet(self, uid: int, columns: tuple[Asked, ...]) -> Sheet | None:
         """The same of one message."""
         await self._read()
         return await self.inner.sheet(uid, columns)

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any
 
+from launcelot.mailstore.fieldcolumns import assembled, divided
 from launcelot.mailstore.schema import CHUNK_BITS
-from launcelot.mailstore.sheets import COMMON_FIELDS, WHOLE, Column
+from launcelot.mailstore.sheets import COMMON_FIELDS, WHOLE, Asked, Column, Fields
 from launcelot.mailstore.stateblocks import SPAN, first_of, number_of
-from launcelot.message.sections import header_subset
 
 LARGE = 1_000
 """Messages of a mailbox from which on it has digests."""
@@ -86,8 +86,9 @@ OF_COLUMN: Mapping[Column, str] = {
     Column.SORT_CC: "sort_cc",
     Column.MESSAGE_ID: "message_id",
     Column.REFERENCES: "references_to",
-    Column.FIELDS: "fields",
 }
+FIELDS = "fields"
+"""The digest of :data:`COMMON_FIELDS`; see :mod:`~launcelot.mailstore.fieldcolumns`."""
 TEXTS = frozenset(("email_id", "subject", "base_subject", "sort_from", "sort_to", "sort_cc", "message_id", "references_to"))
 """Those of :data:`OF_COLUMN` that are text."""
 
@@ -103,6 +104,11 @@ def exists(connection: sqlite3.Connection) -> bool:
     return found == len(_OBJECTS)
 
 
+def can_have(column: Asked) -> bool:
+    """Whether there are digests of a column."""
+    return column.names <= COMMON_FIELDS if isinstance(column, Fields) else column in OF_COLUMN
+
+
 def uids_between(connection: sqlite3.Connection, mailbox: int, low: int, high: int) -> dict[int, Sequence[int]]:
     """UIDs of digested blocks that have some from ``low`` to ``high``, by block, ascending."""
     rows = _octets(connection, mailbox, number_of(low), number_of(high), UIDS)
@@ -110,24 +116,23 @@ def uids_between(connection: sqlite3.Connection, mailbox: int, low: int, high: i
 
 
 def columns_of(
-    connection: sqlite3.Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column]
+    connection: sqlite3.Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Asked]
 ) -> Iterator[tuple[Sequence[int], Sequence[Values] | None, int]]:
     """
     Some columns of messages.
 
     :param uids: ascending.
-    :param columns: all of them in :data:`OF_COLUMN`.
+    :param columns: that :func:`can_have` digests.
     :returns: pieces of ``uids`` in their order, each with the columns of those messages of it that are there, their UIDs first,
         and how many octets have been read for that; None and 0 where there is no digest.
     """
-    names = [OF_COLUMN[column] for column in columns]
     known = uids_between(connection, mailbox, uids[0], uids[-1])
     open_from = at = 0
     for block, there in known.items():
         start = bisect_left(uids, first_of(block), at)
         at = bisect_left(uids, first_of(block + 1), start)
         wanted = uids[start:at]
-        found = _of_block(connection, mailbox, block, there, wanted, names) if len(wanted) > min(FEW, len(there) // 2) else None
+        found = _of_block(connection, mailbox, block, there, wanted, columns) if len(wanted) > min(FEW, len(there) // 2) else None
         if found is None:
             continue
         if open_from < start:
@@ -139,14 +144,23 @@ def columns_of(
 
 
 def _of_block(
-    connection: sqlite3.Connection, mailbox: int, block: int, there: Sequence[int], wanted: Sequence[int], names: Sequence[str]
+    connection: sqlite3.Connection,
+    mailbox: int,
+    block: int,
+    there: Sequence[int],
+    wanted: Sequence[int],
+    columns: Sequence[Asked],
 ) -> tuple[Sequence[Values], int] | None:
+    names = [FIELDS if isinstance(column, Fields) else OF_COLUMN[column] for column in columns]
     rows = connection.execute(_NAMED.format(", ".join("?" * len(names))), (mailbox, block, *names))
     kept = dict(rows)
     octets = sum(map(len, kept.values()))
     found: list[Values] = [there]
-    for name in names:
-        values = values_of(name, kept[name]) if name in kept else ()
+    for name, column in zip(names, columns, strict=True):
+        values: Values = ()
+        if name in kept:
+            fields = column.names if isinstance(column, Fields) else None
+            values = values_of(name, kept[name]) if fields is None else assembled(kept[name], fields, len(there))
         if len(values) != len(there):
             return None
         found.append(values)
@@ -227,16 +241,18 @@ def digested(connection: sqlite3.Connection, mailbox: int, block: int) -> dict[s
     try:
         found = {name: struct.pack(f"<{len(rows)}{form}", *columns[name]) for name, (_, form) in NUMBERS.items()}
         texts = {name: b"\0".join(columns[name]) for name in OCTETS}
-        texts["fields"] = _fields(connection, columns["content"], columns["header_size"])
+        fields = _fields(connection, columns["content"], columns["header_size"])
     except (KeyError, TypeError, struct.error):
         return {UNFIT: b""}
+    if fields is not None and len(fields) <= LONGEST:
+        found[FIELDS] = fields
     return found | {
         name: octets for name, octets in texts.items() if len(octets) <= LONGEST and octets.count(b"\0") == len(rows) - 1
     }
 
 
-def _fields(connection: sqlite3.Connection, contents: Sequence[int], sizes: Sequence[int]) -> bytes:
-    """Fields of headers that many clients ask for; what cannot be divided again if one of the headers is very long or missing."""
+def _fields(connection: sqlite3.Connection, contents: Sequence[int], sizes: Sequence[int]) -> bytes | None:
+    """Fields of headers that many clients ask for; None if one of the headers is very long or missing, or cannot be divided."""
     found: list[bytes] = []
     for content, size in zip(contents, sizes, strict=True):
         try:
@@ -245,9 +261,9 @@ def _fields(connection: sqlite3.Connection, contents: Sequence[int], sizes: Sequ
         except sqlite3.OperationalError:
             header = b""
         if len(header) < size:
-            return b"\0" * len(contents)
-        found.append(header_subset(header, COMMON_FIELDS, False))
-    return b"\0".join(found)
+            return None
+        found.append(header)
+    return divided(found)
 
 
 def is_right(connection: sqlite3.Connection) -> bool:
@@ -278,8 +294,9 @@ _OBJECTS = (
     (
         "TABLE",
         "digests",
+        # Those of an earlier form, in which fields had one column, are made anew because this says another one.
         "CREATE TABLE digests (number INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, block INTEGER NOT NULL,"
-        " name TEXT NOT NULL, octets BLOB NOT NULL, UNIQUE (mailbox, block, name))",
+        " name TEXT NOT NULL, octets BLOB NOT NULL, UNIQUE (mailbox, block, name) /* form 2 */)",
     ),
     (
         "TRIGGER",

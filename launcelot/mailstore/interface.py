@@ -28,7 +28,7 @@ from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Query
 from launcelot.mailstore.rights import Rights
 from launcelot.mailstore.scripts import Scripts
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sheets import Asked, Sheet
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.message.surrogate import LineSizes
 from launcelot.workers.staging import Buffer
@@ -325,10 +325,10 @@ class Mailbox(Protocol):
     def messages(self, uids: Sequence[int]) -> AsyncIterator[Sequence[Message]]:
         """Messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
 
-    def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+    def sheets(self, uids: Sequence[int], columns: Sequence[Asked]) -> AsyncIterator[Sheet]:
         """Some columns of messages in the order of ``uids`` (ascending), in batches; those that are gone are left out."""
 
-    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+    async def sheet(self, uid: int, columns: tuple[Asked, ...]) -> Sheet | None:
         """
         The same of one message, as fast as can be.
 

@@ -28,7 +28,7 @@ from launcelot.mailstore.memoryshelf import Entry, Shelf, body_from
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import Field, Query
 from launcelot.mailstore.rights import ALL, Rights
-from launcelot.mailstore.sheets import WHOLE, Column, Sheet
+from launcelot.mailstore.sheets import WHOLE, Asked, Column, Fields, Sheet, subsets
 from launcelot.mailstore.threadids import Threads
 from launcelot.mailstore.threads import Algorithm, Bundle
 from launcelot.mailstore.watchers import Watchers
@@ -155,26 +155,29 @@ class MemoryMailbox:
             if batch:
                 yield batch
 
-    async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+    async def sheets(self, uids: Sequence[int], columns: Sequence[Asked]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
         if Column.THREAD_ID in columns:
             await self.find_threads()
         for start in range(0, len(uids), BATCH):
             yield self._sheet(uids[start : start + BATCH], columns)
 
-    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+    async def sheet(self, uid: int, columns: tuple[Asked, ...]) -> Sheet | None:
         """The same of one message."""
         if Column.THREAD_ID in columns:
             await self.find_threads()
         found = self._sheet((uid,), columns)
         return found if len(found) else None
 
-    def _sheet(self, uids: Sequence[int], columns: Sequence[Column]) -> Sheet:
+    def _sheet(self, uids: Sequence[int], columns: Sequence[Asked]) -> Sheet:
         shelf = self._shelf
         entries = shelf.present(uids)
         messages = [shelf.message(entry, self._account.threads) for entry in entries]
         found: list[Sequence[object]] = [[entry.uid for entry in entries]]
         for column in columns:
+            if isinstance(column, Fields):
+                found.append(subsets(list(map(_header, entries)), column.names))
+                continue
             of_entry = _KEYS.get(column)
             found.append(list(map(_CELLS[column], messages)) if of_entry is None else list(map(of_entry, entries)))
         return Sheet(found, _itself)
@@ -441,7 +444,6 @@ _CELLS: Mapping[Column, Callable[[Message], object]] = {
 _KEYS: Mapping[Column, Callable[[Entry], object]] = {
     Column.OCTETS: _whole,
     Column.HEADER: _header,
-    Column.FIELDS: _header,
     Column.DATE: date_of,
     Column.SUBJECT: lambda one: fold(one.body.analysis.subject),
     Column.BASE_SUBJECT: lambda one: one.body.analysis.base_subject,

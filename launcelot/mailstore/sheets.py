@@ -7,10 +7,12 @@ are fetched in a few milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from launcelot.message.sections import header_subset
 
 WHOLE = 65_536
 """Octets of a message that is given out whole; larger ones are read in pieces."""
@@ -22,7 +24,7 @@ COMMON_FIELDS = frozenset(
     disposition-notification-to
     """.split()
 )
-"""Names of the fields of ``FIELDS``, in small letters: what Thunderbird, Roundcube, mutt and their like list a mailbox with."""
+"""Names of fields in small letters: what Thunderbird, Roundcube, mutt and their like list a mailbox with."""
 
 
 class Column(Enum):
@@ -30,11 +32,11 @@ class Column(Enum):
     What can be asked of messages.
 
     ``FLAGS`` is a key that only :attr:`Sheet.flags` understands; ``ARRIVED`` and ``SAVED`` are seconds since 1970, ``ZONE``
-    minutes east of UTC.  ``OCTETS`` are the whole message, ``HEADER`` its header, and ``FIELDS`` as much of that as has all
-    :data:`COMMON_FIELDS` and its empty line, None for one of more than :data:`WHOLE`.  The next ones are those of
-    :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what messages are put in order by, RFC 5256
-    section 2: seconds since 1970 by the message itself, or of its arrival; subject and base subject, decoded and folded; folded
-    addr-mailboxes of the first addresses; its own message id, empty if it has none, and those it names, each on a line.
+    minutes east of UTC.  ``OCTETS`` are the whole message and ``HEADER`` its header, None for one of more than
+    :data:`WHOLE`.  The ones before are those of :class:`~launcelot.mailstore.interface.Message`.  From ``DATE`` on they are what
+    messages are put in order by, RFC 5256 section 2: seconds since 1970 by the message itself, or of its arrival; subject and
+    base subject, decoded and folded; folded addr-mailboxes of the first addresses; its own message id, empty if it has none, and
+    those it names, each on a line.
     """
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each command.
@@ -53,7 +55,6 @@ class Column(Enum):
     HEADER_SIZE = "header size"
     OCTETS = "octets"
     HEADER = "header"
-    FIELDS = "fields"
     DATE = "date"
     SUBJECT = "subject"
     BASE_SUBJECT = "base subject"
@@ -62,6 +63,24 @@ class Column(Enum):
     SORT_CC = "sort cc"
     MESSAGE_ID = "message id"
     REFERENCES = "references"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """
+    Some fields of a header, as :func:`launcelot.message.sections.header_subset` gives them; None where that has more than
+    :data:`WHOLE` octets.
+
+    Of :data:`COMMON_FIELDS` alone they are had soonest.
+
+    :ivar names: in small letters.
+    """
+
+    names: frozenset[bytes]
+
+
+Asked = Column | Fields
+"""What can be a column of a sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +102,8 @@ class Sheet:
     def rows(self) -> Sequence[tuple[Any, ...]]:
         """What is told of each message."""
         return list(zip(*self.columns, strict=True))
+
+
+def subsets(headers: Sequence[bytes | None], names: Collection[bytes]) -> Sequence[bytes | None]:
+    """A column of :class:`Fields` from whole headers."""
+    return [None if header is None else header_subset(header, names, False) for header in headers]

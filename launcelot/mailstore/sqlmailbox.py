@@ -38,7 +38,7 @@ from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import All, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
-from launcelot.mailstore.sheets import Column, Sheet
+from launcelot.mailstore.sheets import Asked, Column, Fields, Sheet
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlrows import MUCH
 from launcelot.mailstore.sqlsheets import ascending, end_of_piece, sheet_of, sheet_of_one
@@ -163,7 +163,7 @@ class SqliteMailbox:
                 yield batch
             start = start + SLICE if upto is None else bisect_right(wanted, upto, start)
 
-    async def sheets(self, uids: Sequence[int], columns: Sequence[Column]) -> AsyncIterator[Sheet]:
+    async def sheets(self, uids: Sequence[int], columns: Sequence[Asked]) -> AsyncIterator[Sheet]:
         """Some columns of messages in batches."""
         if Column.THREAD_ID in columns:
             await self.find_threads()
@@ -172,7 +172,7 @@ class SqliteMailbox:
         if LIGHT.issuperset(columns):
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
-        if Column.HEADER in columns or Column.FIELDS in columns:
+        if any(column is Column.HEADER or isinstance(column, Fields) for column in columns):
             size, read = HEADERS, self._file.read if len(uids) <= FEW_HEADERS else self._file.read_aside
         if Column.OCTETS in columns:
             size, read, much = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside, BODY_OCTETS
@@ -188,7 +188,7 @@ class SqliteMailbox:
             yield sheet
             start = end if upto is None else bisect_right(uids, upto, start, end)
 
-    async def sheet(self, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+    async def sheet(self, uid: int, columns: tuple[Asked, ...]) -> Sheet | None:
         """The same of one message."""
         if Column.THREAD_ID in columns:
             await self.find_threads()

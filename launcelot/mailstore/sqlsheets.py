@@ -16,7 +16,7 @@ from launcelot.mailstore import digests
 from launcelot.mailstore.digests import Values
 from launcelot.mailstore.flags import SYSTEM_MASK, Keywords
 from launcelot.mailstore.schema import CHUNK_BITS
-from launcelot.mailstore.sheets import WHOLE, Column, Sheet
+from launcelot.mailstore.sheets import WHOLE, Asked, Column, Fields, Sheet, subsets
 from launcelot.mailstore.sqlrows import fetched, fits, keywords_of, listed, numbers_of
 from launcelot.mailstore.sqlstates import Columns, states_of_uids
 from launcelot.mailstore.stateblocks import SPAN, first_of, number_of
@@ -30,7 +30,7 @@ SPARE = 100
 
 
 def sheet_of(
-    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column], much: float = inf
+    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Asked], much: float = inf
 ) -> tuple[Sheet, int | None]:
     """
     Some columns of those messages among ``uids`` that are there, or of the first of them if that is much.
@@ -52,14 +52,14 @@ def sheet_of(
 
 
 def _lasting(
-    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Column], much: float
+    connection: Connection, mailbox: int, uids: Sequence[int], columns: Sequence[Asked], much: float
 ) -> tuple[Sequence[Values], int | None]:
     """Columns of what never changes, their UIDs first: from digests, and where there are none from rows."""
     def from_rows(piece: Sequence[int]) -> tuple[Sequence[Values], int | None]:
         rows, upto = neighbours(connection, _selected(columns), mailbox, piece, much)
-        return list(zip(*rows, strict=True)) if rows else [()] * (1 + len(columns)), upto
+        return _as_asked(list(zip(*rows, strict=True)), columns) if rows else [()] * (1 + len(columns)), upto
 
-    if len(uids) < MANY or not digests.OF_COLUMN.keys() >= set(columns) or not digests.exists(connection):
+    if len(uids) < MANY or not all(map(digests.can_have, columns)) or not digests.exists(connection):
         return from_rows(uids)
     pieces: list[Sequence[Values]] = []
     upto: int | None = None
@@ -77,7 +77,7 @@ def _lasting(
     return whole, upto
 
 
-def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[Column, ...]) -> Sheet | None:
+def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[Asked, ...]) -> Sheet | None:
     """
     Some columns of one message, by one statement, which needs no transaction around it.
 
@@ -88,17 +88,17 @@ def sheet_of_one(connection: Connection, mailbox: int, uid: int, columns: tuple[
     row = connection.execute(statement, (mailbox, uid)).fetchone()
     if row is None or (modseq and row[modseq] is None):
         return None
-    found = [(value,) for value in row]
+    found: list[Values] = [(value,) for value in row]
     if flags:
         octet = row[flags]
         if not octet:
             return None
         found[flags] = (octet[0] & SYSTEM_MASK,)
-    return Sheet(found, _system_flags)
+    return Sheet(_as_asked(found, columns), _system_flags)
 
 
 @lru_cache(64)
-def _one(columns: tuple[Column, ...]) -> tuple[str, int, int]:
+def _one(columns: tuple[Asked, ...]) -> tuple[str, int, int]:
     """The statement, and the places of flags and of MODSEQ in its row, 0 where they are not asked for."""
     join = "" if CHANGING.isdisjoint(columns) else _STATES_OF_ONE
     flags, modseq = (1 + columns.index(one) if one in columns else 0 for one in (Column.FLAGS, Column.MODSEQ))
@@ -110,13 +110,25 @@ def _system_flags(mask: int) -> frozenset[str]:
     return Keywords({}).flags(mask)
 
 
-def _selected(columns: Sequence[Column], more: Mapping[Column, str] = {}, join: str = "") -> str:
-    names = ", ".join(["m.uid", *(more.get(column) or _EXPRESSIONS[column] for column in columns)])
+def _selected(columns: Sequence[Asked], more: Mapping[Asked, str] = {}, join: str = "") -> str:
+    names = ", ".join(["m.uid", *(more.get(column) or _expression(column) for column in columns)])
     join += " JOIN contents AS c ON c.number = m.content" if "c." in names else ""
     return f"SELECT {names} FROM messages AS m{join} WHERE m.mailbox = ?"
 
 
-def _with_states(lasting: Sequence[Values], states: Columns, columns: Sequence[Column]) -> Sequence[Values]:
+def _expression(column: Asked) -> str:
+    return _HEADER if isinstance(column, Fields) else _EXPRESSIONS[column]
+
+
+def _as_asked(values: Sequence[Values], columns: Sequence[Asked]) -> Sequence[Values]:
+    """Columns as they were selected, UIDs first, with fields taken out of the headers that stand for them."""
+    if not any(isinstance(column, Fields) for column in columns):
+        return values
+    found = [subsets(some, one.names) if isinstance(one, Fields) else some for some, one in zip(values[1:], columns, strict=True)]
+    return [values[0], *found]
+
+
+def _with_states(lasting: Sequence[Values], states: Columns, columns: Sequence[Asked]) -> Sequence[Values]:
     """All columns in their order, of messages that have a state: those that last come after their UIDs."""
     if lasting and len(states.uids) != len(lasting[0]):
         there = set(states.uids)
@@ -192,7 +204,6 @@ _EXPRESSIONS: Mapping[Column, str] = {
     Column.OCTETS: f"""CASE m.size WHEN 0 THEN x'' ELSE (
         SELECT octets FROM chunks WHERE number = m.content << {CHUNK_BITS} AND m.size <= {WHOLE}) END""",
     Column.HEADER: _HEADER,
-    Column.FIELDS: _HEADER,
     Column.DATE: "coalesce(c.sent, m.internal)",
     Column.SUBJECT: "c.subject",
     Column.BASE_SUBJECT: "c.base_subject",
@@ -203,7 +214,7 @@ _EXPRESSIONS: Mapping[Column, str] = {
     Column.REFERENCES: "c.references_to",
 }
 _STATES_OF_ONE = f" JOIN states AS s ON s.mailbox = m.mailbox AND s.block = (m.uid - 1) / {SPAN}"
-_OF_ONE: Mapping[Column, str] = {
+_OF_ONE: Mapping[Asked, str] = {
     Column.FLAGS: f"CASE s.keywords WHEN x'' THEN substr(s.flags, (m.uid - 1) % {SPAN} + 1, 1) END",
     Column.MODSEQ: "CASE s.modseqs WHEN x'' THEN s.modseq END",
 }

@@ -199,6 +199,21 @@ def header_subset(header: bytes, names: Collection[bytes], exclude: bool) -> byt
     return found + b"\r\n" if header.endswith(_EMPTY_LINES) or header in _EMPTY_HEADERS else found
 
 
+def header_fields(header: bytes, names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    """
+    The same, field by field, with its name in small letters; neighbours of one name as one.
+
+    :param header: what :func:`header_subset` gave.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    for text in _fields_named(frozenset(names)).findall(header):
+        name = text.partition(b":")[0].rstrip().lower()
+        if found and found[-1][0] == name:
+            text = found.pop()[1] + text
+        found.append((name, text))
+    return found
+
+
 @lru_cache(64)
 def _fields_named(names: frozenset[bytes]) -> re.Pattern[bytes]:
     """Fields with some names alone; each begins a line, as :data:`_FIELD` has it, and no line of another can begin so."""

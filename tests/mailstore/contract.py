@@ -10,9 +10,10 @@ from launcelot.core.errors import Gone, Invalid, LimitReached, NotFound, OverQuo
 from launcelot.mailstore.dates import seconds_of, zone_of
 from launcelot.mailstore.interface import MAX_KEYWORDS, Draft, Message, StoreMode
 from launcelot.mailstore.query import Contains, Field
-from launcelot.mailstore.sheets import Column
+from launcelot.mailstore.sheets import Column, Fields
 from launcelot.message.analysis import analyse
 from launcelot.message.casemap import fold
+from launcelot.message.sections import header_subset
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
 from tests.mailstore.kit import ANN, Contract, all_messages, check_counters, claim, flags_of, message, uids_of
@@ -268,7 +269,7 @@ class MessageContract(Contract):
                 (
                     one.uid, one.modseq, one.flags, one.size, seconds_of(one.internal_date), zone_of(one.internal_date),
                     seconds_of(one.saved), one.email_id, one.thread_id, one.envelope, one.body, one.body_structure,
-                    one.header_size, await inbox.read(one.uid, 0, one.size), *[await inbox.read(one.uid, 0, one.header_size)] * 2,
+                    one.header_size, await inbox.read(one.uid, 0, one.size), await inbox.read(one.uid, 0, one.header_size),
                     *keys_of(await inbox.read(one.uid, 0, one.size), one),
                 )
                 for one in await all_messages(inbox, uids)
@@ -284,13 +285,28 @@ class MessageContract(Contract):
         self.assertIn(sheet.rows[2][2], (None, message("large", "x" * 70 + "\r\n" * 200_000)))
 
     @claim
+    async def test_fields_of_headers(self) -> None:
+        """Those that are named, as they are written, with the empty line; nothing of a header that is long."""
+        long = message("large", **{"X-Long": "y " * 40_000})
+        inbox = await self.inbox(message("one"), message("two", To="a@b.example,\r\n c@d.example"), b"", long)
+        fields = (Fields(frozenset((b"to", b"subject"))), Fields(frozenset((b"x-none",))))
+        told = [row async for sheet in inbox.sheets([1, 2, 3, 4, 5], fields) for row in sheet.rows]
+        self.assertEqual([row[0] for row in told], [1, 2, 3, 4])
+        self.assertEqual([row[2] for row in told], [b"\r\n", b"\r\n", b"", None])
+        for (_, some, _), body in zip(told, (message("one"), message("two", To="a@b.example,\r\n c@d.example"), b"")):
+            header = body[: body.index(b"\r\n\r\n") + 4] if body else b""
+            self.assertEqual(some, header_subset(header, (b"To", b"Subject"), False))
+
+    @claim
     async def test_sheet_of_one_says_what_sheets_say(self) -> None:
         """Whatever is asked of one message; of one that has gone, or is large, nothing wrong is said."""
         inbox = await self.inbox(message("one"), message("two"), message("three"), message("large", "x" * 70 + "\r\n" * 99_000))
         await inbox.store([1], StoreMode.ADD, ["\\Seen", "$Work"])
         await inbox.remove([2])
         told = 0
-        for columns in [tuple(Column), (Column.HEADER_SIZE, Column.OCTETS), *((column,) for column in Column)]:
+        fields = Fields(frozenset((b"subject", b"x-none")))
+        several = [tuple(Column), (Column.HEADER_SIZE, Column.OCTETS), (fields, Column.FLAGS, fields)]
+        for columns in [*several, *((column,) for column in (*Column, fields))]:
             for uid in (1, 2, 3, 4, 99):
                 expected = [row async for sheet in inbox.sheets([uid], columns) for row in sheet.rows]
                 found = await inbox.sheet(uid, columns)

@@ -6,13 +6,13 @@ No object is made for a message and nothing is looked up twice: a row takes abou
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from launcelot.mailstore.sheets import COMMON_FIELDS, Column, Sheet
+from launcelot.mailstore.sheets import Asked, Column, Fields, Sheet
 from launcelot.message.dates import MONTHS
 from launcelot.message.globalform import MARK
 from launcelot.message.sections import header_subset
@@ -21,9 +21,9 @@ from launcelot.protocols.imap4.grammar.fetch import MAX_REMEMBERED, Attribute, B
 from launcelot.protocols.imap4.session import Session
 from launcelot.protocols.imap4.view import View
 
-Texts = Iterable[Any]
+Texts = Sequence[Any]
 Large = Callable[[int], Awaitable[int]]
-Made = tuple[bytes, tuple[Column, ...], "Callable[..., Texts] | None"]
+Made = tuple[bytes, tuple[Asked, ...], "Callable[..., Texts]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Listing:
     :ivar columns: of the store.
     :ivar makers: what makes the texts of an item, and the places of its columns in a row of the store's.
     :ivar flags: the place of the flags; 0 if they are not asked for.
-    :ivar cuts: whether octets are asked for, of which some messages have too many.
+    :ivar cuts: the makers of octets, of which some messages have too many.
     """
 
     template: bytes
-    columns: tuple[Column, ...]
+    columns: tuple[Asked, ...]
     makers: tuple[tuple[Callable[..., Texts], slice], ...]
     flags: int
-    cuts: bool
+    cuts: tuple[int, ...]
 
 
 def listing_of(items: tuple[Item, ...], reads: bool) -> Listing | None:
@@ -69,19 +69,18 @@ def _made(items: tuple[Item, ...], reads: bool) -> Listing | None:
             chosen.append(_section(item))
         else:
             return None
-    columns: list[Column] = []
+    columns: list[Asked] = []
     makers: list[tuple[Callable[..., Texts], slice]] = []
     for _, needed, made in chosen:
         place = 1 + len(columns)
-        if made is not None:
-            makers.append((made, slice(place, place + len(needed))))
+        makers.append((made, slice(place, place + len(needed))))
         columns += needed
     return Listing(
         b" FETCH (" + b" ".join([words for words, _, _ in chosen]) + b")\r\n",
         tuple(columns),
         tuple(makers),
         1 + columns.index(Column.FLAGS) if Column.FLAGS in columns else 0,
-        any(isinstance(item, Section) for item in items),
+        tuple([place for place, item in enumerate(items) if isinstance(item, Section)]),
     )
 
 
@@ -118,7 +117,7 @@ async def _send_rows(session: Session, listing: Listing, sheet: Sheet, large: La
     texts = [made(view, sheet, uids, *given[places]) for made, places in listing.makers]
     heads = uids if session.uid_only else numbers_of(view, uids)
     template = (b"* %d UID" + listing.template[1:]) if session.uid_only else b"* %d" + listing.template
-    if not listing.cuts and 0 not in heads:
+    if 0 not in heads and not any(None in texts[place] for place in listing.cuts):
         # Nothing is missing and nothing too large: no row needs looking at.
         write(b"".join(map(template.__mod__, zip(heads, *texts, strict=True))))
         return len(uids)
@@ -138,34 +137,31 @@ async def _send_rows(session: Session, listing: Listing, sheet: Sheet, large: La
 
 def _section(item: Section) -> Made:
     """A run of octets: the whole message, its header or its text, or a part of that; or some fields of the header."""
-    label, offset, length = item.label, item.offset, item.length
-    end = None if length is None else offset + length
+    offset = item.offset
+    end = None if item.length is None else offset + item.length
+    template = item.label.replace(b"%", b"%%") + b" {%d}\r\n%b"
 
-    def headers(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
-        for data in octets:
-            if data is not None and item.fields:
-                data = header_subset(data, item.fields, item.exclude)
-            yield told(data)
+    def told(octets: Sequence[bytes | None]) -> Sequence[bytes | None]:
+        if None in octets:
+            return [None if data is None else told((data,))[0] for data in octets]
+        runs: Sequence[Any] = octets if end is None else [data[offset:end] for data in octets if data is not None]
+        return [template % (len(run), run) for run in runs]
+
+    def wholes(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
+        return told(octets)
+
+    def others(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
+        return told([None if data is None else header_subset(data, item.fields, True) for data in octets])
 
     def texts(
         _view: View, _sheet: Sheet, _uids: Sequence[int], sizes: Sequence[int], octets: Sequence[bytes | None]
     ) -> Texts:
-        for size, data in zip(sizes, octets, strict=True):
-            yield told(None if data is None else data[size:])
-
-    def wholes(_view: View, _sheet: Sheet, _uids: Sequence[int], octets: Sequence[bytes | None]) -> Texts:
-        return map(told, octets)
-
-    def told(data: bytes | None) -> bytes | None:
-        if data is None:
-            return None
-        if end is not None:
-            data = data[offset:end]
-        return b"%b {%d}\r\n%b" % (label, len(data), data)
+        return told([None if data is None else data[size:] for size, data in zip(sizes, octets, strict=True)])
 
     if item.what == "HEADER":
-        common = item.fields and not item.exclude and COMMON_FIELDS.issuperset(name.lower() for name in item.fields)
-        return b"%b", (Column.FIELDS if common else Column.HEADER,), headers
+        if item.fields and not item.exclude:
+            return b"%b", (Fields(frozenset([name.lower() for name in item.fields])),), wholes
+        return b"%b", (Column.HEADER,), others if item.fields else wholes
     if item.what == "TEXT":
         return b"%b", (Column.HEADER_SIZE, Column.OCTETS), texts
     return b"%b", (Column.OCTETS,), wholes
@@ -212,7 +208,7 @@ def _as_it_is(_view: View, _sheet: Sheet, _uids: Sequence[int], values: Texts) -
 
 def _forms(view: View, _sheet: Sheet, _uids: Sequence[int], values: Sequence[bytes]) -> Texts:
     # One look at all of them: each by itself would take three times as long.
-    return map(view.form, values) if MARK in b"".join(values) else values
+    return [view.form(value) for value in values] if MARK in b"".join(values) else values
 
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
