@@ -24,20 +24,19 @@ from launcelot.core.errors import Invalid, Refusal, TooLarge, TryLater
 from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
 from launcelot.filestore.calls import log, refusing
+from launcelot.filestore.ground import KEPT
 from launcelot.filestore.interface import Entry, Path, Withdrawn, always, anywhere
 from launcelot.filestore.ledger import Ledger
 from launcelot.filestore.limits import BATCH, PIECE, STAGED, VECTOR
 from launcelot.filestore.paths import decode
-from launcelot.filestore.place import KEPT, Begun, Place, kept_name
+from launcelot.filestore.place import Begun, Place, kept_name
+from launcelot.filestore.reading import DiskReader
 from launcelot.workers.interface import Workers
 
 T = TypeVar("T")
 
 COPY = 8 << 20
 """Octets copied in one job when an upload continues a published file."""
-
-PROBE = 131_072
-"""Octets of which one is looked at; the kernel reads ahead by as many."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 
@@ -54,84 +53,15 @@ def shielded(waiting: Deferred[T]) -> Deferred[T]:
     return outer
 
 
-def in_memory(descriptor: int, offset: int, length: int) -> bool | None:
-    """
-    Whether octets of a file can be read without waiting for a disk, judged by one in every :data:`PROBE`.
-
-    None where the file system cannot tell.  preadv2(2), RWF_NOWAIT.
-    """
-    octet = [bytearray(1)]
-    try:
-        for start in range(offset, offset + length, PROBE):
-            os.preadv(descriptor, octet, start, os.RWF_NOWAIT)
-        os.preadv(descriptor, octet, max(offset, offset + length - 1), os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-class DiskReader:
-    """Reads one state of a file."""
-
-    def __init__(self, workers: Workers, entry: Entry, opened: Descriptor, head: bytes) -> None:
-        self.entry = entry
-        self._workers = workers
-        self._opened = opened
-        self._head = head
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """See :meth:`launcelot.filestore.interface.Reader.read`."""
-        head = self._head
-        if offset + length <= len(head) or self._opened.number < 0:
-            return head[offset : offset + length]
-        self._head = b""
-        return await self._workers.run(lambda: self._read(offset, length))
-
-    def _read(self, offset: int, length: int) -> bytes:
-        with refusing():
-            data = os.pread(self._opened.number, length, offset)
-            while data and len(data) < length and offset + len(data) < self.entry.size:
-                more = os.pread(self._opened.number, length - len(data), offset + len(data))
-                if not more:
-                    break
-                data += more
-            return data
-
-    async def sendable(self, offset: int, length: int) -> int | None:
-        """See :meth:`launcelot.filestore.interface.Reader.sendable`."""
-        there = in_memory(self._opened.number, offset, length) if self._opened.number >= 0 else None
-        if there is None:
-            return None
-        self._head = b""
-        if not there:
-            await self._workers.run(partial(self._warm, offset, length))
-        return self._opened.number if self._opened.number >= 0 else None
-
-    def _warm(self, offset: int, length: int) -> None:
-        with refusing():
-            # While these are sent the kernel may read what comes next.
-            os.posix_fadvise(self._opened.number, offset, 2 * length, os.POSIX_FADV_WILLNEED)
-            for start in range(offset, offset + length, PIECE):
-                os.pread(self._opened.number, min(PIECE, offset + length - start), start)
-
-    async def close(self) -> None:
-        """Let go of it."""
-        self._head = b""
-        self._opened.close()
-
-
 class DiskUpload:
     """A file being received; small pieces are put together before they are written."""
 
-    def __init__(self, tree: DiskTree, path: Path, upload: str, begun: Begun, unique: bool) -> None:
+    def __init__(self, tree: DiskTree, path: Path, begun: Begun, unique: bool) -> None:
         self._tree = tree
         self._place = tree.place
         self._path = (*path[:-1], begun.name)
-        self._upload = upload
-        self._staged = begun.staged
-        self._replaces = begun.replaces
+        self._upload = begun.upload
+        self._begun = begun
         self._unique = unique
         self._pieces: list[bytes] = []
         self._held = 0
@@ -143,14 +73,14 @@ class DiskUpload:
 
     async def write(self, data: bytes) -> None:
         """See :meth:`launcelot.filestore.interface.Upload.write`."""
-        self._tree.reserve(self._upload, self.offset + len(data), self._replaces)
+        self._tree.reserve(self._upload, self.offset + len(data), self._begun.replaces)
         self.offset += len(data)
         self._pieces.append(data)
         self._held += len(data)
         if self._held >= STAGED or len(self._pieces) >= VECTOR:
             await self._written()
             held = self._take()
-            self._writing = self._tree.run(lambda: self._place.write(self._staged, held))
+            self._writing = self._tree.run(lambda: self._place.write(self._begun, self._path, held))
             if self._writing.called:
                 await self._written()
 
@@ -183,15 +113,12 @@ class DiskUpload:
         others = self._tree.reserved_beside(self._upload)
 
         def job() -> Entry:
-            self._place.write(self._staged, held)
-            return self._place.publish(
-                self._staged, self._upload, self._path, self._unique, now, quota, others, wanted, admit
-            )
+            return self._place.publish(self._begun, self._path, held, self._unique, now, quota, others, wanted, admit)
 
         def done(entry: Entry) -> Entry:
             self._over = True
             self._tree.forget(self._upload)
-            self._staged.close()
+            self._begun.close()
             return entry
 
         self._broken = True
@@ -222,21 +149,18 @@ class DiskUpload:
         def done(octets: int) -> None:
             self._tree.forget(self._upload)
             self._tree.count_kept(self._path, octets)
-            self._staged.close()
+            self._begun.close()
 
         try:
-            uploader = self._tree.uploader
-            await self._tree.run(
-                lambda: self._place.keep(self._staged, self._upload, self._path, held, now, uploader), done
-            )
+            await self._tree.run(lambda: self._place.keep(self._begun, held, now), done)
         except Refusal:
             await self._discard()
             raise
 
     async def _discard(self) -> None:
         self._tree.forget(self._upload)
-        self._staged.close()
-        await self._tree.run(lambda: self._place.discard(self._upload))
+        self._begun.close()
+        await self._tree.run(lambda: self._place.discard(self._begun))
 
 
 class DiskTree:
@@ -284,7 +208,7 @@ class DiskTree:
         if found is None:
             found = await self.run(lambda: self.place.open_file(path, PIECE))
         entry, opened, head = found
-        return DiskReader(self._store.workers, entry, opened, head)
+        return DiskReader(self._store.workers, self.place, entry, opened, head)
 
     async def kept(self, path: Path) -> int:
         """What an abandoned upload left."""
@@ -323,14 +247,17 @@ class DiskTree:
         upload = self._store.ids()
         self.place.active.add(upload)
         try:
-            begun = await self.run(lambda: self.place.begin(path, upload, offset, append, unique, self.uploader))
+            plain = not (offset or append or unique)
+            begun = self.place.begin_at_once(path, upload, bool(self.quota), self.uploader) if plain else None
+            if begun is None:
+                begun = await self.run(lambda: self.place.begin(path, upload, offset, append, unique, self.uploader))
         except BaseException:
             # Refused, or nobody waits any more: what may still be staged is reaped in time.
             self.forget(upload)
             raise
         if not append and not unique:
-            self.place.room.release(decode(kept_name(path, self.uploader)))
-        receiving = DiskUpload(self, path, upload, begun, unique)
+            self.place.room.release(decode(begun.aside))
+        receiving = DiskUpload(self, path, begun, unique)
         try:
             self.reserve(upload, begun.keeps, begun.replaces)
             await self._copy(begun)

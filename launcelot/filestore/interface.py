@@ -60,6 +60,13 @@ class Reader(Protocol):
         It is open until :meth:`close`.  None where there is none, or where nobody can tell what lies in memory.
         """
 
+    async def sha256(self) -> bytes:
+        """
+        The SHA-256 of all its octets, 32 of them; without reading the file where it is known since it was received or last asked.
+
+        :raises TryLater: the disk fails.
+        """
+
     async def close(self) -> None:
         """Let go of it; may be called twice."""
 

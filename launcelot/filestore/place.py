@@ -1,9 +1,8 @@
 """
 One account's folders on disk, and the blocking jobs on them.
 
-``<account>/files`` holds the tree, ``<account>/.uploads`` what is being received (``<id>.new``) and what abandoned uploads left
-(``kept.<hash of the path>``).  Everything here runs in a worker thread and may block, but for what is there ``at_once``;
-every name is resolved below the store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
+Where they are is said in :mod:`launcelot.filestore.ground`.  Everything here runs in a worker thread and may block, but for what
+is there ``at_once``; every name is resolved below the store's folder by an :class:`~launcelot.filestore.beneath.Opener`.
 """
 
 from __future__ import annotations
@@ -14,34 +13,24 @@ import hashlib
 import os
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, TryLater
-from launcelot.filestore.beneath import Descriptor, Opener
+from launcelot.filestore.beneath import Descriptor
 from launcelot.filestore.calls import entry_of, held, looked_at, octets_of, refusing, unlinked, write_all
+from launcelot.filestore.digests import Summing, before_all, unwritten
+from launcelot.filestore.filesystems import file_clock
+from launcelot.filestore.ground import FILES, FOLDER, KEPT, NEW, PATH, UPLOADS, Ground
 from launcelot.filestore.interface import Entry, Path, Withdrawn, anywhere
-from launcelot.filestore.ledger import Ledger
-from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK, Room
+from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK
 from launcelot.filestore.paths import decode, encode, unique_name
-
-FILES = b"files"
-UPLOADS = b".uploads"
-NEW = b".new"
-KEPT = b"kept."
-STORED = b".stored"
-"""The :class:`~launcelot.filestore.ledger.Ledger`'s file."""
 
 UTF8 = sys.getfilesystemencoding() == "utf-8" and sys.getfilesystemencodeerrors() == "surrogateescape"
 """Whether Python reads names as we do, so that they need not be read again."""
 
 QUICK = 65_536
 """Octets of a file that the reactor thread reads, where they lie in memory."""
-
-FOLDER = os.O_RDONLY | os.O_DIRECTORY
-PATH = os.O_PATH
 
 
 def kept_name(path: Path, uploader: str = "") -> bytes:
@@ -59,78 +48,31 @@ class Begun:
     """
     An upload as it begins.
 
+    :ivar staged: what it is written to; None before there is anything to write.
+    :ivar aside: what it will be called if it is abandoned.
     :ivar source: what its first octets are still to be copied from; None if they are there.
     :ivar keeps: how many those are.
     :ivar replaces: octets of the file it will replace.
+    :ivar sum: of what is staged; None where some of it was received earlier, and is not read again.
     """
 
-    staged: Descriptor
+    upload: str
+    staged: Descriptor | None
     name: str
-    source: Descriptor | None
-    keeps: int
-    replaces: int
+    aside: bytes
+    source: Descriptor | None = None
+    keeps: int = 0
+    replaces: int = 0
+    sum: hashlib._Hash | None = field(default_factory=hashlib.sha256)
+
+    def close(self) -> None:
+        """Let go of what is staged; it stays where it is."""
+        if self.staged is not None:
+            self.staged.close()
 
 
-@dataclass
-class Place:
-    """
-    One account on disk.
-
-    :ivar root: the store's folder.
-    :ivar room: ``stored`` is changed in worker threads in :meth:`Place.counted`, the rest only in the reactor thread.
-    :ivar active: ids of uploads under way; reactor thread only.
-    :ivar ledger: where several processes serve the account.
-    """
-
-    root: Descriptor
-    account: bytes
-    opener: Opener
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    room: Room = field(default_factory=Room)
-    measured: bool = False
-    active: set[str] = field(default_factory=set)
-    ledger: Ledger | None = None
-
-    # -- descriptors ---------------------------------------------------------------------------------------------
-
-    def descriptor(self, names: Sequence[bytes], flags: int, mode: int = 0, part: bytes = FILES) -> Descriptor:
-        """Open something of this account."""
-        return Descriptor(self.opener.open(self.root.number, (self.account, part, *names), flags, mode))
-
-    def make(self) -> None:
-        """Make the account's folders, durably."""
-        try:
-            self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS).close()
-            return
-        except FileNotFoundError:
-            pass
-        self._make_folder(self.root.number, self.account)
-        account = Descriptor(self.opener.open(self.root.number, (self.account,), FOLDER))
-        self._make_folder(account.number, FILES)
-        self._make_folder(account.number, UPLOADS)
-        os.fsync(account.number)
-        os.fsync(self.root.number)
-        account.close()
-
-    def _make_folder(self, parent: int, name: bytes) -> None:
-        try:
-            os.mkdir(name, 0o700, dir_fd=parent)
-        except FileExistsError:
-            pass
-
-    def found(self, parent: Descriptor, name: bytes) -> os.stat_result | None:
-        """What a name is, links not followed; None if it is nothing."""
-        try:
-            return os.stat(name, dir_fd=parent.number, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def parent(self, path: Path, flags: int = FOLDER) -> tuple[Descriptor, bytes]:
-        """The folder of a path, open, and its last name."""
-        if not path:
-            raise NotPermitted("this is the root folder")
-        names = octets_of(path)
-        return self.descriptor(names[:-1], flags | os.O_DIRECTORY), names[-1]
+class Place(Ground):
+    """What is done in one account's folders."""
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -216,88 +158,6 @@ class Place:
                     break
         return batch
 
-    def measure(self) -> dict[str, int]:
-        """Count what is stored, and what abandoned uploads left: octets by name."""
-        with refusing(), self.counted():
-            if self.ledger is None:
-                self.room.stored = self._count()
-            return self._kept()
-
-    def octets(self) -> int:
-        """All that is stored, received or kept, counted now if it never was."""
-        with refusing():
-            if self.ledger is not None:
-                with self.counted():
-                    received = self._staged()
-                    for name, octets in list(self.room.reserved.items()):
-                        # Ours have some in memory yet.
-                        staged = name if name.startswith(decode(KEPT)) else name + decode(NEW)
-                        received[staged] = max(octets, received.get(staged, 0))
-                    return self.room.stored + sum(received.values())
-            with self.lock:
-                if not self.measured:
-                    self.room.stored = self._count()
-                    self.keep_count(self._kept())
-            return self.room.taken - self.room.beside
-
-    def keep_count(self, kept: dict[str, int]) -> None:
-        """What abandoned uploads left counts, too; from here on all is counted as it changes."""
-        for name, octets in kept.items():
-            self.room.reserved.setdefault(name, octets)
-        self.measured = True
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Change the tree, alone in all processes, with ``room.stored`` as it is; what is made of it is kept."""
-        with self.lock:
-            if self.ledger is None:
-                yield
-                return
-            path = (self.account, STORED)
-            file = Descriptor(self.opener.open(self.root.number, path, os.O_RDWR | os.O_CREAT, 0o600))
-            try:
-                with self.ledger.held(file.number, self._count) as balance:
-                    self.room.stored = balance.stored
-                    try:
-                        yield
-                    finally:
-                        balance.stored = self.room.stored
-            finally:
-                file.close()
-
-    def _count(self) -> int:
-        return sum(self._sizes(self.descriptor((), FOLDER)))
-
-    def _staged(self) -> dict[str, int]:
-        """What is being received, here or elsewhere, and what is kept of abandoned uploads: octets by name."""
-        uploads = self.descriptor((), FOLDER, part=UPLOADS)
-        with os.scandir(uploads.number) as entries:
-            found = ((one.name, looked_at(one)) for one in entries)
-            return {name: known.st_size for name, known in found if known is not None}
-
-    def _kept(self) -> dict[str, int]:
-        """What abandoned uploads left: octets by name."""
-        return {name: octets for name, octets in self._staged().items() if name.startswith(decode(KEPT))}
-
-    def _sizes(self, top: Descriptor) -> Iterator[int]:
-        waiting = [top]
-        while waiting:
-            folder = waiting.pop()
-            with os.scandir(folder.number) as entries:
-                for one in entries:
-                    found = looked_at(one)
-                    if found is not None and stat.S_ISREG(found.st_mode):
-                        yield found.st_size
-                    elif found is not None and stat.S_ISDIR(found.st_mode):
-                        waiting += self._below(folder, os.fsencode(one.name))
-            folder.close()
-
-    def _below(self, folder: Descriptor, name: bytes) -> list[Descriptor]:
-        try:
-            return [Descriptor(self.opener.open(folder.number, (name,), FOLDER))]
-        except FileNotFoundError:
-            return []
-
     def free(self) -> int:
         """Octets the disk still takes from us."""
         with refusing():
@@ -313,6 +173,30 @@ class Place:
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
+    def begin_at_once(self, path: Path, upload: str, sized: bool, uploader: str = "") -> Begun | None:
+        """
+        An upload of which nothing is staged yet, if that takes no waiting; may be called in the reactor thread.
+
+        What cannot be seen at once is seen when there is something to write.
+
+        :param sized: whether the octets of the file it will replace have to be known.
+        """
+        if not path or self._at_once(path[:-1], PATH | os.O_DIRECTORY) is None:
+            return None
+        begun = Begun(upload, None, path[-1], kept_name(path, uploader))
+        try:
+            names = (self.account, FILES, *octets_of(path))
+            opened = Descriptor(self.opener.open_at_once(self.root.number, names, PATH))
+            target = os.fstat(opened.number)
+        except FileNotFoundError:
+            return begun
+        except BlockingIOError:
+            return None if sized else begun
+        except OSError:
+            return None
+        begun.replaces = target.st_size
+        return begun if stat.S_ISREG(target.st_mode) else None
+
     def begin(self, path: Path, upload: str, offset: int, append: bool, unique: bool, uploader: str = "") -> Begun:
         """Stage a new upload."""
         with refusing():
@@ -324,19 +208,27 @@ class Place:
             staged = upload.encode("ascii") + NEW
             if unique:
                 free = path[-1] if target is None else unique_name(path[-1], upload)
-                return Begun(self._create(uploads, staged), free, None, 0, 0)
+                return Begun(upload, self._create(uploads, staged), free, b"")
             size = target.st_size if target is not None and stat.S_ISREG(target.st_mode) else 0
             aside = kept_name(path, uploader)
             kept = self.found(uploads, aside)
             if kept is not None and not append:
                 if offset and offset <= kept.st_size:
-                    return Begun(self._take_over(uploads, aside, staged, offset), path[-1], None, offset, size)
+                    opened = self._take_over(uploads, aside, staged, offset)
+                    return Begun(upload, opened, path[-1], aside, None, offset, size, None)
                 unlinked(uploads, decode(aside))
             keeps = size if append else offset
             if keeps > size:
                 raise Invalid("there are fewer octets than that")
             source = Descriptor(self.opener.open(parent.number, (name,), os.O_RDONLY | os.O_NONBLOCK)) if keeps else None
-            return Begun(self._create(uploads, staged), path[-1], source, keeps, size)
+            return Begun(upload, self._create(uploads, staged), path[-1], aside, source, keeps, size)
+
+    def _stage(self, begun: Begun) -> Descriptor:
+        if begun.staged is None:
+            uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
+            unlinked(uploads, decode(begun.aside))
+            begun.staged = self._create(uploads, begun.upload.encode("ascii") + NEW)
+        return begun.staged
 
     def _create(self, uploads: Descriptor, name: bytes) -> Descriptor:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -352,24 +244,35 @@ class Place:
     def copy(self, begun: Begun, start: int, length: int) -> int:
         """Copy some of the octets that are kept; how many."""
         with refusing():
-            if begun.source is None:
+            if begun.source is None or begun.staged is None:
                 return 0
             data = os.pread(begun.source.number, min(length, begun.keeps - start), start)
             if not data:
                 raise TryLater("the file has changed")
-            write_all(begun.staged.number, [data])
+            self._write(begun, begun.staged, [data])
             return len(data)
 
-    def write(self, staged: Descriptor, data: Sequence[bytes]) -> None:
+    def write(self, begun: Begun, path: Path, data: Sequence[bytes]) -> None:
         """Add octets to an upload."""
         with refusing():
-            write_all(staged.number, data)
+            if begun.staged is None:
+                parent, name = self.parent(path, PATH)
+                target = self.found(parent, name)
+                if target is not None and stat.S_ISDIR(target.st_mode):
+                    raise NotPermitted("this is a folder")
+            self._write(begun, self._stage(begun), data)
+
+    def _write(self, begun: Begun, staged: Descriptor, data: Sequence[bytes]) -> None:
+        write_all(staged.number, data)
+        if begun.sum is not None:
+            for piece in data:
+                begun.sum.update(piece)
 
     def publish(
         self,
-        staged: Descriptor,
-        upload: str,
+        begun: Begun,
         path: Path,
+        data: Sequence[bytes],
         unique: bool,
         now: float,
         quota: int,
@@ -378,19 +281,24 @@ class Place:
         admit: Callable[[Entry | None], None] = anywhere,
     ) -> Entry:
         """
-        Sync an upload, put it in the target's place, sync the folder.
+        Write the last octets of an upload, sync it, put it in the target's place, sync the folder.
 
         :param others: octets that other uploads have reserved.
         :raises Withdrawn: when it was synced it was no longer wanted.
         """
         with refusing():
-            os.utime(staged.number, ns=(int(now * 1e9),) * 2)
+            staged = self._stage(begun)
+            self._write(begun, staged, data)
+            modified = before_all(int(now * 1e9))
+            os.utime(staged.number, ns=(modified, modified))
             os.fsync(staged.number)
             if not wanted():
                 raise Withdrawn
             parent, name = self.parent(path)
             with self.counted():
-                name, found = self._replace(staged, upload, parent, name, unique, quota, others, admit)
+                name, found = self._replace(staged, begun.upload, parent, name, unique, quota, others, admit)
+            if begun.sum is not None and found.st_mtime_ns == modified:
+                self.digests.keep(staged.number, found, begun.sum.digest())
             os.fsync(parent.number)
             return entry_of(decode(name), found)
 
@@ -433,24 +341,23 @@ class Place:
         self.room.stored += grows
         return name, os.fstat(staged.number)
 
-    def keep(
-        self, staged: Descriptor, upload: str, path: Path, data: Sequence[bytes], now: float, uploader: str = ""
-    ) -> int:
+    def keep(self, begun: Begun, data: Sequence[bytes], now: float) -> int:
         """Set an abandoned upload aside, synced so that it can be trusted later; how many octets it has."""
         with refusing():
+            staged = self._stage(begun)
             write_all(staged.number, data)
             os.utime(staged.number, ns=(int(now * 1e9),) * 2)
             os.fsync(staged.number)
             uploads = self.descriptor((), FOLDER, part=UPLOADS)
-            name = upload.encode("ascii") + NEW
-            os.rename(name, kept_name(path, uploader), src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
+            name = begun.upload.encode("ascii") + NEW
+            os.rename(name, begun.aside, src_dir_fd=uploads.number, dst_dir_fd=uploads.number)
             return os.fstat(staged.number).st_size
 
-    def discard(self, upload: str) -> None:
-        """Drop an upload."""
+    def discard(self, begun: Begun) -> None:
+        """Drop an upload, and if it was to begin anew, what an earlier one left."""
         with refusing():
             uploads = self.descriptor((), PATH | os.O_DIRECTORY, part=UPLOADS)
-            unlinked(uploads, upload + decode(NEW))
+            unlinked(uploads, decode(begun.aside) if begun.staged is None else begun.upload + decode(NEW))
 
     def reap(self, older_than: float, active: frozenset[str]) -> list[str]:
         """Remove what was abandoned, by us or by a process that was killed; the names of what went."""
@@ -529,7 +436,7 @@ class Place:
                 raise NotPermitted("this is the root folder")
             old, name = self.parent(path)
             new, target = self.parent(to)
-            found = self.found(old, name)
+            since, found = file_clock(), self.found(old, name)
             if found is None:
                 raise NotFound
             is_folder = entry_of("", found).is_folder
@@ -541,6 +448,9 @@ class Place:
             if there is not None and (is_folder or not replace or stat.S_ISDIR(there.st_mode)):
                 raise Exists
             os.rename(name, target, src_dir_fd=old.number, dst_dir_fd=new.number)
+            moved = self.found(new, target)
+            if moved is not None and not is_folder:
+                self.digests.follow(new.number, found, moved, since)
             if there is not None and stat.S_ISREG(there.st_mode):
                 self.room.stored -= there.st_size
         with refusing():
@@ -549,16 +459,41 @@ class Place:
 
     def set_modified(self, path: Path, seconds: float) -> Entry:
         """Set the time of last change."""
-        return self._change(path, lambda link: os.utime(link, ns=(int(seconds * 1e9),) * 2))
+        with refusing():
+            opened = self._plain(path)
+            with unwritten(opened) as alone:
+                known = self.digests.of(os.fstat(opened.number)) if alone else None
+                os.utime(f"/proc/self/fd/{opened.number}", ns=(int(seconds * 1e9),) * 2)
+                found = os.fstat(opened.number)
+                if known is not None:
+                    self.digests.keep(opened.number, found, known)
+            return entry_of(path[-1] if path else "", found)
 
     def set_mode(self, path: Path, mode: int) -> Entry:
         """Set the permission bits."""
-        return self._change(path, lambda link: os.chmod(link, mode & MODE_MASK))
-
-    def _change(self, path: Path, change: Callable[[str], None]) -> Entry:
-        # Through the descriptor's own name: the file may be unreadable to us, and no other name can be mistaken for it.
         with refusing():
-            opened = self.descriptor(octets_of(path), PATH)
-            entry_of("", os.fstat(opened.number))
-            change(f"/proc/self/fd/{opened.number}")
-            return entry_of(path[-1] if path else "", os.fstat(opened.number))
+            opened = self._plain(path)
+            since, before = file_clock(), os.fstat(opened.number)
+            os.chmod(f"/proc/self/fd/{opened.number}", mode & MODE_MASK)
+            found = os.fstat(opened.number)
+            self.digests.follow(opened.number, before, found, since)
+            return entry_of(path[-1] if path else "", found)
+
+    def _plain(self, path: Path) -> Descriptor:
+        """A file or folder, to be changed by its descriptor's name: it may be unreadable to us, and no other can be meant."""
+        opened = self.descriptor(octets_of(path), PATH)
+        entry_of("", os.fstat(opened.number))
+        return opened
+
+    # -- digests -------------------------------------------------------------------------------------------------
+
+    def summing(self, opened: Descriptor, size: int) -> bytes | Summing:
+        """The SHA-256 of an open file, or what computes it in steps."""
+        with refusing():
+            work = Summing(self.digests, opened, size)
+            return work.begin() or work
+
+    def sum_on(self, work: Summing) -> bytes | None:
+        """Go on with it; the digest in the end."""
+        with refusing():
+            return work.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -327,6 +328,42 @@ class Contract:
             entry = self.put((name,), b"2", unique=True)
             self.assertLessEqual(len(entry.name.encode()), 255)
             self.assertEqual(self.content((entry.name,)), b"2")
+
+    def test_digest_is_of_the_octets(self: Any) -> None:
+        """However a file came about and was changed, its SHA-256 is that of its octets, asked once and again."""
+        self.put(("f",), b"one")
+        self.is_digest(b"one")
+        self.put(("f",), b" two", append=True)
+        self.is_digest(b"one two")
+        self.put(("f",), b"!", offset=3)
+        self.is_digest(b"one!")
+        self.cut(("f",), b"0123456")
+        self.is_digest(b"one!")
+        self.put(("f",), b"89", offset=7)
+        self.is_digest(b"012345689")
+        self.get(self.tree.set_modified(("f",), 5.0))
+        self.get(self.tree.set_mode(("f",), 0o600))
+        self.is_digest(b"012345689")
+        self.put(("g",), b"other")
+        self.get(self.tree.rename(("g",), ("f",)))
+        self.is_digest(b"other")
+        self.put(("f",))
+        self.is_digest(b"")
+        large = bytes(range(256)) * 5_000
+        self.put(("f",), large)
+        self.is_digest(large)
+
+    def is_digest(self, data: bytes) -> None:
+        """Ask for it twice."""
+
+        async def ask() -> bytes:
+            reader = await self.tree.read(("f",))
+            digest = await reader.sha256()
+            await reader.close()
+            return digest
+
+        wanted = hashlib.sha256(data).digest()
+        self.assertEqual((self.get(ask()), self.get(ask())), (wanted, wanted))  # type: ignore[attr-defined]
 
     def test_two_uploads_to_one_name(self: Any) -> None:
         """The one that is published last wins, whole; the octets of both are counted right."""

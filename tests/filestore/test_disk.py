@@ -211,7 +211,7 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
     def test_staged_file_of_a_dead_process_is_reaped(self) -> None:
         """What a killed process was receiving is never seen or continued, and goes when it is old."""
         upload = self.get(self.tree.upload(("f",)))
-        self.get(upload.write(b"x" * 300_000))
+        self.get(upload.write(b"x" * STAGED))
         del upload  # and with it its descriptor, as when a process dies
         store = self.reopened()
         tree = self.get(store.tree(ANN))
@@ -481,11 +481,12 @@ class WritingTests(SynchronousTestCase):
         for ends in ("write", "publish", "abandon"):
             upload = self.done(Deferred.fromCoroutine(self.tree.upload(("f",))))
             self.successResultOf(Deferred.fromCoroutine(upload.write(b"a" * STAGED)))
-            upload._staged.close()
+            broken = self.patch(os, "write", self.fail_to_write)
             call = {"write": lambda one=upload: one.write(b"b" * STAGED)}.get(ends, getattr(upload, ends))
             waiting = Deferred.fromCoroutine(call())
             while self.workers.perform():
                 pass
+            broken.restore()
             if ends == "abandon":
                 self.successResultOf(waiting)
             else:
@@ -493,6 +494,10 @@ class WritingTests(SynchronousTestCase):
                 self.done(Deferred.fromCoroutine(upload.abandon()))
             self.assertEqual(self.done(Deferred.fromCoroutine(self.tree.kept(("f",)))), 0)
         self.flushLoggedErrors()
+
+    def fail_to_write(self, descriptor: int, data: Any) -> int:
+        """A disk that breaks."""
+        raise OSError(errno.EIO, "broken")
 
     def test_many_small_pieces(self) -> None:
         """Pieces of an octet are written when there are many, in order."""

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
-from launcelot.filestore import disk
+from launcelot.filestore import reading
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.limits import PIECE
 from launcelot.filestore.place import QUICK
@@ -130,7 +130,7 @@ class SendingTests(TestCase):
     def test_files_that_are_not_in_memory(self) -> Deferred[None]:
         """What the disk has still to give is read by a worker first; where nobody can tell, all of it is."""
         answers: list[bool | None] = [False, True, None]
-        self.patch(disk, "in_memory", lambda *_: answers.pop(0))
+        self.patch(reading, "in_memory", lambda *_: answers.pop(0))
 
         def script(server: RealServer) -> None:
             client = self.client(server)
@@ -207,7 +207,7 @@ class InMemoryTests(TestCase):
         path.write_bytes(PATTERN)
         descriptor = os.open(path, os.O_RDONLY)
         self.addCleanup(os.close, descriptor)
-        self.assertIn(disk.in_memory(descriptor, 0, len(PATTERN)), (True, None))
+        self.assertIn(reading.in_memory(descriptor, 0, len(PATTERN)), (True, None))
         only_named = os.open(path, os.O_PATH)
         self.addCleanup(os.close, only_named)
-        self.assertIsNone(disk.in_memory(only_named, 0, 1))
+        self.assertIsNone(reading.in_memory(only_named, 0, 1))
