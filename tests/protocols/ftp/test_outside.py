@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.testing.certificates import Certificates
 from launcelot.workers.threads import ThreadWorkers
+from tests.clients import peers
 from tests.protocols.ftp.sockets import RealServer
 
 BIG = bytes(range(256)) * 12_000
@@ -43,9 +43,7 @@ class OutsideTests(TestCase):
 
     async def run_program(self, program: str, *arguments: str) -> bytes:
         """Run a program to its end; what it wrote."""
-        path = shutil.which(program)
-        if path is None:
-            raise SkipTest(f"{program} is not installed")
+        path = peers.program(program)
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         out, err, code = await getProcessOutputAndValue(path, arguments, environment, str(self.here))
         if code:

@@ -1,7 +1,6 @@
 """The service on real sockets, with clients we did not write: poplib, Twisted's POP3Client, curl."""
 
 import poplib
-import shutil
 import socket
 import ssl
 import subprocess
@@ -24,6 +23,7 @@ from launcelot.hosting.listening import Listening
 from launcelot.protocols.pop3 import server
 from launcelot.protocols.pop3.client import Pop3Client, Pop3ClientFactory
 from launcelot.protocols.pop3.service import Settings, build
+from tests.clients.peers import program
 from tests.protocols.pop3.world import FIRST, SECOND, Post
 
 TCP_REPAIR = 19
@@ -164,8 +164,7 @@ class SocketTests(TestCase):
 
     async def test_curl(self) -> None:
         """Listing, retrieving and deleting, in the clear and over TLS."""
-        if shutil.which("curl") is None:
-            raise SkipTest("curl is not installed")
+        program("curl")
         plain, secure = await self.start()
         assert self.post.world.tls is not None
         authority = self.mktemp()
