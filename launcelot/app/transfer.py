@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from argparse import Namespace
@@ -14,7 +15,7 @@ from launcelot.app.backups import named_errors
 from launcelot.app.care import Meter, account_named, file_of, make_mail, metered, opened_file, size, tell_daemon
 from launcelot.app.errors import CANNOT_CREATE, FAILED, NO_INPUT, OK, USAGE, Ending
 from launcelot.app.people import Base, opened, tell
-from launcelot.app.stores import fresh_id, utc_now
+from launcelot.app.stores import build_files, fresh_id, utc_now
 from launcelot.app.streams import Streams
 from launcelot.mailstore import emlfolder, maildir, mbox
 from launcelot.mailstore.exporting import Writer, export
@@ -22,11 +23,14 @@ from launcelot.mailstore.importing import Import, Outcome
 from launcelot.mailstore.interface import INBOX, Limits
 from launcelot.mailstore.mailitems import Item, Unreadable
 from launcelot.mailstore.names import canonical
+from launcelot.workers.memory import InlineWorkers
 
 MARK = ".launcelot-export"
 """In a folder of mbox files while they are written."""
 TELL_EVERY = 1.0
 """Seconds between two words to the daemon on messages that came."""
+COUNT_EVERY = 10.0
+"""Seconds between two looks at what an account's files take."""
 
 
 # -- import --------------------------------------------------------------------------------------------------------
@@ -82,11 +86,26 @@ def took_in(
 
     with opened_file(file_of(base, account), write=True) as connection:
         root = canonical(given.mailbox or INBOX)
-        work = Import(connection, root, Limits(account.quota), utc_now, fresh_id, told)
+        limits = Limits(account.quota, account.messages, octets_of_files(base, account))
+        work = Import(connection, root, limits, utc_now, fresh_id, told)
         try:
             return work.take(items)
         finally:
             tell_daemon(base, account, work.outcome.touched)
+
+
+def octets_of_files(base: Base, account: Account) -> Callable[[], int]:
+    """What an account's files take of its quota; a daemon may be changing them, so they are counted anew now and then."""
+    counted, last = 0, -math.inf
+
+    def octets() -> int:
+        nonlocal counted, last
+        if time.monotonic() - last >= COUNT_EVERY:
+            counted = build_files(base.configuration, InlineWorkers()).octets(account.id)
+            last = time.monotonic()
+        return counted
+
+    return octets
 
 
 def kind_of(source: Path) -> str:

@@ -208,6 +208,27 @@ class ResumeTests(TransferCase):
         self.assertEqual([one[3] for one in self.state()["INBOX"]], list(BODIES[:-2]))
         self.account = account
 
+    def test_files_and_a_limit_of_messages_count(self) -> None:
+        """The quota is one over mail and files; and an account that may have one message gets one."""
+        target = self.folder / "Maildir"
+        self.ok("export", "ann", str(target), "--mailbox", "INBOX")
+        self.assertEqual(self.on_data("account", "add", "full", "--quota", "50000000", said="x\n"), 0)
+        kept = self.data / "files" / self.account_named("full").id / "files" / "folder" / "kept"
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+        os.truncate(kept, 50_000_000)
+        self.assertEqual(self.on_data("mail", "import", "full", str(target)), 1)
+        self.assertIn("quota", self.errors)
+        kept.unlink()
+        self.ok("import", "full", str(target))
+        self.assertEqual(self.on_data("account", "add", "few", said="x\n"), 0)
+        self.assertEqual(self.on_data("account", "change", "few", "--messages", "1"), 0)
+        with patch.object(importing, "BATCH", 1):
+            self.assertEqual(self.on_data("mail", "import", "few", str(target)), 1)
+        account, self.account = self.account, self.account_named("few")
+        self.assertEqual(len(self.state()["INBOX"]), 1)
+        self.account = account
+
 
 class ForeignTests(TransferCase):
     """What other programs write."""
