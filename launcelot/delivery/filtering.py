@@ -296,13 +296,13 @@ class FilteredDelivery:
 
     async def _outgoing(self, plan: Plan, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
         """Plan to send something; False if it cannot be, and the message has to be kept instead."""
-        if case.envelope.require_tls and self._leaves(case, action):
+        if case.envelope.require_tls and await self._leaves(case, action):
             # What is sent from here would not be protected as it demands.  RFC 8689 section 6.
             text = "{id}: {what} is not sent to another host: the mail demands REQUIRETLS"
             self.log.info(text, id=case.envelope.id, what=type(action).__name__.lower())
             return not isinstance(action, (Redirect, Reject))
         if isinstance(action, Redirect):
-            return self._redirect(plan, case, action)
+            return await self._redirect(plan, case, action)
         if isinstance(action, Reject):
             return await self._reject(plan, case, action)
         if isinstance(action, Vacation):
@@ -311,14 +311,22 @@ class FilteredDelivery:
             await self._notify(plan, case, action)
         return True
 
-    def _leaves(self, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
+    async def _leaves(self, case: Case, action: Redirect | Reject | Vacation | Notify) -> bool:
         """Whether an action sends something of the mail to another host."""
-        sender = case.envelope.sender
         if isinstance(action, Redirect):
-            return not self._accounts.is_local(parse_mailbox(action.address).domain)
+            return await self._goes_out(parse_mailbox(action.address))
         if isinstance(action, Reject):
-            return sender is not None and not self._accounts.is_local(sender.domain)
-        return isinstance(action, Vacation) and not self._accounts.is_local(parse_mailbox(action.to).domain)
+            return case.envelope.sender is not None and await self._goes_out(case.envelope.sender)
+        return isinstance(action, Vacation) and await self._goes_out(parse_mailbox(action.to))
+
+    async def _goes_out(self, address: Address) -> bool:
+        """Whether mail for an address goes to another host, if only by an alias here."""
+        if not self._accounts.is_local(address.domain):
+            return True
+        try:
+            return bool((await self._accounts.expand(address)).forwards)
+        except NotFound:
+            return False
 
     async def _write(self, plan: Plan, case: Case, to: Address, body: bytes) -> None:
         """Plan to send a message of our own; it is signed if it goes out, and its From is one the account may send as."""
@@ -332,19 +340,29 @@ class FilteredDelivery:
         named = authors(collect(body[: find_header_end(body)]).get(b"from", b""))
         return bool(named) and all([await self._accounts.may_send_as(account, parse_mailbox(one)) for one in named])
 
-    def _redirect(self, plan: Plan, case: Case, action: Redirect) -> bool:
+    async def _redirect(self, plan: Plan, case: Case, action: Redirect) -> bool:
         target = parse_mailbox(action.address)
         own = case.recipient.address.key
         before = [line for line in action.edits.named("delivered-to") if line.start >= 0][1:]
         if any(_key(line.text) == own for line in before) or target.key == own:
             self.log.info("{id}: not redirected to {to}: it has been here before", id=case.envelope.id, to=str(target))
             return False
-        if not self._outbound.can_send(target):
+        if not self._outbound.can_send(target) or not await self._exists(target):
             self.log.warn("{id}: not redirected to {to}: there is no way to it", id=case.envelope.id, to=str(target))
             return False
         # Return-Path belongs to final delivery; the next one writes its own.  RFC 5321 section 4.4.
         edits = action.edits.without(tuple(line for line in action.edits.named("return-path") if line.start == 0))
         plan.send(case.envelope.sender, target, b"".join(map(bytes, rendered(case.whole, edits))))
+        return True
+
+    async def _exists(self, target: Address) -> bool:
+        """Whether mail for an address would reach somebody, as far as that is known here."""
+        if not self._accounts.is_local(target.domain):
+            return True
+        try:
+            await self._accounts.expand(target)
+        except NotFound:
+            return False
         return True
 
     async def _reject(self, plan: Plan, case: Case, action: Reject) -> bool:
@@ -360,17 +378,26 @@ class FilteredDelivery:
         key = f"answer:{to.key}:{action.handle}"
         if case.remembered(key) or not self._outbound.can_send(to):
             return
-        sender = parse_mailbox(action.sender) if action.sender else case.account.address
+        sender = await self._author(case, action.sender)
         if action.seconds:
             plan.remember.append((key, int(case.now.timestamp()) + action.seconds))
         await self._write(plan, case, to, vacation_answer(action, to, sender, case.whole, self._letter(case)))
 
     async def _notify(self, plan: Plan, case: Case, action: Notify) -> None:
-        recipients, body = notification(action, case.whole, self._letter(case))
+        author = await self._author(case, action.sender)
+        recipients, body = notification(action, author, case.whole, self._letter(case))
         for recipient in recipients:
-            stays = self._accounts.is_local(recipient.domain)
-            if self._outbound.can_send(recipient) and (stays or not case.envelope.require_tls):
+            stays = not (case.envelope.require_tls and await self._goes_out(recipient))
+            if self._outbound.can_send(recipient) and stays:
                 await self._write(plan, case, recipient, body)
+
+    async def _author(self, case: Case, given: str) -> Address:
+        """Whom a message of ours is from: as a script says if its owner may send so, or its owner.  RFC 5435 section 3.3."""
+        if given:
+            address = parse_mailbox(given)
+            if await self._accounts.may_send_as(case.account, address):
+                return address
+        return case.account.address
 
     def _letter(self, case: Case) -> Letterhead:
         return Letterhead(

@@ -74,8 +74,9 @@ class RelaySettings:
     )
     srs: bool = setting(
         True,
-        "Whether senders of mail that Sieve scripts pass on to other hosts are rewritten as addresses of our first domain (SRS),"
-        " so that hosts which ask who may send with the sender's domain take it; what comes back goes to the sender.",
+        "Whether senders of mail that Sieve scripts and aliases pass on to other hosts are rewritten as addresses of our first"
+        " domain (SRS), so that hosts which ask who may send with the sender's domain take it; what comes back goes to the"
+        " sender.",
     )
     max_hops: int = setting(
         100,

@@ -35,7 +35,9 @@ _MACHINES = re.compile(
     r"mailer-daemon|listserv|majordomo|no-?reply|do-?not-?reply|owner-.*|.*-owner|.*-request|.*-bounces?", re.IGNORECASE
 )
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
-_MODIFIERS = ("lower", "upper", "lowerfirst", "upperfirst", "quotewildcard", "quoteregex", "length")
+_EXTENSION_OF = {"quoteregex": "regex", "encodeurl": "enotify"}
+"""Modifiers that are not of RFC 5229."""
+_MODIFIERS = ("lower", "upper", "lowerfirst", "upperfirst", "quotewildcard", "quoteregex", "encodeurl", "length")
 
 
 def _keep(run: Run, action: Bound) -> None:
@@ -197,8 +199,7 @@ def unanswerable(run: Run, addresses: tuple[str, ...]) -> str:
     named = next((name for name in LIST_FIELDS if run.edits.named(name)), "")
     if named:
         return f"it has a {named} field"
-    submitted = run.edits.named("auto-submitted")
-    if any(line.text.partition(";")[0].strip().lower() != "no" for line in submitted):
+    if _is_automatic(run):
         return "it was not written by a person"
     if any(line.text.strip().lower() in ("bulk", "junk", "list") for line in run.edits.named("precedence")):
         return "its precedence says that many have it"
@@ -212,6 +213,11 @@ def unanswerable(run: Run, addresses: tuple[str, ...]) -> str:
                     if member.address is not None and member.address.key in own:
                         return ""
     return "it names none of the recipient's addresses"
+
+
+def _is_automatic(run: Run) -> bool:
+    """Whether a message says that a program wrote it.  RFC 3834 section 5."""
+    return any(line.text.partition(";")[0].strip().lower() != "no" for line in run.edits.named("auto-submitted"))
 
 
 def _key(text: str) -> str:
@@ -232,6 +238,10 @@ def _notify(run: Run, action: Bound) -> None:
         raise RunError(":importance is 1, 2 or 3")
     sender = str(_mail_address(run.text(options["from"]))) if options.get("from") else ""
     message = run.text(options.get("message", ""))
+    if _is_automatic(run):
+        # RFC 5436 section 2.7.
+        run.note("notify: nobody is notified, the message was not written by a person")
+        return
     run.add(Notify(method, sender, int(importance), run.texts(options.get("options", ())), message), False)
 
 
@@ -308,7 +318,7 @@ ACTIONS = (
         "action",
         "variables",
         (_TEXT, _TEXT),
-        options={name: Option(extension="regex" if name == "quoteregex" else "") for name in _MODIFIERS},
+        options={name: Option(extension=_EXTENSION_OF.get(name, "")) for name in _MODIFIERS},
         run=_set,
         check=_check_set,
     ),

@@ -23,6 +23,8 @@ from launcelot.sieve.methods import parse_mailto
 MAX_REFERENCES = 20
 """Ids in the References of an answer; the first and the last ones of more are kept."""
 MAX_SUBJECT = 200
+TAKEN_OVER = ("In-Reply-To", "References", "Importance", "X-Priority")
+"""Fields of a ``mailto`` URI that stand in the notification as they are."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _CONTENT_FIELD = re.compile(r"^content-[a-z-]+:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)
 _NEWLINE = re.compile(r"\r\n|\r|\n")
@@ -136,12 +138,13 @@ def rejection(action: Reject, to: Address, recipient: Address, original: Buffer,
     return compose_report(report, original)
 
 
-def notification(action: Notify, original: Buffer, letter: Letterhead) -> tuple[tuple[Address, ...], bytes]:
+def notification(action: Notify, author: Address, original: Buffer, letter: Letterhead) -> tuple[tuple[Address, ...], bytes]:
     """
     A notification by mail and who gets it.  RFC 5436 section 2.
 
     What the URI says of subject and body comes after what the script says.
 
+    :param author: whom it is from.
     :raises Invalid: it is no ``mailto`` URI.
     """
     target = parse_mailto(action.method)
@@ -150,14 +153,18 @@ def notification(action: Notify, original: Buffer, letter: Letterhead) -> tuple[
     header = _header(original)
     theirs, sender = _subject(header), _one_line(decode_words(header.get(b"from", b"")))
     message = _one_line(action.message)
-    subject = message or target.field("subject") or f"New mail: {theirs}"
+    subject = message or target.field("subject") or theirs or "New mail"
     body = target.field("body") or "\n".join(["A message has arrived.", "", f"From: {sender}", f"Subject: {theirs}"])
     importance = {1: "high", 3: "low"}.get(action.importance)
     extra = [("Auto-Submitted", f'auto-notified; owner-email="{letter.owner}"')]
     if importance is not None:
         extra += [("Importance", importance), ("X-Priority", "1 (Highest)" if importance == "high" else "5 (Lowest)")]
+    for name in TAKEN_OVER:
+        value = _one_line(target.field(name.lower()))[:MAX_SUBJECT]
+        if value and value.isascii() and all(name != known for known, _ in extra):
+            extra.append((name, value))
     text = _NEWLINE.sub("\n", body)
     subject = _one_line(subject)[:MAX_SUBJECT]
     return target.recipients, plain_message(
-        letter.owner, target.recipients, subject, text, letter.date, letter.message_id, extra=extra
+        author, target.recipients, subject, text, letter.date, letter.message_id, extra=extra
     )

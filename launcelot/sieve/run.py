@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from launcelot.message.headers import Buffer
-from launcelot.sieve.actions import Action, FileInto, Keep, Outcome, Redirect, Reject, Seen, Trace, Vacation
+from launcelot.sieve.actions import Action, FileInto, Keep, Notify, Outcome, Redirect, Reject, Seen, Trace, Vacation
 from launcelot.sieve.editing import Subject, edits_of
 from launcelot.sieve.expressions import BadExpression
 from launcelot.sieve.matching import Matching, find
@@ -206,6 +206,9 @@ def _same(one: Action, other: Action) -> bool:
         return isinstance(other, Keep)
     if isinstance(one, FileInto) and isinstance(other, FileInto):
         return (one.mailbox, one.special_use) == (other.mailbox, other.special_use)
+    if isinstance(one, Notify) and isinstance(other, Notify):
+        # RFC 5436 section 2.7.
+        return one.method == other.method and one.message == other.message
     return isinstance(one, Redirect) and isinstance(other, Redirect) and one.address == other.address
 
 

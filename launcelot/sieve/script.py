@@ -21,7 +21,7 @@ from launcelot.sieve.matching import COMPARATORS
 from launcelot.sieve.run import Run, RunError
 from launcelot.sieve.signature import Bound, Kind, Option, Signature, Takes, bind
 from launcelot.sieve.situation import Situation
-from launcelot.sieve.variables import decode_characters
+from launcelot.sieve.variables import decode_characters, foreign_namespace
 
 EXTENSIONS = (
     "body", "copy", "date", "duplicate", "editheader", "encoded-character", "enotify", "envelope", "environment", "ereject",
@@ -177,7 +177,9 @@ class _Compiler:
             self._missing(signature.extension, command.line, command.name)
         if (command.block is not None) != signature.block:
             raise ScriptError(f"{command.name} {'needs a block' if signature.block else 'takes no block'}", command.line)
-        bound = bind(signature, self._decoded(command), self.required, self._missing)
+        decoded = self._decoded(command)
+        self._check_namespaces(decoded)
+        bound = bind(signature, decoded, self.required, self._missing)
         tests = self._tests(command, signature)
         if signature.name == "ihave":
             bound = replace(bound, options={"known": all(name in EXTENSIONS for name in bound.texts(0))})
@@ -201,6 +203,16 @@ class _Compiler:
             for one in command.arguments
         )
         return replace(command, arguments=arguments)
+
+    def _check_namespaces(self, command: Command) -> None:
+        """RFC 5229 section 3: a reference to a namespace that no extension in use brings is an error."""
+        if "variables" not in self.required:
+            return
+        for one in command.arguments:
+            for text in one.values if isinstance(one, Strings) else ():
+                space = foreign_namespace(text, "include" in self.required)
+                if space:
+                    raise ScriptError(f"there is no namespace {space!r} of variables", command.line)
 
     def _tests(self, command: Command, signature: Signature) -> tuple[Bound, ...]:
         count = len(command.tests)

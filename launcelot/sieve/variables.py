@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from launcelot.sieve.grammar import ScriptError
 
@@ -16,8 +17,14 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """``identifier`` of RFC 5228 section 8.1: what can be set."""
 _REFERENCE = re.compile(r"\$\{(?:([0-9]{1,9})|((?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z_][A-Za-z0-9_]*))\}")
 _ENCODED = re.compile(r"\$\{(hex|unicode):[ \t\r\n]*((?:[0-9A-Fa-f]+[ \t\r\n]+)*[0-9A-Fa-f]+)[ \t\r\n]*\}", re.IGNORECASE)
-_MODIFIERS = {"lower": 40, "upper": 40, "lowerfirst": 30, "upperfirst": 30, "quotewildcard": 20, "quoteregex": 20, "length": 10}
-"""Modifiers of ``set`` with their precedence.  RFC 5229 section 4.1; ``:quoteregex`` is of draft-ietf-sieve-regex."""
+_MODIFIERS = {
+    "lower": 40, "upper": 40, "lowerfirst": 30, "upperfirst": 30, "quotewildcard": 20, "quoteregex": 20, "encodeurl": 15,
+    "length": 10,
+}  # fmt: skip
+"""
+Modifiers of ``set`` with their precedence.  RFC 5229 section 4.1; ``:quoteregex`` is of draft-ietf-sieve-regex, ``:encodeurl`` of
+RFC 5435 section 6.
+"""
 _CAPITALS = {ord(low): ord(low) - 32 for low in "abcdefghijklmnopqrstuvwxyz"}
 _SMALLS = {high: low for low, high in _CAPITALS.items()}
 _WILD = re.compile(r"([*?\\])")
@@ -94,11 +101,20 @@ class Variables:
         if found[1] is not None:
             number = int(found[1])
             return self.matched[number] if number < len(self.matched) else ""
-        name = found[2]
-        if "." in name and not name.lower().startswith("global."):
-            # A namespace that nobody offers.
-            return ""
-        return self.get(name)
+        return self.get(found[2])
+
+
+def foreign_namespace(text: str, shared: bool) -> str:
+    """
+    The first namespace that a string refers to and that nobody offers; empty without one.
+
+    :param shared: whether ``global`` is offered, as by ``include``.
+    """
+    for found in _REFERENCE.finditer(text) if "${" in text else ():
+        space, dot, name = (found[2] or "").partition(".")
+        if dot and not (shared and space.lower() == "global" and "." not in name):
+            return space
+    return ""
 
 
 def clashing(modifiers: Sequence[str]) -> bool:
@@ -122,6 +138,8 @@ def modified(value: str, modifiers: Sequence[str]) -> str:
             value = _WILD.sub(r"\\\1", value)
         elif name == "quoteregex":
             value = _SPECIAL.sub(r"\\\1", value)
+        elif name == "encodeurl":
+            value = quote(value.encode("utf-8", "replace"), safe="")
         else:
             value = str(len(value))
     return value

@@ -107,6 +107,7 @@ class FilteringTests(SynchronousTestCase):
 
     def test_mail_that_demands_tls_does_not_leave(self) -> None:
         """REQUIRETLS: what would be sent to another host is kept, or is not sent; what stays here goes its way."""
+        self.world.add_user("bob")
         for script, sent, kept in (
             ('redirect "x@far.example";', 0, 1), ('require "reject"; reject "no";', 0, 1), ('redirect "bob@test";', 1, 0),
             ('require "vacation"; vacation "away";', 0, 1), ('require "enotify"; notify "mailto:x@far.example";', 0, 1),
@@ -219,7 +220,7 @@ class FilteringTests(SynchronousTestCase):
         own = BODY.replace(b"eve@far.example", b"boss@e.example")
         for number, (script, body, sent) in enumerate((
             ('require "vacation"; vacation "away";', BODY, b"DKIM-Signature: v=1; "),
-            ('require "vacation"; vacation :from "boss@e.example" "x";', BODY, b"Date: "),
+            ('require "vacation"; vacation :from "boss@e.example" "x";', BODY, b"DKIM-Signature: v=1; "),
             ('require "reject"; reject "no";', BODY, b"DKIM-Signature: v=1; "),
             ('redirect "bob@far.example";', own, b"Delivered-To: "),
         )):  # fmt: skip
@@ -227,6 +228,29 @@ class FilteringTests(SynchronousTestCase):
             self.arrives(f"k{number}", body.replace(b"To: ann@test", b"To: ann@e.example"), to="ann@e.example")
             self.assertTrue(self.post.sent[-1][3].startswith(sent), self.post.sent[-1][3])
         self.assertEqual(len(self.post.sent), 4)
+
+    def test_nobody_writes_in_names_of_others(self) -> None:
+        """Answers and notifications are from the owner, or from an address whose mail comes to the owner."""
+        accounts = self.world.site.accounts
+        self.world.result(accounts.add_alias(parse_mailbox("sales@test"), [self.ann.address]))
+        self.world.add_user("boss")
+        for number, (script, author) in enumerate((
+            ('require "vacation"; vacation :from "boss@test" "x";', "ann@test"),
+            ('require "vacation"; vacation :from "Sales <sales@test>" "y";', "sales@test"),
+            ('require "vacation"; vacation :from "eve@far.example" "z";', "ann@test"),
+            ('require "enotify"; notify :from "boss@test" "mailto:pager@far.example";', "ann@test"),
+            ('require "enotify"; notify :from "sales@test" "mailto:pager@far.example";', "sales@test"),
+        )):  # fmt: skip
+            self.script(script)
+            self.arrives(f"k{number}")
+            self.assertIn(f"\r\nFrom: {author}\r\n".encode(), self.post.sent[-1][3], script)
+        self.assertEqual(len(self.post.sent), 5)
+
+    def test_redirected_to_nobody(self) -> None:
+        """An address here that nobody has: the message is kept, and nothing is lost."""
+        self.script('redirect "nobody@test";')
+        self.arrives()
+        self.assertEqual((len(self.found()), self.post.sent), (1, []))
 
     def test_notified(self) -> None:
         """By mail, with the null sender."""

@@ -96,7 +96,7 @@ class NotificationTests(SynchronousTestCase):
     def test_notification(self) -> None:
         """To all recipients of the URI, with what script, URI and message say."""
         action = Notify("mailto:a@b.example,c%40d.example?subject=Ping&bcc=e@f.example", "", 1, (), "")
-        recipients, data = notification(action, MESSAGE, LETTER)
+        recipients, data = notification(action, OWNER, MESSAGE, LETTER)
         self.assertEqual([str(one) for one in recipients], ["a@b.example", "c@d.example", "e@f.example"])
         found = parsed(data)
         self.assertEqual((found["subject"], found["importance"]), ("Ping", "high"))
@@ -105,13 +105,15 @@ class NotificationTests(SynchronousTestCase):
 
     def test_script_goes_before_uri(self) -> None:
         """The script's message is the subject; without anything it is that of the mail."""
-        _, data = notification(Notify("mailto:a@b.example?subject=Ping&body=x%0Ay", "", 2, (), "Mine"), MESSAGE, LETTER)
+        action = Notify("mailto:a@b.example?subject=Ping&body=x%0Ay&In-Reply-To=%3Cx@y%3E&From=z@y.example", "", 2, (), "Mine")
+        _, data = notification(action, COYOTE, MESSAGE, LETTER)
         found = parsed(data)
         self.assertEqual((found["subject"], found.get_content().splitlines()), ("Mine", ["x", "y"]))
         self.assertIsNone(found["importance"])
-        _, data = notification(Notify("mailto:a@b.example", "", 2, (), ""), MESSAGE, LETTER)
-        self.assertEqual(parsed(data)["subject"], "New mail: I have a présent for you")
+        self.assertEqual((found["from"], found["in-reply-to"]), (str(COYOTE), "<x@y>"))
+        _, data = notification(Notify("mailto:a@b.example", "", 2, (), ""), OWNER, MESSAGE, LETTER)
+        self.assertEqual(parsed(data)["subject"], "I have a présent for you")
 
     def test_other_methods_are_refused(self) -> None:
         """Only mail is a way."""
-        self.assertRaises(Invalid, notification, Notify("tel:1", "", 2, (), ""), MESSAGE, LETTER)
+        self.assertRaises(Invalid, notification, Notify("tel:1", "", 2, (), ""), OWNER, MESSAGE, LETTER)

@@ -129,7 +129,7 @@ class VariableTests(SynchronousTestCase):
         """What is a reference, and what stays.  Section 3."""
         self.assertEqual(self.value('set "Company" "ACME";', "&%${}!"), "&%${}!")
         self.assertEqual(self.value('set "Company" "ACME";', "${President, ${Company} Inc.}"), "${President, ACME Inc.}")
-        self.assertEqual(self.value("", "${unknown}${ns.unknown}${9}"), "")
+        self.assertEqual(self.value("", "${unknown}${global.unknown}${9}"), "")
         self.assertEqual(self.value('set "v" "${v}x"; set "V" "${V}y";'), "xy")
 
     def test_match_variables(self) -> None:
