@@ -25,9 +25,9 @@ from launcelot.core.ids import AccountId
 from launcelot.filestore.beneath import Descriptor, Opener, best_opener
 from launcelot.filestore.calls import log, refusing
 from launcelot.filestore.ground import KEPT
-from launcelot.filestore.interface import Entry, Path, Withdrawn, always, anywhere
+from launcelot.filestore.interface import Entry, Form, Path, Withdrawn, always, anywhere
 from launcelot.filestore.ledger import Ledger
-from launcelot.filestore.limits import BATCH, PIECE, STAGED, VECTOR
+from launcelot.filestore.limits import BATCH, LINES, PIECE, STAGED, VECTOR
 from launcelot.filestore.paths import decode
 from launcelot.filestore.place import Begun, Place, kept_name
 from launcelot.filestore.reading import DiskReader
@@ -199,6 +199,17 @@ class DiskTree:
                 if len(batch) < BATCH:
                     break
                 batch = await self.run(lambda: self.place.batch(listing, BATCH))
+        finally:
+            opened.close()
+
+    async def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
+        """What a folder holds, put into octets by the worker that looks at it."""
+        opened, listing, (octets, more) = await self.run(lambda: self.place.open_lines(path, form, LINES))
+        try:
+            yield octets
+            while more:
+                octets, more = await self.run(lambda: self.place.lines(listing, form, LINES))
+                yield octets
         finally:
             opened.close()
 

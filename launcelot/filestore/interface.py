@@ -9,7 +9,8 @@ symbolic links are not followed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,34 @@ class Entry:
     unique: str
     rights: Right = ALL
     fixed: bool = False
+
+
+class Form(Protocol):
+    """
+    How what a folder holds is put into octets, many at once; called in any thread.
+
+    :ivar bare: whether names are all it shows, so that nobody has to look at what is behind them.
+    """
+
+    bare: bool
+
+    def fits(self, name: str) -> bool:
+        """Whether an entry of this name is to be shown."""
+
+    def of_entries(self, entries: Sequence[Entry]) -> bytes:
+        """Any entries; here names that do not fit are left out."""
+
+    def of_names(self, names: Sequence[str]) -> bytes:
+        """Entries of which only names are known, where it is bare."""
+
+    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+        """Files and folders as the system tells of them, with which their owner may do all."""
+
+
+async def formed(batches: AsyncIterator[list[Entry]], form: Form) -> AsyncIterator[bytes]:
+    """Entries in a form."""
+    async for batch in batches:
+        yield form.of_entries(batch)
 
 
 class Reader(Protocol):
@@ -139,6 +168,13 @@ class Tree(Protocol):
     def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
         """
         What a folder holds, in batches as the disk gives them, in no order.
+
+        :raises NotFound: there is no such folder, or it is a file.
+        """
+
+    def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
+        """
+        As :meth:`entries`, put into octets off the reactor thread.
 
         :raises NotFound: there is no such folder, or it is a file.
         """

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, Refusal, TooLarge
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, Path, Withdrawn, always, anywhere
+from launcelot.filestore.interface import Entry, Form, Path, Withdrawn, always, anywhere, formed
 from launcelot.filestore.limits import BATCH, FILE_MODE, FOLDER_MODE, MODE_MASK, Room
 from launcelot.filestore.paths import unique_name
 
@@ -183,6 +183,10 @@ class MemoryTree:
         inside = [entry_of(name, node) for name, node in self._folder(path).inside.items()]
         for start in range(0, len(inside), BATCH):
             yield inside[start : start + BATCH]
+
+    def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
+        """What a folder holds, put into octets."""
+        return formed(self.entries(path), form)
 
     async def read(self, path: Path) -> MemoryReader:
         """Open a file."""

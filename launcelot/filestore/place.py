@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.filestore.beneath import Descriptor
@@ -22,7 +23,7 @@ from launcelot.filestore.calls import entry_of, held, looked_at, octets_of, refu
 from launcelot.filestore.digests import Summing, before_all, unwritten
 from launcelot.filestore.filesystems import file_clock
 from launcelot.filestore.ground import FILES, FOLDER, KEPT, NEW, PATH, UPLOADS, Ground
-from launcelot.filestore.interface import Entry, Path, Withdrawn, anywhere
+from launcelot.filestore.interface import Entry, Form, Path, Withdrawn, anywhere
 from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK
 from launcelot.filestore.paths import decode, encode, unique_name
 
@@ -31,6 +32,15 @@ UTF8 = sys.getfilesystemencoding() == "utf-8" and sys.getfilesystemencodeerrors(
 
 QUICK = 65_536
 """Octets of a file that the reactor thread reads, where they lie in memory."""
+
+KIND = 0o170000
+SHOWN = frozenset({stat.S_IFREG, stat.S_IFDIR})
+"""Of st_mode, and what of it is there for us.  inode(7)."""
+
+
+def _is_shown(one: os.DirEntry[str]) -> bool:
+    """Whether it is a file or folder; that is told with its name."""
+    return one.is_file(follow_symlinks=False) or one.is_dir(follow_symlinks=False)
 
 
 def kept_name(path: Path, uploader: str = "") -> bytes:
@@ -157,6 +167,36 @@ class Place(Ground):
                 if len(batch) >= count:
                     break
         return batch
+
+    def open_lines(
+        self, path: Path, form: Form, count: int
+    ) -> tuple[Descriptor, Iterator[os.DirEntry[str]], tuple[bytes, bool]]:
+        """A folder open for listing, and its first entries in a form."""
+        with refusing():
+            opened = self.descriptor(octets_of(path), FOLDER)
+            listing = os.scandir(opened.number)
+            return opened, listing, self.lines(listing, form, count)
+
+    def lines(self, listing: Iterator[os.DirEntry[str]], form: Form, count: int) -> tuple[bytes, bool]:
+        """The next entries in a form, and whether there may be more.  Links and special files are left out."""
+        with refusing():
+            entries = list(islice(listing, count))
+            more = len(entries) == count
+            if not UTF8:
+                return form.of_entries(self.batch(iter(entries), count)), more
+            chosen = [one for one in entries if form.fits(one.name)]
+            if form.bare:
+                return form.of_names([one.name for one in chosen if _is_shown(one)]), more
+            names, looks = [], []
+            for one in chosen:
+                try:
+                    found = one.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if found[0] & KIND in SHOWN:
+                    names.append(one.name)
+                    looks.append(found)
+            return form.of_looks(names, looks), more
 
     def free(self) -> int:
         """Octets the disk still takes from us."""

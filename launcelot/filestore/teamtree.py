@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from launcelot.core.errors import Exists, NotFound, NotPermitted
 from launcelot.core.filerights import ALL, STORING, Right, Share, needs
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, Path, Reader, Tree, Upload, always, anywhere
+from launcelot.filestore.interface import Entry, Form, Path, Reader, Tree, Upload, always, anywhere
 from launcelot.filestore.paths import unique_name
 
 ASIDE = "home"
@@ -281,6 +281,26 @@ class TeamTree:
         spot.need(Right.LIST)
         async for batch in spot.tree.entries(spot.inner):
             yield [spot.seen(entry) for entry in batch]
+
+    async def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
+        """What a folder holds, put into octets; where this account may do all, by the tree that has it."""
+        tree, inner = self.home, path
+        if not path:
+            if any(share.rights & Right.LIST for share in await self._shares()):
+                yield form.of_entries([await self._place_entry()])
+        elif await self._is_place(path):
+            yield form.of_entries(await self._team_entries())
+            return
+        spot = await self._spot(path)
+        if spot is not None:
+            spot.need(Right.LIST)
+            if spot.share.rights != ALL:
+                async for entries in spot.tree.entries(spot.inner):
+                    yield form.of_entries([spot.seen(entry) for entry in entries])
+                return
+            tree, inner = spot.tree, spot.inner
+        async for lines in tree.lines(inner, form):
+            yield lines
 
     async def _team_entries(self) -> list[Entry]:
         found = []

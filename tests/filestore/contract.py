@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Coroutine
+import os
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -12,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, FileStore, Path, Tree, Withdrawn
+from launcelot.filestore import disk, memory
+from launcelot.filestore.calls import entry_of
+from launcelot.filestore.interface import Entry, FileStore, Form, Path, Tree, Withdrawn
 
 T = TypeVar("T")
 
@@ -20,6 +23,31 @@ ANN = AccountId("a1")
 BEN = AccountId("b2")
 TEAM = AccountId("t3")
 ODD = b"caf\xe9 \xff".decode("utf-8", "surrogateescape")
+
+
+class Told:
+    """A form that tells all there is to tell; ``f3`` is left out."""
+
+    def __init__(self, bare: bool) -> None:
+        self.bare = bare
+
+    def fits(self, name: str) -> bool:
+        """All but one."""
+        return name != "f3"
+
+    def of_entries(self, entries: Sequence[Entry]) -> bytes:
+        """See :class:`launcelot.filestore.interface.Form`."""
+        fit = [one for one in entries if self.fits(one.name)]
+        told = [(one.name,) if self.bare else (one.name, one.is_folder, one.size, one.mode) for one in fit]
+        return b"".join(repr(one).encode() + b"\n" for one in told)
+
+    def of_names(self, names: Sequence[str]) -> bytes:
+        """See :class:`launcelot.filestore.interface.Form`."""
+        return b"".join(repr((name,)).encode() + b"\n" for name in names)
+
+    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+        """See :class:`launcelot.filestore.interface.Form`."""
+        return self.of_entries([entry_of(name, one) for name, one in zip(names, found, strict=True)])
 
 
 class Contract:
@@ -181,6 +209,39 @@ class Contract:
             self.assertEqual(self.content((name,)), name.encode("utf-8", "surrogateescape"))
             self.assertEqual(self.names(), [name])
             self.get(self.tree.remove((name,)))
+
+    def test_lines(self: Any) -> None:
+        """What a folder holds is put into a form, whole, however many entries there are; names that do not fit are left out."""
+        self.folder("many")
+        for number in range(30):
+            self.put(("many", f"f{number}"), b"x" * number)
+        self.folder("many", "below")
+        for module in (disk, memory):
+            for name, value in (("LINES", 7), ("BATCH", 7)):
+                if hasattr(module, name):
+                    self.patch(module, name, value)
+        for bare in (True, False):
+            form = Told(bare)
+            wanted = sorted(form.of_entries(self.listed(("many",))).splitlines(True))
+            self.assertEqual(sorted(self.lines(("many",), form).splitlines(True)), wanted)
+            self.assertEqual(len(wanted), 30)
+            self.assertEqual(self.lines((), form), form.of_entries(self.listed()))
+            self.assertEqual(self.lines(("many", "below"), form), b"")
+            for path in (("missing",), ("many", "f1")):
+                self.refused(NotFound, self._first_lines(path, form))
+
+    def lines(self, path: Path, form: Form) -> bytes:
+        """A folder in a form."""
+
+        async def read() -> bytes:
+            return b"".join([lines async for lines in self.tree.lines(path, form)])
+
+        return self.get(read())
+
+    async def _first_lines(self, path: Path, form: Form) -> bytes:
+        async for lines in self.tree.lines(path, form):
+            return lines
+        return b""
 
     def test_unique_follows_the_file_not_the_name(self: Any) -> None:
         """An entry keeps its unique value when renamed; another file never has it at the same time."""

@@ -25,7 +25,7 @@ from launcelot.filestore.interface import FileStore
 from launcelot.filestore.limits import STAGED, VECTOR, StorageFull
 from launcelot.filestore.place import QUICK
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
-from tests.filestore.contract import ANN, Contract
+from tests.filestore.contract import ANN, Contract, Told
 
 SECRET = b"outside"
 
@@ -73,6 +73,8 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
         """A symbolic link is neither listed nor read, entered, described or changed, wherever it points."""
         outside = self.plant()
         self.assertEqual(self.names(), ["real"])
+        for bare in (True, False):
+            self.assertEqual(self.lines((), Told(bare)).count(b"\n"), 1)
         for path in (("file",), ("folder",), ("nothing",), ("inner",), ("folder", "secret")):
             self.refused(NotFound, self.tree.entry(path))
             self.refused(NotFound, self.tree.read(path))
@@ -111,6 +113,7 @@ class DiskFileStoreTests(Contract, SynchronousTestCase):
         """A pipe in the tree is not there, and opening it does not wait for a writer."""
         os.mkfifo(self.files / "pipe")
         self.assertEqual(self.names(), [])
+        self.assertEqual((self.lines((), Told(True)), self.lines((), Told(False))), (b"", b""))
         self.refused(NotFound, self.tree.read(("pipe",)))
         self.refused(NotFound, self.tree.entry(("pipe",)))
 

@@ -14,8 +14,9 @@ from launcelot.core.errors import Refusal
 from launcelot.filestore.paths import decode, encode
 from launcelot.protocols.ftp import access, files, grammar, sums
 from launcelot.protocols.ftp.answers import Answer, Goodbye, Verb
+from launcelot.protocols.ftp.forms import ListLines
 from launcelot.protocols.ftp.grammar import Malformed, reply, reply_lines
-from launcelot.protocols.ftp.listing import ALL_FACTS, choose_facts, list_line
+from launcelot.protocols.ftp.listing import ALL_FACTS, choose_facts
 from launcelot.protocols.ftp.session import Session, State, reply_for
 
 
@@ -57,7 +58,7 @@ async def status_of(session: Session, text: str) -> Answer:
     if session.state is not State.READY:
         return reply(530, "Log in first.")
     now = session.site.wall_clock()
-    batches = await files.prepared(session, text, lambda entry: b" " + list_line(entry, now))
+    batches = await files.prepared(session, text, lambda pattern: ListLines(now, pattern, " "))
     session.wire.write(reply(213, f"Status of {text}").replace(b"213 ", b"213-", 1))
     async for lines in batches:
         session.wire.write(lines)

@@ -7,13 +7,14 @@ from typing import Any
 
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.core.filerights import Right, needs
-from launcelot.filestore.interface import Entry, Path, Tree, Upload
+from launcelot.filestore.interface import Entry, Form, Path, Tree, Upload
 from launcelot.filestore.paths import encode, text_of
 from launcelot.protocols.ftp import grammar
 from launcelot.protocols.ftp.access import ready_for_data
 from launcelot.protocols.ftp.answers import Answer
+from launcelot.protocols.ftp.forms import FactsLines, ListLines, NameLines
 from launcelot.protocols.ftp.grammar import quoted, reply, reply_lines
-from launcelot.protocols.ftp.listing import Pattern, facts, facts_line, has_wildcards, list_line, name_line
+from launcelot.protocols.ftp.listing import Pattern, facts, has_wildcards
 from launcelot.protocols.ftp.session import Session
 from launcelot.protocols.ftp.transfer import ReceiveFile, SendFile, SendListing
 
@@ -155,10 +156,11 @@ async def remove_folder(session: Session, name: str) -> Answer:
 
 # -- listings ------------------------------------------------------------------------------------------------------
 
-Line = Callable[[Entry], bytes]
+Forms = Callable[[Pattern | None], Form]
+"""Makes a form of what fits a pattern."""
 
 
-async def prepared(session: Session, text: str, line: Line) -> AsyncIterator[bytes]:
+async def prepared(session: Session, text: str, forms: Forms) -> AsyncIterator[bytes]:
     """The lines of a file, of what a folder holds, or of the names there that fit a pattern in the last name."""
     tree = session.tree
     folder, _, last = text.rpartition("/")
@@ -166,13 +168,13 @@ async def prepared(session: Session, text: str, line: Line) -> AsyncIterator[byt
         pattern = Pattern(last)
         path = session.path((folder or "/") if "/" in text else "")
         to_be_listed(await folder_entry(tree, path))
-        return matching(tree, path, line, pattern)
+        return tree.lines(path, forms(pattern))
     path = session.path(text)
     entry = await tree.entry(path)
     if entry.is_folder:
         to_be_listed(entry)
-        return matching(tree, path, line, None)
-    return one(line(entry))
+        return tree.lines(path, forms(None))
+    return one(forms(None).of_entries([entry]))
 
 
 async def exists(tree: Tree, path: Path) -> bool:
@@ -206,12 +208,6 @@ def to_be_listed(entry: Entry) -> None:
         raise needs(Right.LIST)
 
 
-async def matching(tree: Tree, path: Path, line: Line, pattern: Pattern | None) -> AsyncIterator[bytes]:
-    """Lines in batches as the folder gives them."""
-    async for batch in tree.entries(path):
-        yield b"".join(line(entry) for entry in batch if pattern is None or pattern.matches(entry.name))
-
-
 async def one(line: bytes) -> AsyncIterator[bytes]:
     """A single line."""
     yield line
@@ -223,7 +219,7 @@ async def listing(session: Session, text: str) -> Answer:
     if refused:
         return refused
     now = session.site.wall_clock()
-    return SendListing("Here is the listing.", await prepared(session, text, lambda entry: list_line(entry, now)))
+    return SendListing("Here is the listing.", await prepared(session, text, lambda pattern: ListLines(now, pattern)))
 
 
 async def names(session: Session, text: str) -> Answer:
@@ -232,7 +228,7 @@ async def names(session: Session, text: str) -> Answer:
     if refused:
         return refused
     prefix = await prefix_of(session, text)
-    return SendListing("Here are the names.", await prepared(session, text, lambda entry: name_line(prefix, entry)))
+    return SendListing("Here are the names.", await prepared(session, text, lambda pattern: NameLines(prefix, pattern)))
 
 
 async def prefix_of(session: Session, text: str) -> bytes:
@@ -255,8 +251,7 @@ async def machine_listing(session: Session, text: str) -> Answer:
     if not entry.is_folder:
         return reply(501, "This is not a folder.")
     to_be_listed(entry)
-    wanted = session.facts
-    return SendListing("Here are the facts.", matching(session.tree, path, lambda one: facts_line(one, wanted), None))
+    return SendListing("Here are the facts.", session.tree.lines(path, FactsLines(session.facts)))
 
 
 async def machine_entry(session: Session, text: str) -> Answer:

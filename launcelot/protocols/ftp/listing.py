@@ -25,17 +25,24 @@ RECENT = 31_556_952 // 2
 WILDCARDS = 16
 """Asterisks in one pattern at most."""
 
+OWNED = "   1 ftp      ftp      "
+"""Links, owner and group, which are nobody's business."""
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def list_line(entry: Entry, now: float) -> bytes:
     """One entry as ``ls -l`` writes it, in English and UTC."""
-    number, rest = divmod(math.floor(entry.modified), 86_400)
-    day, year = _day_and_year(number)
-    clock = f"{rest // 3_600:02d}:{rest // 60 % 60:02d}" if 0 <= now - entry.modified < RECENT else year
     mode = mode_words(entry.is_folder, mode_shown(entry))
-    head = f"{mode}   1 ftp      ftp      {entry.size:12d} {day} {clock} "
+    head = f"{mode}{OWNED}{entry.size:12d} {list_time(entry.modified, now)} "
     return head.encode("ascii") + visible(entry.name) + b"\r\n"
+
+
+def list_time(modified: float, now: float) -> str:
+    """A time as ``ls -l`` writes it: with the time of day if it is recent, else with the year."""
+    number, rest = divmod(math.floor(modified), 86_400)
+    day, year = _day_and_year(number)
+    return f"{day} {rest // 3_600:02d}:{rest // 60 % 60:02d}" if 0 <= now - modified < RECENT else f"{day} {year}"
 
 
 @lru_cache(maxsize=4_096)  # As for times in MLSD.

@@ -32,14 +32,15 @@ _OF_FOLDERS = {
 _OF_ITSELF = frozenset("df")
 """Letters about the entry and not about what is in it."""
 
-_EVERY_FILE = "".join(_OF_FILES)
-_EVERY_FOLDER = "".join(_OF_FOLDERS)
+EVERY_FILE = "".join(_OF_FILES)
+EVERY_FOLDER = "".join(_OF_FOLDERS)
+"""What an owner may do."""
 
 
 def perm_fact(entry: Entry) -> str:
     """The letters of an entry."""
     if entry.rights is ALL and not entry.fixed:
-        return _EVERY_FOLDER if entry.is_folder else _EVERY_FILE
+        return EVERY_FOLDER if entry.is_folder else EVERY_FILE
     return _letters(entry.is_folder, entry.rights, entry.fixed)
 
 
