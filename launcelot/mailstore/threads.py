@@ -119,11 +119,16 @@ class Forest:
     def settle(self) -> list[int]:
         """Have every parent know its children, in the order of their numbers; the roots."""
         roots: list[int] = []
+        children = self.children
         for node, parent in enumerate(self.parents):
             if parent < 0:
                 roots.append(node)
+                continue
+            there = children[parent]
+            if there is None:
+                children[parent] = [node]
             else:
-                self.adopt(parent, node)
+                there.append(node)
         return roots
 
     def arrange(self, node: int) -> None:
@@ -164,28 +169,36 @@ def thread(sheet: Sheet, algorithm: Algorithm) -> list[Bundle]:
     return bundles
 
 
-_OPEN, _CLOSE = -1, -2
+_CLOSE = -1
+"""Behind the last of several answers."""
 
 
 def _write(forest: Forest, root: int, uids: Sequence[int], form: list[bytes], told: array[int]) -> None:
     """A thread as it is sent."""
-    pending = [_CLOSE, root, _OPEN]
-    while pending:
-        one = pending.pop()
-        if one < 0:
-            form.append(b"(" if one == _OPEN else b")")
-            continue
-        below = forest.children[one]
-        if one < forest.messages:
+    messages, children = forest.messages, forest.children
+    pending: list[int] = []
+    one = root
+    form.append(b"(")
+    while True:
+        below = children[one]
+        if one < messages:
             form.append(b"%d " if below else b"%d")
             told.append(uids[one])
-        if not below:
+        if below:
+            one = below[0]
+            if len(below) > 1:
+                form.append(b"(")
+                pending.append(_CLOSE)
+                pending += below[:0:-1]
             continue
-        if len(below) == 1:
-            pending.append(below[0])
-        else:
-            for child in reversed(below):
-                pending += (_CLOSE, child, _OPEN)
+        form.append(b")")
+        while pending and pending[-1] < 0:
+            pending.pop()
+            form.append(b")")
+        if not pending:
+            return
+        one = pending.pop()
+        form.append(b"(")
 
 
 def by_subject(forest: Forest, _subjects: Texts, bases: Texts, _ids: Texts, _references: Texts) -> list[int]:
@@ -220,22 +233,27 @@ def _link(forest: Forest, ids: Texts, references: Texts) -> None:
     # Of those that have the same id, the first has it.
     by_id = dict(zip(map(_normal, reversed(ids)), range(len(ids) - 1, -1, -1), strict=True))
     by_id.pop("", None)
-    parents = forest.parents
+    parents, answers = forest.parents, forest.answers
     for node, named in enumerate(references):
-        if not named:
-            forest.unlink(node)
-            continue
         above = -1
-        for reference in named.split("\n"):
-            id = _normal(reference)
-            one = by_id.get(id)
-            if one is None:
-                one = by_id[id] = forest.add()
-            if above >= 0 and parents[one] < 0:
-                forest.link(above, one)
-            above = one
-        forest.unlink(node)
-        forest.link(above, node)
+        if named:
+            for reference in named.split("\n"):
+                id = _normal(reference) if '"' in reference else reference
+                one = by_id.get(id)
+                if one is None:
+                    one = by_id[id] = forest.add()
+                if above >= 0 and parents[one] < 0:
+                    forest.link(above, one)
+                above = one
+        if parents[node] >= 0:
+            forest.unlink(node)
+        if above >= 0:
+            if answers[node] or above == node:
+                forest.link(above, node)
+            else:
+                # Nobody answers it, so this closes no loop.
+                parents[node] = above
+                answers[above] += 1
 
 
 def _pruned(forest: Forest, roots: list[int]) -> list[int]:
