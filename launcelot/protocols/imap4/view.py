@@ -121,16 +121,31 @@ class View:
 
     def numbers(self, uids: Sequence[int]) -> Sequence[int]:
         """The sequence numbers of UIDs in any order; 0 for those that are not in view."""
-        if len(uids) < len(self.uids) // FEW:
-            return [self.number(uid) for uid in uids]
-        if uids is self.uids:
-            return range(1, len(uids) + 1)
-        first = self.uids[0] if self.uids else 0
-        if uids and self._gapless and first <= min(uids) and max(uids) <= self.uids[-1]:
-            before = first - 1
-            return [uid - before for uid in uids]
-        places = dict(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
-        return [places.get(uid, 0) for uid in uids]
+        return range(1, len(uids) + 1) if uids is self.uids else self.numbering(len(uids))(uids)
+
+    def numbering(self, count: int) -> Callable[[Sequence[int]], Sequence[int]]:
+        """
+        What does the same as :meth:`numbers` for pieces of what is told, while the view stays as it is.
+
+        :param count: UIDs in all pieces.
+        """
+        places: dict[int, int] = {}
+        first, last = (self.uids[0], self.uids[-1]) if self.uids else (0, 0)
+        few, gapless = count < len(self.uids) // FEW, self._gapless
+
+        def of(uids: Sequence[int]) -> Sequence[int]:
+            if not uids:
+                return ()
+            if gapless and first <= min(uids) and max(uids) <= last:
+                before = first - 1
+                return [uid - before for uid in uids]
+            if few:
+                return [self.number(uid) for uid in uids]
+            if not places:
+                places.update(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
+            return [places.get(uid, 0) for uid in uids]
+
+        return of
 
     def present(self, uids: Sequence[int]) -> Sequence[int]:
         """Those UIDs that are in view; ascending, as they are given."""

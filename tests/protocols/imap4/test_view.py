@@ -46,6 +46,10 @@ class NumbersTests(SynchronousTestCase):
         view = view_of(there)
         self.assertEqual(list(view.numbers(asked)), [view.number(uid) for uid in asked])
         self.assertEqual(list(view.numbers(view.uids)), list(range(1, len(there) + 1)))
+        for count in (0, 400):
+            of = view.numbering(count)
+            for start in range(0, len(asked), 7):
+                self.assertEqual(list(of(asked[start : start + 7])), [view.number(uid) for uid in asked[start : start + 7]])
 
     @given(UIDS, st.sets(st.integers(0, 310), max_size=60).map(sorted))
     def test_present(self, there: list[int], asked: list[int]) -> None:

@@ -46,7 +46,8 @@ async def thread(session: Session, request: Thread) -> Reply:
     with Progress(session):
         known = await matching(session, search.key)
         threads = await session.view.mailbox.thread(known, request.algorithm) if known else ()
-    await tell(session, threads, (lambda uids: uids) if search.uid else session.view.numbers)
+    count = sum([len(one.uids) for one in threads])
+    await tell(session, threads, (lambda uids: uids) if search.uid else session.view.numbering(count))
     return completed(session, search, "THREAD completed")
 
 
