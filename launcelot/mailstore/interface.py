@@ -383,7 +383,8 @@ class Mailbox(Protocol):
         """
         Change flags; MODSEQ is raised only where something changed.
 
-        :param unchanged_since: leave messages alone whose MODSEQ is above.  RFC 7162 section 3.1.3.
+        :param unchanged_since: leave messages alone whose MODSEQ is above; but not, unless flags are replaced, where it is known
+            that only other flags have been changed since then.  RFC 7162 sections 3.1.3 and 3.1.12.
         :raises LimitReached: too many keywords.
         :raises Invalid: an impossible flag, as in :meth:`append`.
         """

@@ -11,6 +11,7 @@ from typing import Protocol
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, threads
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
+from launcelot.mailstore.flaghistory import joined
 from launcelot.mailstore.flags import DELETED, Flags, sort_out, translate, union
 from launcelot.mailstore.interface import (
     Appended,
@@ -230,8 +231,15 @@ class MemoryMailbox:
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
     ) -> Stored:
         """Change flags."""
-        given = sort_out(flags)
-        shelf = self._shelf
+        given, shelf = sort_out(flags), self._shelf
+        found = self._store(shelf, uids, mode, given, unchanged_since)
+        if found.alone and unchanged_since is not None and mode is not StoreMode.REPLACE:
+            others, upto = shelf.flag_history.untouched(shelf.number, found.alone, unchanged_since, given, found.modseq)
+            if others:
+                return joined(found, self._store(shelf, others, mode, given, upto), others)
+        return found
+
+    def _store(self, shelf: Shelf, uids: Sequence[int], mode: StoreMode, given: Flags, unchanged_since: int | None) -> Stored:
         entries = shelf.present(uids)
         left_alone = [entry for entry in entries if unchanged_since is not None and entry.modseq > unchanged_since]
         if left_alone:
@@ -244,6 +252,7 @@ class MemoryMailbox:
                 mask = shelf.keywords.admit(given, shelf.masks)
             if shelf.flag(entries, mode, mask):
                 modseq = shelf.modseq
+                shelf.flag_history.note(shelf.number, modseq, mode, given, uids)
                 self._account.watchers.notify([shelf.number])
         return Stored([shelf.state(entry) for entry in entries], [entry.uid for entry in left_alone], modseq)
 

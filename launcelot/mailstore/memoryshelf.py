@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
+from launcelot.mailstore.flaghistory import FlagHistory
 from launcelot.mailstore.flags import DELETED, SEEN, Keywords, combine
 from launcelot.mailstore.interface import Glance, MailboxStatus, Message, MessageState, StoreMode
 from launcelot.mailstore.rights import Rights
@@ -71,6 +72,7 @@ class Shelf:
         self.expunged: list[tuple[int, int]] = []
         self.uid_next = 1
         self.modseq = 1
+        self.flag_history = FlagHistory()
         self.recent_from = 1
         self.size = 0
         self.unseen = 0

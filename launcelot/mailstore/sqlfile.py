@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
 from launcelot.mailstore.arrangements import Arrangements
+from launcelot.mailstore.flaghistory import FlagHistory
 from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
@@ -73,6 +74,7 @@ class AccountFile:
         self._watchers = Watchers()
         self.rolls = Rolls()
         self.arrangements = Arrangements()
+        self.flag_history = FlagHistory()
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
@@ -222,6 +224,7 @@ class AccountFile:
         database, self._database = self._database, None
         self.rolls.clear()
         self.arrangements.clear()
+        self.flag_history.clear()
         if database is not None:
             self._closing = database.close()
         return succeed(None) if self._closing is None else shielded(self._closing)

@@ -19,7 +19,8 @@ from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads
 from launcelot.mailstore.arrangements import Arrangement, How, still_holds
 from launcelot.mailstore.digests import LARGE
-from launcelot.mailstore.flags import sort_out
+from launcelot.mailstore.flaghistory import joined
+from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.interface import (
     Appended,
     Changes,
@@ -335,8 +336,19 @@ class SqliteMailbox:
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None
     ) -> Stored:
         """Change flags."""
-        given = sort_out(flags)
-        return await self._file.write(lambda writing: writing.flag(self._number, uids, mode, given, unchanged_since))
+        given, history = sort_out(flags), self._file.flag_history
+        found = await self._store(uids, mode, given, unchanged_since)
+        if found.alone and unchanged_since is not None and mode is not StoreMode.REPLACE:
+            others, upto = history.untouched(self._number, found.alone, unchanged_since, given, found.modseq)
+            if others:
+                return joined(found, await self._store(others, mode, given, upto), others)
+        return found
+
+    async def _store(self, uids: Sequence[int], mode: StoreMode, given: Flags, unchanged_since: int | None) -> Stored:
+        stored = await self._file.write(lambda writing: writing.flag(self._number, uids, mode, given, unchanged_since))
+        if stored.modseq:
+            self._file.flag_history.note(self._number, stored.modseq, mode, given, uids)
+        return stored
 
     async def expunge(self, uids: Sequence[int] | None = None) -> Sequence[int]:
         """Remove messages flagged ``\\\\Deleted``."""

@@ -417,6 +417,41 @@ class MessageContract(Contract):
         self.assertEqual(await flags_of(inbox), {1: {"\\Answered"}, 2: set()})
 
     @claim
+    async def test_other_flags_do_not_make_a_conditional_change_fail(self) -> None:
+        """RFC 7162 section 3.1.12: flags are added or removed where only others were changed, but not replaced."""
+        inbox = await self.inbox(message("one"), message("two"), message("three"))
+        since = (await inbox.status()).highest_modseq
+        await inbox.store([1, 2], StoreMode.ADD, ["\\Flagged", "$Work"])
+        await inbox.store([2], StoreMode.REMOVE, ["\\Flagged"])
+        states, alone, modseq = await inbox.store([1, 2, 3], StoreMode.ADD, ["\\Seen"], since)
+        self.assertEqual(([state.uid for state in states], list(alone), modseq), ([1, 2, 3], [], 0))
+        self.assertEqual(await flags_of(inbox), {1: {"\\Seen", "\\Flagged", "$Work"}, 2: {"\\Seen", "$Work"}, 3: {"\\Seen"}})
+        for mode, flag in (
+            (StoreMode.ADD, "\\Flagged"), (StoreMode.REMOVE, "$WORK"), (StoreMode.REPLACE, "\\Draft"), (StoreMode.ADD, "\\seen"),
+        ):  # fmt: skip
+            states, alone, _ = await inbox.store([1, 2], mode, [flag], since)
+            self.assertEqual((list(states), list(alone)), ([], [1, 2]), flag)
+        await inbox.store([1], StoreMode.REPLACE, ["\\Draft"])
+        states, alone, modseq = await inbox.store([1, 2], StoreMode.REMOVE, ["\\Answered"], since)
+        self.assertEqual(([state.uid for state in states], list(alone), modseq), ([2], [1], 0))
+
+    @claim
+    async def test_what_is_not_known_makes_a_conditional_change_fail(self) -> None:
+        """Mail that has come meanwhile, which has all its flags since then, and what has happened behind it."""
+        inbox = await self.inbox(message("one"), message("two"))
+        since = (await inbox.status()).highest_modseq
+        await inbox.append(message("three"), ["\\Draft"])
+        await inbox.store([1], StoreMode.ADD, ["\\Flagged"])
+        states, alone, _ = await inbox.store([1, 2, 3], StoreMode.ADD, ["\\Seen"], since)
+        self.assertEqual(([state.uid for state in states], list(alone)), ([2], [1, 3]))
+        since = (await inbox.status()).highest_modseq
+        await inbox.store([*range(1, 200)], StoreMode.ADD, ["$Many"])
+        states, alone, _ = await inbox.store([1, 3], StoreMode.ADD, ["\\Answered"], since)
+        self.assertEqual(([state.uid for state in states], list(alone)), ([1, 3], []))
+        states, alone, _ = await inbox.store([1, 3], StoreMode.ADD, ["$Many"], since)
+        self.assertEqual((list(states), list(alone)), ([], [1, 3]))
+
+    @claim
     async def test_flags_compare_without_case_and_recent_is_not_stored(self) -> None:
         """System flags get their standard spelling, keywords keep their first one."""
         inbox = await self.inbox()

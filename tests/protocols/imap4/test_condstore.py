@@ -31,9 +31,9 @@ class CondstoreCase(ImapCase):
         """Each message's MODSEQ."""
         return [state.modseq for state in self.world.result(self.mailbox().states())]
 
-    def flag(self, *uids: int, flag: str = "\\Flagged") -> None:
+    def flag(self, *uids: int, flag: str = "\\Flagged", mode: StoreMode = StoreMode.ADD) -> None:
         """Somebody else flags messages."""
-        self.world.result(self.mailbox().store(uids, StoreMode.ADD, [flag]))
+        self.world.result(self.mailbox().store(uids, mode, [flag]))
 
 
 class CondstoreTests(CondstoreCase):
@@ -164,7 +164,7 @@ class CondstoreTests(CondstoreCase):
         link = self.log_in("INBOX")
         self.ask(link, b"ENABLE CONDSTORE")
         since = self.highest
-        self.flag(2)
+        self.flag(2, mode=StoreMode.REPLACE)
         theirs = self.highest
         lines = self.ask(link, b"STORE 1:3 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Deleted)" % since)
         self.assertEqual(
@@ -187,7 +187,7 @@ class CondstoreTests(CondstoreCase):
         """NO, and what was modified is named; without any, EXPUNGEISSUED."""
         link = self.log_in("INBOX")
         since = self.highest
-        self.flag(2)
+        self.flag(2, flag="\\Seen")
         self.world.result(self.mailbox().remove([3]))
         self.assertEqual(
             self.ask(link, b"STORE 1:3 (UNCHANGEDSINCE %d) +FLAGS (\\Seen)" % since, b"NO")[-1],
@@ -200,8 +200,30 @@ class CondstoreTests(CondstoreCase):
         one, two = self.log_in("INBOX"), self.log_in("INBOX")
         since = self.highest
         self.assertEqual(self.ask(one, b"STORE 1 (UNCHANGEDSINCE %d) +FLAGS ($A)" % since)[-1], b"OK STORE completed")
-        self.assertIn(b"OK [MODIFIED 1]", self.ask(two, b"STORE 1 (UNCHANGEDSINCE %d) +FLAGS ($B)" % since)[-1])
+        self.assertIn(b"OK [MODIFIED 1]", self.ask(two, b"STORE 1 (UNCHANGEDSINCE %d) +FLAGS ($a $B)" % since)[-1])
         self.assertEqual(self.flags()[0], {"$A"})
+
+    def test_other_flags_do_not_matter(self) -> None:
+        """The last part of example 10 in RFC 7162: the other flag is told, and the one that is asked for is set; not in FLAGS."""
+        link = self.log_in("INBOX")
+        since = self.highest
+        self.flag(2, flag="\\Answered")
+        theirs = self.highest
+        self.assertEqual(
+            self.ask(link, b"STORE 1:3 (UNCHANGEDSINCE %d) +FLAGS.SILENT (\\Deleted)" % since)[-5:],
+            [
+                b"* 2 FETCH (UID 2 FLAGS (\\Answered \\Recent) MODSEQ (%d))" % theirs,
+                b"* 1 FETCH (UID 1 MODSEQ (%d))" % (theirs + 1),
+                b"* 2 FETCH (UID 2 MODSEQ (%d))" % (theirs + 2),
+                b"* 3 FETCH (UID 3 MODSEQ (%d))" % (theirs + 1),
+                b"OK STORE completed",
+            ],
+        )
+        for command in (b"-FLAGS (\\Deleted)", b"FLAGS (\\Draft)", b"FLAGS.SILENT ()"):
+            told = self.ask(link, b"UID STORE 2 (UNCHANGEDSINCE %d) " % since + command)
+            self.assertEqual(told, [b"OK [MODIFIED 2] Conditional STORE failed"])
+        self.assertEqual(self.ask(link, b"NOOP"), [b"OK NOOP completed"])
+        self.assertEqual(self.flags()[1], {"\\Answered", "\\Deleted"})
 
     def test_search_modseq(self) -> None:
         """At or above; the highest of what is told comes with it, in SEARCH and in ESEARCH, of nothing nothing."""

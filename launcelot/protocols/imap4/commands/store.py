@@ -29,11 +29,11 @@ async def store(session: Session, request: Store) -> Reply:
     work on, those with the highest UIDs are changed (RFC 9738 section 3.1).
     """
     view = session.writable_view
+    if request.unchanged_since is not None:
+        session.enable(Extension.CONDSTORE)
     await session.update(expunge=False)
     cut = topmost(session, find(view, request.messages))
     uids = cut.uids
-    if request.unchanged_since is not None:
-        session.enable(Extension.CONDSTORE)
     states, alone, modseq = NOTHING
     if uids:
         try:
