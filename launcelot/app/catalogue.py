@@ -114,6 +114,12 @@ SERVICES: Mapping[str, ServiceEntry] = {
             "passive_addresses": "launcelot.protocols.ftp.side:passive_addresses",
         },
     ),
+    "policy": ServiceEntry(
+        "launcelot.protocols.policy.service",
+        "What others must see of our mail hosts: MTA-STS policies over HTTPS",
+        {"policy": Place("listen", 2443, 443, usual=False)},
+        checks={"mx": "launcelot.protocols.policy.service:check_hosts"},
+    ),
     "questions": ServiceEntry(
         "launcelot.protocols.questions.service",
         "Sir Launcelot answers questions",

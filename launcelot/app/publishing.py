@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from launcelot.app.catalogue import SERVICES
+from launcelot.app.catalogue import SERVICES, settings_of
 from launcelot.app.configuration import Configuration
 from launcelot.app.dkim import quoted
 from launcelot.app.errors import CONFIGURATION, Ending
@@ -25,14 +25,14 @@ from launcelot.checks.names import reverse_of
 from launcelot.core.limits import is_loopback
 from launcelot.hosting.proxy import PROXIED
 from launcelot.message.address import domain_key
+from launcelot.protocols.policy.grammar import policy_text
 from launcelot.relay.hosts import is_numeric
 from launcelot.relay.routes import EVERYTHING, FROM, parse_route
 from launcelot.relay.tlsa import DANE_EE, DANE_TA, KEY, WHOLE, Tlsa, record_of
 
 MAIL_PORT = 25
 
-POLICY_AGE = 1_209_600
-"""Seconds for which others keep our MTA-STS policy: two weeks, as RFC 8461 section 3.2 wants weeks at least."""
+HTTPS = 443
 
 SERVED = {
     "submission": ("_submission", 10), "submissions": ("_submissions", 0), "imap": ("_imap", 10), "imaps": ("_imaps", 0),
@@ -67,7 +67,7 @@ class Record:
         """As a zone file has it."""
         if self.kind == "TXT":
             return f"{self.name}. IN TXT {quoted(strings_of(self.value))}"
-        value = f"{self.value}." if self.kind in ("MX", "SRV", "PTR") else self.value
+        value = f"{self.value}." if self.kind in ("MX", "SRV", "PTR", "CNAME") else self.value
         return f"{self.name}. IN {self.kind} {value}"
 
 
@@ -121,7 +121,7 @@ def plan_of(configuration: Configuration, addresses: Sequence[str] = ()) -> Plan
         plan.records += domain_records(configuration, plan, domain)
     if configuration.tls.enabled and configuration.tls.certificate:
         for domain in domains:
-            policy(plan, domain)
+            policy(configuration, plan, domain)
     else:
         plan.advice.append(
             "no MTA-STS: its certificate must be from a public authority; set tls.certificate and tls.key once you have one"
@@ -199,10 +199,19 @@ def reached(endpoints: Sequence[str], standard: int) -> int:
     return 0
 
 
-def policy(plan: Plan, domain: str) -> None:
-    """MTA-STS.  RFC 8461 sections 3.1 and 3.2."""
-    lines = ["version: STSv1", "mode: enforce", f"mx: {plan.hostname}", f"max_age: {POLICY_AGE}", ""]
-    text = "\r\n".join(lines)
+def policy(configuration: Configuration, plan: Plan, domain: str) -> None:
+    """MTA-STS, by the service that hands it out, or by somebody's web server.  RFC 8461 sections 3.1 and 3.2."""
+    settings = configuration.services.get("policy") or settings_of("policy")()
+    text = policy_text(settings.mode, settings.mx or (plan.hostname,), settings.max_age)
+    port = reached(settings.listen, HTTPS)
+    host = f"mta-sts.{domain}"
+    if port == HTTPS:
+        plan.records.append(Record(host, "CNAME", plan.hostname, "policy host", domain, "where this daemon serves the file"))
+    else:
+        plan.advice.append(
+            f"the policy of {domain} is not served here: set policy.listen = ['tcp:443'], with {host} in the certificate, or have"
+            f" a web server at {host} serve the file"
+        )
     mark = hashlib.sha256(text.encode()).hexdigest()[:20]
     plan.records.append(Record(f"_mta-sts.{domain}", "TXT", f"v=STSv1; id={mark}", "MTA-STS", domain, "once the file is there"))
     plan.files.append(File(f"https://mta-sts.{domain}/.well-known/mta-sts.txt", text, domain))

@@ -276,7 +276,7 @@ def reason(row: Mapping[str, Any], configuration: Configuration) -> str:
         sentences.append("Mail does not go to other hosts here: [relay] says enabled = false.")
     if row["attempts"]:
         times = "once" if row["attempts"] == 1 else f"{row['attempts']} times"
-        sentences.append(f"Tried {times}; at last: {shown(row['last_error']) or 'no reason was kept'}.")
+        sentences.append(f"Tried {times}; at last: {shown(row['last_error']).rstrip('.') or 'no reason was kept'}.")
     else:
         sentences.append("Not tried yet.")
     if row["held"]:

@@ -176,6 +176,15 @@ class DnsTests(ProgramCase):
         self.assertRegex(values["_mta-sts.e.example"], r"\Av=STSv1; id=[0-9a-f]{20}\Z")
         self.assertEqual(plan["files"][0]["url"], "https://mta-sts.e.example/.well-known/mta-sts.txt")
         self.assertIn("mx: mx.e.example\r\n", plan["files"][0]["text"])
+        self.assertIn("the policy of e.example is not served here: set policy.listen", "".join(plan["advice"]))
+        served = '[policy]\nlisten = ["tcp:443"]\nmode = "testing"\nmx = ["*.e.example"]\n'
+        (self.data / "launcelot.toml").write_text(SETTINGS + tls + relay + served)
+        again = self.records()
+        self.assertNotIn("is not served here", "".join(again["advice"]))
+        self.assertIn("mta-sts.e.example. IN CNAME mx.e.example.", [one["line"] for one in again["records"]])
+        self.assertIn("mode: testing\r\nmx: *.e.example\r\n", again["files"][0]["text"])
+        marks = [one["value"] for done in (plan, again) for one in done["records"] if one["name"] == "_mta-sts.e.example"]
+        self.assertNotEqual(*marks)
 
     def test_mta_sts(self) -> None:
         """The record has an id, and the policy on the web can be had and names us."""

@@ -13,11 +13,15 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from launcelot.core.limits import ConnectionCount
+from launcelot.protocols.policy.server import PolicyFactory
+from launcelot.protocols.policy.service import Settings as PolicySettings
 from launcelot.relay import fetching
 from launcelot.relay.fetching import HttpsFetch
-from launcelot.relay.policies import NotFetched
+from launcelot.relay.policies import Mode, NotFetched, parse_policy
 from launcelot.relay.resolver import NoAnswer, NoSuchName
 from launcelot.testing.certificates import Certificates
+from launcelot.testing.site import memory_site
 
 reactor: Any = the_reactor
 TEXT = b"version: STSv1\r\n"
@@ -126,6 +130,15 @@ class FetchingTests(TestCase):
         """From where it has to be."""
         self.assertEqual(await self.fetch(), TEXT.decode())
         self.assertEqual(self.file.asked, [b"/.well-known/mta-sts.txt"])
+
+    async def test_what_we_serve(self) -> None:
+        """Our own service for policies, as another host fetches from it."""
+        world = memory_site(domain="far.example", tls=CERTIFICATES)
+        factory = PolicyFactory(world.site, "policy", ConnectionCount(9, 9), PolicySettings())
+        self.port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(self.port.stopListening)
+        policy = parse_policy(await self.fetch())
+        self.assertEqual((policy.mode, policy.hosts), (Mode.ENFORCE, ("here.test",)))
 
     async def test_next_address(self) -> None:
         """Where nobody listens at the first."""

@@ -152,7 +152,8 @@ async def not_offered(_: Session, __: str) -> Reply:
 async def help_(session: Session, argument: str) -> Reply:
     """Name the commands, or explain one.  RFC 5321 section 4.1.1.8."""
     if not argument:
-        verbs = [verb.decode() for verb, one in COMMANDS.items() if one.help and session.role in one.roles]
+        closed = () if session.may_speak_for_others else (b"XCLIENT", b"XFORWARD")
+        verbs = [verb.decode() for verb, one in COMMANDS.items() if one.help and session.role in one.roles and verb not in closed]
         return reply(214, "2.0.0", "Commands:", " ".join(verbs), "HELP <command> explains one")
     command = COMMANDS.get(argument.upper().encode("utf-8"))
     if command is None or not command.help or session.role not in command.roles:

@@ -1,0 +1,1 @@
+"""Our own MTA-STS policy, served over HTTPS."""
