@@ -245,7 +245,7 @@ class DiskTree:
 
     async def available(self, path: Path = ()) -> int | None:
         """Octets that fit, by quota and by disk."""
-        await self.look_beside()
+        await self.look_around()
         left = self.place.room.left(self.quota)
         free = await self.run(self.place.free)
         return free if left is None else min(left, free)
@@ -254,7 +254,7 @@ class DiskTree:
 
     async def upload(self, path: Path, offset: int = 0, append: bool = False, unique: bool = False) -> DiskUpload:
         """Begin to receive a file."""
-        await self.look_beside()
+        await self.look_around()
         upload = self._store.ids()
         self.place.active.add(upload)
         try:
@@ -277,6 +277,12 @@ class DiskTree:
             await receiving.abandon()
             raise
         return receiving
+
+    async def look_around(self) -> None:
+        """How much counts for the quota as it is now, here, beside, and by what other processes have stored and removed."""
+        if self.quota:
+            await self.measure()
+        await self.look_beside()
 
     async def look_beside(self) -> None:
         """How much else counts for the quota, as it is now."""

@@ -35,16 +35,20 @@ class LedgerTests(test_disk.DiskFileStoreTests):
         return self.disk / "a1" / ".stored"
 
     def test_what_others_store_counts(self) -> None:
-        """When it is published, and for whoever looks later; so does what they remove."""
+        """When an upload begins and when it is published, and for whoever looks later; so does what they remove."""
         one, other = self.trees()
+        late = self.get(other.upload(("h",)))
         self.put(("f",), b"123456", tree=one)
-        upload = self.get(other.upload(("g",)))
-        self.get(upload.write(b"12345"))
-        self.refused(OverQuota, upload.publish())
-        self.get(upload.abandon())
+        self.get(late.write(b"12345"))
+        self.refused(OverQuota, late.publish())
+        self.get(late.abandon())
+        early = self.get(other.upload(("g",)))
+        self.refused(OverQuota, early.write(b"12345"))
+        self.get(early.abandon())
         self.assertEqual(6, self.get(other.usage()))
         self.get(other.remove(("f",)))
-        self.assertEqual(0, self.get(one.usage()))
+        self.put(("g",), b"1234567890", tree=one)
+        self.assertEqual(10, self.get(other.usage()))
 
     def test_two_that_fit_alone_do_not_fit_together(self) -> None:
         """Whoever publishes first has room; what the other has staged counts, so he must give up first."""
