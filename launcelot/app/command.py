@@ -21,6 +21,7 @@ from launcelot.app.queuecommands import add_fetch, add_queue, add_send, add_simu
 from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
+from launcelot.app.teamcommands import add_files
 
 
 class Subcommand(Protocol):
@@ -52,6 +53,7 @@ def build_parser() -> Parser:
     _add_people(commands)
     add_care(commands, _common)
     _add_groups(commands)
+    add_files(commands, _common)
     add_queue(commands, _common)
     add_trace(commands, _common)
     add_send(commands, _common_alone)

@@ -39,6 +39,7 @@ from launcelot.checks.settings import CheckSettings
 from launcelot.checks.signing import SigningSettings
 from launcelot.core.errors import Invalid
 from launcelot.core.settings import Problem, describe, load, unknown
+from launcelot.filestore.teamtree import check_place
 from launcelot.hosting.proxy import PROXIED, networks
 from launcelot.mailstore.furnishing import furnishing
 from launcelot.message.address import parse_domain
@@ -353,6 +354,7 @@ def _rules(configuration: Configuration, wrong: set[tuple[str, ...]]) -> list[Pr
         *_tls_rules(configuration.tls),
         *_relay_rules(configuration.relay),
         *_check_rules(configuration.checks),
+        *_each("files", "team_place", [configuration.files.team_place], check_place),
         *(Problem(("oauth", key), text) for key, text in token_problems(configuration.oauth)),
     ]
     for name, settings in configuration.services.items():

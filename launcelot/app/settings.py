@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcelot.core.filerights import TEAM_PLACE
 from launcelot.core.scram import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS
 from launcelot.core.settings import setting
 
@@ -120,6 +121,11 @@ class FileSettings:
         "How long what was received of an interrupted upload is kept, so that it can be continued.",
         unit="seconds",
         minimum=60,
+    )
+    team_place: str = setting(
+        TEAM_PLACE,
+        "Name at the top of everybody's files under which team folders are (`launcelot files team`); nobody can call anything of"
+        " their own so. Empty: there are none.",
     )
 
 

@@ -165,6 +165,7 @@ def build_site(
         signer=stores.signer,
         forwarding=stores.forwarding,
         trail=stores.trail,
+        team_place=configuration.files.team_place,
     )
 
 

@@ -18,6 +18,13 @@ from launcelot.core.ids import AccountId
 ANYONE = "anyone"
 """Every account, in grants."""
 
+TEAM_PLACE = "team"
+"""
+The name at the top of everybody's files under which team folders are, unless another is set.
+
+Not ``Shared`` as in mail: what stands there is some owner's, who shares it; these folders are nobody's, and the name is typed.
+"""
+
 
 class Right(IntFlag):
     """

@@ -30,6 +30,9 @@ from launcelot.filestore.paths import unique_name
 ASIDE = "home"
 """Put behind the name of what was in the way."""
 
+PLACE_OCTETS = 64
+"""Longest name at the top, in octets."""
+
 TRIES = 100
 """Names that are tried for it."""
 
@@ -39,6 +42,19 @@ FOLDER = "this is a team folder"
 ACROSS = "nothing moves into a team folder or out of it; copy it, then remove it"
 
 log = Logger(namespace="launcelot.filestore")
+
+
+def check_place(name: str) -> None:
+    """
+    Check what the name at the top is set to; empty is for no team folders.
+
+    :raises ValueError: it cannot be a name there.
+    """
+    if not name:
+        return
+    usable = name.isprintable() and name == name.strip() and name[0] != "." and "/" not in name
+    if not usable or len(name.encode("utf-8", "surrogatepass")) > PLACE_OCTETS:
+        raise ValueError(f"{name[:64]!r} cannot be a folder's name; choose one word, such as 'team'")
 
 
 class Folders(Protocol):

@@ -20,11 +20,12 @@ from launcelot.accounts.interface import Account, Directory
 from launcelot.checks.running import Checks
 from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
+from launcelot.core.filerights import TEAM_PLACE
 from launcelot.core.ids import new_id
 from launcelot.filestore.interface import FileStore, Tree
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.login import Logins
-from launcelot.hosting.teams import TEAM_PLACE, tree_with_teams
+from launcelot.hosting.teams import tree_with_teams
 from launcelot.mailstore.interface import MailStore
 from launcelot.spool.depositing import Depositor
 from launcelot.spool.forwarding import Forwarding

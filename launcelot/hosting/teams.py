@@ -7,17 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcelot.accounts.interface import Account, Directory
-from launcelot.core.filerights import Right, Share
+from launcelot.core.filerights import TEAM_PLACE, Right, Share
 from launcelot.core.ids import AccountId
 from launcelot.filestore.interface import FileStore, Tree
 from launcelot.filestore.teamtree import TeamTree
-
-TEAM_PLACE = "team"
-"""
-The name at the top of everybody's files under which team folders are, unless another is set.
-
-Not ``Shared`` as in mail: what stands there is some owner's, who shares it; these folders are nobody's, and the name is typed.
-"""
 
 
 class AccountFolders:

@@ -19,7 +19,6 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from launcelot.accounts.interface import Account
-from launcelot.core.errors import Exists
 from launcelot.hosting.site import Site
 from launcelot.message.address import Address
 from launcelot.testing.certificates import Certificates
@@ -41,10 +40,8 @@ from launcelot.testing.site import catching, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
+from launcelot.testing.trees import all_files, make_team, put_files
 from launcelot.testing.zone import Zone
-
-PIECE = 1 << 20
-"""Octets read of a file or a message at a time."""
 
 
 @dataclass(frozen=True)
@@ -349,26 +346,13 @@ class Served:
         if messages:
             await self._fill(account, messages)
         if files:
-            await self._put(account, files)
+            await put_files(await self._site.files.tree(account.id, account.quota), files)
         return str(account.address)
 
     async def _fill(self, account: Account, messages: Sequence[bytes]) -> None:
         inbox = await (await self._site.mail.mail(account.id, account.quota)).mailbox("INBOX")
         for octets in messages:
             await inbox.append(octets, ())
-
-    async def _put(self, account: Account, files: Mapping[str, bytes]) -> None:
-        tree = await self._site.files.tree(account.id, account.quota)
-        for name, octets in files.items():
-            path = tuple(name.strip("/").split("/"))
-            for depth in range(1, len(path)):
-                try:
-                    await tree.make_folder(path[:depth])
-                except Exists:
-                    pass
-            upload = await tree.upload(path)
-            await upload.write(octets)
-            await upload.publish()
 
     def mailbox(self, name: str, mailbox: str = "INBOX") -> Sequence[Message]:
         """
@@ -396,29 +380,37 @@ class Served:
 
     async def _files(self, name: str) -> Mapping[str, bytes]:
         account = await self._site.accounts.account(name)
-        tree = await self._site.files.tree(account.id, account.quota)
-        found: dict[str, bytes] = {}
-        folders: list[tuple[str, ...]] = [()]
-        while folders:
-            folder = folders.pop()
-            async for batch in tree.entries(folder):
-                for entry in batch:
-                    path = (*folder, entry.name)
-                    if entry.is_folder:
-                        folders.append(path)
-                    else:
-                        found["/".join(path)] = await _whole(await tree.read(path))
-        return found
+        return await all_files(await self._site.files.tree(account.id, account.quota))
 
+    def team(
+        self, name: str, rights: Mapping[str, str] | None = None, quota: int = 0, files: Mapping[str, bytes] | None = None
+    ) -> str:
+        """
+        Make a team folder.
 
-async def _whole(reader: Any) -> bytes:
-    octets = b""
-    try:
-        while piece := await reader.read(len(octets), PIECE):
-            octets += piece
-    finally:
-        await reader.close()
-    return octets
+        :param rights: who may do what in it: words such as ``"list,read"``, ``"viewer"`` or ``"editor"`` by account, group or
+            ``"anyone"``.
+        :param quota: octets that may be in it; 0 for no limit.
+        :param files: by path below it.
+        :returns: where it is in the files of those who may do anything in it, ``"/team/<name>"``.
+        :raises launcelot.core.errors.Exists: there is one of that name.
+        :raises launcelot.core.errors.NotFound: there is no such account or group.
+        :raises launcelot.core.errors.Invalid: the name cannot be a folder's, or a word is no right.
+        """
+        making = make_team(self._site.accounts, self._site.files, name, rights or {}, quota, files or {})
+        return f"/{self._site.team_place}/{self._thread.run(making).name}"
+
+    def team_files(self, name: str) -> Mapping[str, bytes]:
+        """
+        The files in a team folder, by path below it.
+
+        :raises launcelot.core.errors.NotFound: there is no such folder.
+        """
+        return self._thread.run(self._team_files(name))
+
+    async def _team_files(self, name: str) -> Mapping[str, bytes]:
+        folder = await self._site.accounts.team_folder(name)
+        return await all_files(await self._site.files.tree(folder.id, folder.quota))
 
 
 def octets_of(message: bytes | str | Path | EmailMessage) -> bytes:

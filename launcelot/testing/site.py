@@ -23,11 +23,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
-from launcelot.accounts.interface import Account, Directory, TeamFolder
+from launcelot.accounts.interface import Account, TeamFolder
 from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import CHEAPEST, SALT, Hasher, Secrets
 from launcelot.core.counters import Counters
-from launcelot.core.filerights import read_rights
 from launcelot.core.ids import new_id
 from launcelot.delivery.filtering import FilteredDelivery
 from launcelot.delivery.outbound import LocalOutbound
@@ -45,6 +44,7 @@ from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
 from launcelot.testing.post import Catcher, Post
+from launcelot.testing.trees import make_team
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
@@ -99,14 +99,21 @@ class World:
         """Make an account ``name@<the Site's domain>``."""
         return self.result(self.site.accounts.add(name, Address(name, self.site.domain), password, quota))
 
-    def add_team(self, name: str, rights: Mapping[str, str] | None = None, quota: int = 0) -> TeamFolder:
+    def add_team(
+        self,
+        name: str,
+        rights: Mapping[str, str] | None = None,
+        quota: int = 0,
+        files: Mapping[str, bytes] | None = None,
+    ) -> TeamFolder:
         """
         Make a team folder, ``/team/<name>`` in the files of those who may use it.
 
         :param rights: words such as ``"list,read"`` or ``"editor"`` by account, group or ``"anyone"``.
         :param quota: octets that may be in it; 0 for no limit.
+        :param files: by path below it.
         """
-        return self.result(make_team(self.site.accounts, name, rights or {}, quota))
+        return self.result(make_team(self.site.accounts, self.site.files, name, rights or {}, quota, files or {}))
 
     def result(self, waiting: Coroutine[Any, Any, T]) -> T:
         """
@@ -156,14 +163,6 @@ class World:
             self.clock.advance(min(step, seconds))
             self.network.pump()
             seconds -= step
-
-
-async def make_team(accounts: Directory, name: str, rights: Mapping[str, str], quota: int) -> TeamFolder:
-    """Make a team folder and grant rights on it."""
-    folder = await accounts.add_team_folder(name, quota)
-    for who, words in rights.items():
-        folder = await accounts.grant(folder.name, who, read_rights(words))
-    return folder
 
 
 def memory_site(

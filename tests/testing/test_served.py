@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.core.errors import Exists, NotFound
 from launcelot.testing.mail import NoMail
 from launcelot.testing.matching import contains
 from launcelot.testing.served import Served, serve
@@ -64,6 +65,25 @@ class ClientTests(ServedCase):
             ftp.storbinary("STOR out.bin", iter_file(b"\0" * 100_000))
         self.assertEqual(b"".join(heard), b"1,2\n")
         self.assertEqual(lc.files("ann"), {"in/a.csv": b"1,2\n", "out.bin": b"\0" * 100_000})
+
+    def test_team_folders_are_seeded_and_read_back(self) -> None:
+        """With rights for accounts; what may not be done is refused, and what was done is there."""
+        lc = self.serve("ftp")
+        lc.user("ann")
+        place = lc.team("Plans", {"ann": "viewer create"}, quota=100, files={"in/a.csv": b"1,2\n"})
+        self.assertEqual(place, "/team/Plans")
+        with ftplib.FTP() as ftp:
+            ftp.connect(*lc.ftp.address)
+            ftp.login("ann", "pw")
+            ftp.cwd(place)
+            self.assertRaises(ftplib.error_perm, ftp.delete, "in/a.csv")
+            self.assertRaises(ftplib.error_perm, ftp.storbinary, "STOR b", iter_file(b"x" * 97))
+            ftp.storbinary("STOR b", iter_file(b"x" * 96))
+        self.assertEqual(lc.team_files("Plans"), {"in/a.csv": b"1,2\n", "b": b"x" * 96})
+        self.assertEqual(lc.files("ann"), {})
+        self.assertRaises(Exists, lc.team, "plans")
+        self.assertRaises(NotFound, lc.team, "Maps", {"eve": "list"})
+        self.assertRaises(NotFound, lc.team_files, "None")
 
     def test_mail_is_seeded(self) -> None:
         """Octets and objects; none of it counts as arrived."""
