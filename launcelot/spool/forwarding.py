@@ -51,17 +51,12 @@ class Forwarding:
 
         :raises TryLater: it cannot be remembered now.
         """
-        secret, day = self._secrets()[0], self._day()
+        secret, day = self.secrets()[0], self._day()
         found = srs.rewritten(sender, self._domain, secret, day)
         if srs.fits(found):
             return found
         found, token = srs.shortened(sender, self._domain, secret, day)
-
-        def job(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM senders WHERE day < ?", (day - srs.LIFETIME,))
-            connection.execute("INSERT OR REPLACE INTO senders VALUES (?, ?, ?, ?)", (token, sender.local, sender.domain, day))
-
-        await self._database.write(job)
+        await self.remember(token, sender, day - srs.LIFETIME)
         return found
 
     def original(self, address: Address) -> Address | None:
@@ -74,19 +69,41 @@ class Forwarding:
         if not srs.is_rewritten(address):
             return None
         try:
-            found = srs.original(address, self._secrets(), self._day())
+            found = srs.original(address, self.secrets(), self._day())
         except srs.NotOurs as error:
             raise NotFound(str(error)) from error
-        return found if isinstance(found, Address) else self._remembered(found)
+        return found if isinstance(found, Address) else self.remembered(found)
 
-    def _remembered(self, token: str) -> Address:
+    # -- what is kept, which a twin in memory keeps elsewhere --------------------------------------------------------
+
+    async def remember(self, token: str, sender: Address, oldest: int) -> None:
+        """
+        Keep a sender under a token.
+
+        :param oldest: the day before which what was kept is forgotten.
+        :raises TryLater: it cannot be kept now.
+        """
+        row = (token, sender.local, sender.domain, self._day())
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM senders WHERE day < ?", (oldest,))
+            connection.execute("INSERT OR REPLACE INTO senders VALUES (?, ?, ?, ?)", row)
+
+        await self._database.write(job)
+
+    def remembered(self, token: str) -> Address:
+        """
+        The sender behind a token.
+
+        :raises NotFound: it is not known any more.
+        """
         query = "SELECT local, domain FROM senders WHERE token = ?"
         row = self._database.read(lambda connection: connection.execute(query, (token,)).fetchone())
         if row is None:
             raise NotFound("its sender is not remembered any more")
         return Address(*row)
 
-    def _secrets(self) -> Sequence[bytes]:
+    def secrets(self) -> Sequence[bytes]:
         """The newest first."""
         query = "SELECT secret FROM secrets ORDER BY number DESC"
         return [row[0] for row in self._database.read(lambda connection: connection.execute(query).fetchall())]

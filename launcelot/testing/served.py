@@ -36,11 +36,12 @@ from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import Loan
 from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import catching, furnish
+from launcelot.testing.site import furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
 from launcelot.testing.trees import all_files, make_team, put_files
+from launcelot.testing.ways import Caught
 from launcelot.testing.zone import Zone
 
 
@@ -154,7 +155,7 @@ class Served:
             self.domain,
             self.hostname,
             known=self._kept.known,
-            carrying=catching,
+            ways=Caught(),
         )
         self._taps = tapping.taps = FaultyTaps(reactor.seconds, self._post, reactor.callLater)
         guard(self._site, self._taps)

@@ -38,13 +38,13 @@ from launcelot.mailstore.memory import MemoryMailStore
 from launcelot.message.address import Address
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.depositing import Depositor
-from launcelot.spool.interface import Carrier
 from launcelot.spool.memory import MemorySpool
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, connect
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
-from launcelot.testing.post import Catcher, Post
+from launcelot.testing.post import Post
 from launcelot.testing.trees import make_team
+from launcelot.testing.ways import Stores, Ways
 from launcelot.workers.databases import Databases
 from launcelot.workers.memory import InlineWorkers
 from launcelot.workers.staging import Staging
@@ -204,14 +204,14 @@ def furnish(
     seed: int = 1,
     data: Path | None = None,
     known: Known | None = None,
-    carrying: Callable[[Post, Counters], Carrier] | None = None,
+    ways: Ways | None = None,
 ) -> tuple[Site, Post]:
     """
     A Site whose stores are in memory, on any reactor and clock, and the mail that arrives there.
 
     :param soon: has something done a turn of the reactor later.
     :param known: what other Sites have computed of passwords, and this one computes.
-    :param carrying: makes what takes mail to other hosts, such as :func:`catching`; otherwise it waits in the spool.
+    :param ways: of mail to other hosts; it waits in the spool unless they are given.
     """
     random = Random(seed)
     counters = Counters()
@@ -222,11 +222,15 @@ def furnish(
         return new_id(wall_clock(), random.getrandbits)
 
     stores = _stores(domain, _hasher(known, clock, random), wall_clock, lambda: site.now(), fresh_id)
-    outbound = LocalOutbound(stores.accounts, stores.staging)
+    ways = ways or Ways()
+    outbound = ways.outbound(stores)
     delivery = _delivery(stores, outbound, lambda: site.now(), fresh_id, hostname, counters)
     arriving = post.through(delivery)
-    carrier = None if carrying is None else carrying(post, counters)
-    spool = MemorySpool(arriving, clock, wall_clock, counters, delivery.forget, carrier=carrier)
+    carrier = ways.carrier(post, counters)
+    notices = ways.notices(stores, fresh_id)
+    spool = MemorySpool(
+        arriving, clock, wall_clock, counters, delivery.forget, ways.schedule, carrier=carrier, notices=notices
+    )
     outbound.spool = spool
     site = Site(
         reactor=reactor,
@@ -245,24 +249,10 @@ def furnish(
         wall_clock=wall_clock,
         random_bits=random.getrandbits,
         databases=None if data is None else Databases(data, InlineWorkers(), InlineWorkers()),
+        relays=carrier is not None,
+        forwarding=ways.forwarding,
     )
-    site.relays = carrier is not None
     return site, post
-
-
-def catching(post: Post, counters: Counters) -> Carrier:
-    """Mail to other hosts goes nowhere and counts as arrived."""
-    return Catcher(post)
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Where the data of a Site is."""
-
-    accounts: MemoryDirectory
-    mail: MemoryMailStore
-    files: MemoryFileStore
-    staging: Staging
 
 
 def _hasher(known: Known | None, clock: IReactorTime, random: Random) -> Hasher:

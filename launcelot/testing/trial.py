@@ -57,7 +57,8 @@ class WorldMixin(Case):
         A memory network, a clock and a Site, for this test.
 
         :param tls: whether there is a certificate.
-        :param options: ``domain``, ``hostname``, ``seed``, and ``relays`` for one that sends mail to other hosts.
+        :param options: ``domain``, ``hostname``, ``seed``, and ``relays`` for one that sends mail to other hosts, with
+            settings of ``[relay]`` if it is not only True.
         """
         worlds = self._watch()
         world = TrialWorld(tls, **options)

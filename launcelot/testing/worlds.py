@@ -8,16 +8,13 @@ the test, which is told of those that it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from launcelot.core.counters import Counters
-from launcelot.relay.carrier import Relay
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
@@ -26,14 +23,14 @@ from launcelot.testing.link import Link, Pair, connect, connect_pair
 from launcelot.testing.machine import Machine, Running
 from launcelot.testing.nameserver import NameServer, doom_of
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
-from launcelot.testing.post import Post
-from launcelot.testing.relaying import NAME_SERVER, relay_in
+from launcelot.testing.relaying import NAME_SERVER, Relayed
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
-from launcelot.testing.site import STARTS_AT, Known, World, catching, furnish
+from launcelot.testing.site import STARTS_AT, Known, World, furnish
 from launcelot.testing.storing import guard
 from launcelot.testing.tapping import TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
 from launcelot.testing.watched import WatchedReactor
+from launcelot.testing.ways import Caught, Ways
 from launcelot.testing.zone import Zone
 
 
@@ -95,7 +92,7 @@ class TrialWorld(World):
         hostname: str = "here.test",
         seed: int = 1,
         known: Known | None = None,
-        relays: bool = False,
+        relays: bool | Mapping[str, Any] = False,
         beside: TrialWorld | None = None,
     ) -> None:
         clock = WatchedClock() if beside is None else beside.clock
@@ -105,15 +102,14 @@ class TrialWorld(World):
         self.address = f"127.0.0.{len(self._neighbours)}"
         certificates = Certificates(hostname, "localhost", HOST) if tls is True else tls or None
         within = TappingReactor(MemoryReactor(clock, network))
-        self._relay: Relay | None = None
 
         def wall_clock() -> float:
             return STARTS_AT + clock.seconds()
 
-        def relaying(post: Post, counters: Counters) -> Relay:
-            self._relay = relay_in(within, clock, hostname, Random(seed).getrandbits, counters)
-            return self._relay
-
+        self._ways: Ways = Caught()
+        if relays is not False:
+            settings = {} if relays is True else relays
+            self._ways = Relayed(within, clock, wall_clock, domain, hostname, seed, settings)
         site, post = furnish(
             within,
             clock,
@@ -124,7 +120,7 @@ class TrialWorld(World):
             hostname,
             seed,
             known=known,
-            carrying=relaying if relays else catching,
+            ways=self._ways,
         )
         super().__init__(clock, network, site, certificates, post)
         self.reactor = WatchedReactor(clock, network)
@@ -140,14 +136,15 @@ class TrialWorld(World):
         self._name_servers: list[NameServer] = []
         self._links: list[Link] = []
         self._pairs: list[Pair[Any, Any]] = []
-        if relays and beside is None:
+        if relays is not False and beside is None:
             self.serve(DNS, port=NAME_SERVER[1])
 
-    def beside(self, domain: str, hostname: str, tls: bool = False, relays: bool = False) -> TrialWorld:
+    def beside(self, domain: str, hostname: str, tls: bool = False, relays: bool | Mapping[str, Any] = False) -> TrialWorld:
         """
         Another Site in the same network, at an address of its own, on the same clock, found by the same names.
 
-        :param relays: whether it sends mail to other hosts, of which the name server of the first world tells.
+        :param relays: whether it sends mail to other hosts, of which the name server of the first world tells; or with which
+            settings of ``[relay]`` that differ from the daemon's, such as ``{"lifetime": 3_600.0}``.
         """
         return TrialWorld(tls, domain, hostname, seed=len(self._neighbours) + 1, relays=relays, beside=self)
 
@@ -228,7 +225,9 @@ class TrialWorld(World):
         """Close everything; what the test has left behind, one line each."""
         left = list(self.reactor.left())
         self._neighbours.remove(self)
-        relay_closed = succeed(None) if self._relay is None else Deferred.fromCoroutine(self._relay.close())
+        relay_closed: Deferred[None] = succeed(None)
+        if isinstance(self._ways, Relayed):
+            relay_closed = Deferred.fromCoroutine(self._ways.relay.close())
         self.network.pump()
         for link in self._links:
             if link.peer.transport is not None and link.peer.lost is None:
