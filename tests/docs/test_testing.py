@@ -94,7 +94,7 @@ class PageTests(SynchronousTestCase):
     def test_pytest(self) -> None:
         """All tests pass but the one that is to fail, which says what the page says."""
         said = run_pytest(self.written("testing"), "-p", "no:twisted", "-p", "no:asyncio").stdout
-        self.assertIn("1 failed, 15 passed", said)
+        self.assertIn("1 failed, 16 passed", said)
         self.assertIn("at.smtp('RCPT').replies(451, '4.3.2 later').times(1) has not happened", said)
         self.assertNotIn("mail.py:", said.partition("warnings summary")[0].replace("\ntest_typo.py", ""))
         shown = "\n".join(line.removeprefix("E").strip() for line in without_numbers(said).splitlines())
