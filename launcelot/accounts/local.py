@@ -90,12 +90,16 @@ class LocalDirectory(LocalGroups, LocalFolders):
         """See :meth:`launcelot.accounts.interface.Directory.expand`."""
         if not self.is_local(address.domain):
             raise NotFound("no such address here")
-        found = self._look(lambda view: expand(view, address, self.is_local))
+        found = self._expanded(address)
         if not (found.recipients or found.forwards):
             found = Expansion(await self._for_postmaster(address))
             if not found.recipients:
                 raise NotFound("no such address here")
         return found
+
+    def _expanded(self, address: Address) -> Expansion:
+        """Who receives mail for an address of ours; raises TryLater."""
+        return self._look(lambda view: expand(view, address, self.is_local))
 
     async def _for_postmaster(self, address: Address) -> tuple[Recipient, ...]:
         """Who reads what is for the postmaster where nobody has that address: every host has one.  RFC 5321 section 4.5.1."""

@@ -19,10 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from launcelot.accounts.groups import group_of
-from launcelot.accounts.interface import Account, Alias, Group, Offer
+from launcelot.accounts.interface import Account, Alias, Expansion, Group, Offer
 from launcelot.accounts.local import LocalDirectory
 from launcelot.accounts.memory import random_id
 from launcelot.accounts.passwords import Hasher
+from launcelot.accounts.resolution import expand
 from launcelot.accounts.sqlfolders import TEAM_FOLDERS, SqliteFolders
 from launcelot.accounts.tables import FolderRow, GroupRow, Record, Tables, View, base_of
 from launcelot.core.filerights import Right
@@ -359,14 +360,35 @@ class CachedView:
         self._offers: dict[str, tuple[Offer, ...]] = {}
         self._folders_with: dict[str, FolderRow | None] = {}
         self._grants_to: dict[str, tuple[tuple[AccountId, Right], ...]] = {}
+        self._expansions: dict[Address, Expansion] = {}
         self._secret = b""
         self._apop: bool | None = None
+
+    def expansion(self, address: Address, expand: Callable[[View], Expansion]) -> Expansion:
+        """
+        Who receives mail for an address, as every message asks twice: remembered until somebody commits something.
+
+        :param expand: finds it out.
+        """
+        if self._data_version() == self._version:
+            found = self._expansions.get(address)
+            if found is not None:
+                return found
+        found = self.ask(expand)
+        if len(self._expansions) >= MAX_CACHED:
+            self._expansions.clear()
+        self._expansions[address] = found
+        return found
+
+    def _data_version(self) -> int:
+        version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return version
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Answer from one consistent state, which is the last committed one."""
         self.connection.execute("BEGIN")
         try:
-            version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+            version = self._data_version()
             if version != self._version:
                 for cache in (self._named, self._accounts, self._aliases, self._with):
                     cache.clear()
@@ -374,6 +396,7 @@ class CachedView:
                     others.clear()
                 for folders in (self._folders_with, self._grants_to):
                     folders.clear()
+                self._expansions.clear()
                 self._apop = None
                 self._version = version
             return question(self)
@@ -492,6 +515,11 @@ class SqliteDirectory(LocalDirectory):
                 connection.execute("ROLLBACK")
 
         return self._database.read_anywhere(within)
+
+    def _expanded(self, address: Address) -> Expansion:
+        return self._database.read(
+            lambda connection: self._view_on(connection).expansion(address, lambda view: expand(view, address, self.is_local))
+        )
 
     def _view_on(self, connection: sqlite3.Connection) -> CachedView:
         if self._view is None or self._view.connection is not connection:
