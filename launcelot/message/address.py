@@ -17,7 +17,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import idna
 
@@ -69,6 +69,8 @@ class Address:
 
     local: str
     domain: str
+    _key: str = field(default="", init=False, repr=False, compare=False)
+    _text: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if _UNSAFE.search(self.local) or _UNSAFE.search(self.domain):
@@ -82,10 +84,12 @@ class Address:
         The local part is case-folded (and quoted when it cannot stand without quotes, so that the last ``@`` always
         ends it), the domain is in A-labels.
         """
-        local = _written(self.local).casefold()
-        if not local.isascii():
-            local = unicodedata.normalize("NFC", local)
-        return f"{local}@{domain_key(self.domain)}"
+        if not self._key:
+            local = _written(self.local).casefold()
+            if not local.isascii():
+                local = unicodedata.normalize("NFC", local)
+            object.__setattr__(self, "_key", f"{local}@{domain_key(self.domain)}")
+        return self._key
 
     @property
     def is_ascii(self) -> bool:
@@ -94,6 +98,11 @@ class Address:
 
     def __str__(self) -> str:
         """The address as RFC 5321 writes it, with as little quoting as possible and never a CR or LF."""
+        if not self._text:
+            object.__setattr__(self, "_text", self._as_written())
+        return self._text
+
+    def _as_written(self) -> str:
         if not self.domain:
             return _written(self.local)
         domain = self.domain

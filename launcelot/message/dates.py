@@ -174,6 +174,8 @@ def _fixed(minutes: int) -> timezone:
 
 def _offset_text(when: datetime) -> str:
     """``+hhmm``; raises ValueError for a naive datetime."""
+    if when.tzinfo is UTC:
+        return "+0000"
     offset = when.utcoffset()
     if offset is None:
         raise ValueError("a date without zone cannot be written")

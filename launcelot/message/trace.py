@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from launcelot.message.address import Address
 from launcelot.message.dates import format_date
@@ -52,17 +53,22 @@ def received(
     :param source_name: verified host name of ``source``, empty without one.
     :param tls: version and cipher, written as a comment.
     """
-    name = f"{_word(source_name)} " if source_name else ""
-    pieces = [f"from {_word(helo) or 'unknown'}", f"({name}{_literal(source)})"]
-    pieces += [f"by {_word(by)}", f"with {_word(protocol)}"]
-    if tls:
-        pieces.append(f"({_FOREIGN_COMMENT.sub('?', tls)[:MAX_WORD]})")
-    pieces.append(f"id {_word(identifier)}")
+    pieces = [*_from_and_by(helo, source, source_name, by, protocol, tls), f"id {_word(identifier)}"]
     if recipient is not None:
         pieces.append(f"for <{recipient}>")
     pieces[-1] += ";"
     pieces.append(format_date(date))
     return fold("Received:", pieces)
+
+
+@lru_cache(1_024)
+def _from_and_by(helo: str, source: str, source_name: str, by: str, protocol: str, tls: str) -> tuple[str, ...]:
+    """The clauses that are the same for all mail of a session."""
+    name = f"{_word(source_name)} " if source_name else ""
+    pieces = [f"from {_word(helo) or 'unknown'}", f"({name}{_literal(source)})", f"by {_word(by)}", f"with {_word(protocol)}"]
+    if tls:
+        pieces.append(f"({_FOREIGN_COMMENT.sub('?', tls)[:MAX_WORD]})")
+    return tuple(pieces)
 
 
 def return_path(sender: Address | None) -> bytes:
@@ -93,19 +99,24 @@ def fold(name: str, pieces: list[str]) -> bytes:
     A field of pieces that stay whole, with CRLF; lines are kept under :data:`LINE` octets where the pieces allow.
 
     :param pieces: without CR and LF.
-    :raises ValueError: a piece or the name has one.
+    :raises ValueError: a piece or the name has one, or the name is not ASCII.
     """
-    head = name.encode("ascii")
-    lines = [head]
+    whole = "".join((name, *pieces))
+    if "\r" in whole or "\n" in whole or not name.isascii():
+        raise ValueError("line break, or a name that is not ASCII, in a header field")
+    plain = whole.isascii()
+    found, line = "", name
     for piece in pieces:
-        data = piece.encode("utf-8", "replace")
-        if len(lines[-1]) + 1 + len(data) > LINE and lines[-1] != head:
-            lines.append(b"\t" + data)
+        if _octets(line, plain) + 1 + _octets(piece, plain) > LINE and line is not name:
+            found += line + "\r\n"
+            line = "\t" + piece
         else:
-            lines[-1] += b" " + data
-    if any(b"\r" in line or b"\n" in line for line in lines):
-        raise ValueError("line break in a header field")
-    return b"\r\n".join(lines) + b"\r\n"
+            line += " " + piece
+    return f"{found}{line}\r\n".encode("utf-8", "replace")
+
+
+def _octets(text: str, plain: bool) -> int:
+    return len(text) if plain else len(text.encode("utf-8", "replace"))
 
 
 def _word(text: str) -> str:

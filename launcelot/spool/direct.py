@@ -59,7 +59,7 @@ class DirectDelivery:
         self._working = 0
         self._quiet: list[Deferred[None]] = []
 
-    async def takes(self, envelope: Envelope, body: Staged) -> bool:
+    def takes(self, envelope: Envelope, body: Staged) -> Deferred[bool]:
         """
         Deliver if that can be done now; the body stays the caller's.
 
@@ -67,7 +67,7 @@ class DirectDelivery:
         """
         recipient = envelope.recipients[0]
         if not self._may(envelope, recipient, body.size):
-            return False
+            return succeed(False)
         account, size, key = recipient.account, weight_of(body.size), key_of(envelope, recipient)
         self._octets += size
         self._busy[account] = self._busy.get(account, 0) + 1
@@ -76,14 +76,15 @@ class DirectDelivery:
         attempt = delivering.addCallbacks(
             self._delivered, self._refused, callbackArgs=(account, key), errbackArgs=(envelope,)
         )
-        try:
-            return await attempt
-        finally:
-            self._octets -= size
-            self._busy[account] -= 1
-            if not self._busy[account]:
-                del self._busy[account]
-            self._ended()
+        return attempt.addBoth(self._over, account, size)
+
+    def _over(self, outcome: bool | Failure, account: AccountId, size: int) -> bool | Failure:
+        self._octets -= size
+        self._busy[account] -= 1
+        if not self._busy[account]:
+            del self._busy[account]
+        self._ended()
+        return outcome
 
     def _delivered(self, _: None, account: AccountId, key: str) -> bool:
         self._counters.add("spool.delivered")

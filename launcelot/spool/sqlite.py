@@ -173,14 +173,15 @@ class SqliteSpool:
     async def _accept_directly(self, direct: DirectDelivery, envelope: Envelope, body: Staged) -> Accepted:
         """Deliver, or else write; whoever gives up waiting stops neither."""
         waits: Deferred[Accepted] = Deferred()
-        Deferred.fromCoroutine(self._deliver_or_write(direct, envelope, body)).addCallbacks(waits.callback, waits.errback)
+        direct.takes(envelope, body).addCallback(self._deliver_or_write, envelope, body, waits).addErrback(waits.errback)
         return await waits
 
-    async def _deliver_or_write(self, direct: DirectDelivery, envelope: Envelope, body: Staged) -> Accepted:
-        if await direct.takes(envelope, body):
+    def _deliver_or_write(self, delivered: bool, envelope: Envelope, body: Staged, waits: Deferred[Accepted]) -> None:
+        if delivered:
             body.close()
-            return Accepted(envelope.id, succeed(None))
-        return await self._write(envelope, body, False)
+            waits.callback(Accepted(envelope.id, succeed(None)))
+        else:
+            Deferred.fromCoroutine(self._write(envelope, body, False)).addCallbacks(waits.callback, waits.errback)
 
     async def _write(self, envelope: Envelope, body: Staged, once: bool) -> Accepted:
         """Put a message on disk and begin to deliver it."""

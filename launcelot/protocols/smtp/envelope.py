@@ -27,6 +27,8 @@ TLS_ONLY = reply(555, "5.5.4", "REQUIRETLS is for mail that comes over TLS")
 NO_WAY_OUT = reply(451, "4.3.5", "Mail for that address goes to other hosts, and this server is not set up for that now")
 """RFC 3463 section 3.4."""
 
+SENDER_OK = reply(250, "2.1.0", "Sender ok")
+RECIPIENT_OK = reply(250, "2.1.5", "Recipient ok")
 TOO_MANY = reply(452, "4.5.3", "Too many recipients")
 
 
@@ -67,7 +69,7 @@ async def mail(session: Session, given: Mail) -> Reply:
     session.transaction = Transaction(identifier, given, case=case)
     session.move(State.MAIL)
     session.wire.limit_total(None)
-    return reply(250, "2.1.0", "Sender ok")
+    return SENDER_OK
 
 
 async def recipient(session: Session, given: Recipient) -> Reply:
@@ -191,7 +193,7 @@ def add(session: Session, transaction: Transaction, recipients: Sequence[SpoolRe
     transaction.addresses.add(address.key)
     transaction.only = address if len(transaction.named) == 1 else None
     session.move(State.RECIPIENTS)
-    return reply(250, "2.1.5", "Recipient ok")
+    return RECIPIENT_OK
 
 
 async def has_room(session: Session, one: Resident, size: int) -> bool:

@@ -34,6 +34,8 @@ BODY_RATE = 4_096
 
 BODY_SECONDS = 110.0
 
+GO_ON = reply(354, "", "End data with <CRLF>.<CRLF>").encode()
+
 BINARY_WANTS_CHUNKS = reply(503, "5.5.1", "BODY=BINARYMIME is for BDAT")
 """RFC 3030 section 3."""
 
@@ -46,7 +48,7 @@ async def data(session: Session, _: None) -> Reply | None:
     if session.current.mail.binary:
         return BINARY_WANTS_CHUNKS
     incoming = begin_body(session)
-    session.wire.write(reply(354, "", "End data with <CRLF>.<CRLF>").encode())
+    session.wire.write(GO_ON)
     reader = DotReader()
     session.wire.limit_rate(BODY_RATE, BODY_SECONDS)
     try:

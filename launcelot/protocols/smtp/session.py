@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 class Role(Enum):
     """What a listener is for."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked many times for each message.
+
     MX = "mx"
     SUBMISSION = "submission"
     LMTP = "lmtp"
@@ -56,6 +58,8 @@ class Role(Enum):
 
 class State(Enum):
     """Where a session stands between two commands."""
+
+    __hash__ = object.__hash__  # As Role's.
 
     CONNECTED = "connected"
     READY = "ready"
