@@ -193,6 +193,23 @@ Deferred.fromCoroutine(command())
 
         self.assertRaises(TryLater, self.directory._database.read, broken)
 
+    def test_who_receives_is_remembered_until_a_commit(self) -> None:
+        """An address that is asked about again costs one statement; anybody's change counts at once."""
+        self.now(self.directory.add("ann", at("ann"), "pw"))
+        self.now(self.directory.resolve(at("ann")))
+        statements: list[str] = []
+        view = self.directory._view
+        assert view is not None
+        view.connection.set_trace_callback(statements.append)
+        (found,) = self.now(self.directory.resolve(at("ann")))
+        self.assertEqual((found.account.name, len(statements)), ("ann", 1))
+        other = self.opened()
+        self.now(other.change("ann", quota=7))
+        (found,) = self.now(self.directory.resolve(at("ann")))
+        self.assertEqual(found.account.quota, 7)
+        self.now(other.remove("ann"))
+        self.refused(self.directory.resolve(at("ann")), NotFound)
+
     def test_cache_is_bounded(self) -> None:
         """Asking for ever new names does not fill memory, and answers stay right."""
         self.now(self.directory.add("ann", at("ann"), "pw"))
@@ -202,7 +219,7 @@ Deferred.fromCoroutine(command())
         self.now(self.directory.account("ann"))
         view = self.directory._view
         assert view is not None
-        for cache in (view._named, view._accounts, view._aliases):
+        for cache in (view._named, view._accounts, view._aliases, view._expansions):
             self.assertLessEqual(len(cache), 10)
 
     def test_circle_written_by_hand_ends(self) -> None:

@@ -102,6 +102,20 @@ class RequestTests(SynchronousTestCase):
         for argument in (b"", b"-1", b"0x5", b"1 2", b"1 LAST x", b"9" * 21, b"1.0", b"+1", b"\xc2\xb2"):
             self.assertEqual(self.refused(grammar.parse_chunk, argument), 501, argument)
 
+    def test_a_path_that_comes_again(self) -> None:
+        """Is read as it was, with what stands behind it read anew; what cannot be read is refused each time."""
+        ann = Address("ann", "example.org")
+        for _ in range(2):
+            self.assertEqual(grammar.parse_recipient(b"TO:<ann@example.org>"), grammar.Recipient(ann))
+            self.assertEqual(grammar.parse_recipient(b"TO:<ann@example.org> NOTIFY=NEVER"), grammar.Recipient(ann, "NEVER"))
+            self.assertEqual(grammar.parse_mail(b"FROM:<ann@example.org> SIZE=5"), grammar.Mail(ann, 5))
+            self.assertEqual(grammar.parse_mail(b"FROM:<>"), grammar.Mail(None))
+            self.assertEqual(grammar.parse_mail(b'FROM:<"a> b"@example.org>').sender, Address("a> b", "example.org"))
+            self.assertEqual(grammar.parse_recipient(b"TO:<postmaster>").address, Address("postmaster", ""))
+            for path in (b"<postmaster>", b"<ann@example.org>x", b"<a b@c>", b"<ann@example.org", b"<\xff@b>"):
+                self.assertEqual(self.refused(grammar.parse_mail, b"FROM:" + path), 501, path)
+            self.assertEqual(self.refused(grammar.parse_recipient, b"TO:<>"), 501)
+
     @given(st.binary(max_size=200))
     def test_nothing_else_is_raised(self, line: bytes) -> None:
         """Whatever a peer sends is read or is a SyntaxProblem."""
