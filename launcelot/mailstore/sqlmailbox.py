@@ -149,6 +149,10 @@ class SqliteMailbox:
         def job(connection: Connection) -> Changes:
             return sqlrows.changes_of(connection, self._number, since)
 
+        # Mostly nothing: one statement tells, and needs no transaction around it.
+        numbers = (await self._file.opened()).read(lambda connection: sqlrows.numbers_of(connection, self._number))
+        if numbers.modseq <= since:
+            return Changes(numbers.modseq, numbers.uid_next, (), ())
         rows = await self._file.read(lambda connection: sqlrows.rows_since(connection, self._number, since, SHORT + 1))
         return await (self._file.read(job) if rows <= SHORT else self._file.read_aside(job))
 
