@@ -296,8 +296,8 @@ def _merged(forest: Forest, roots: Sequence[int], subjects: Texts, bases: Texts)
         return node < messages and subjects[node] != bases[node] and is_reply(subjects[node])
 
     messages = forest.messages
-    for node in roots:
-        subject = bases[forest.first(node)]
+    named = [bases[node if node < messages else forest.first(node)] for node in roots]
+    for node, subject in zip(roots, named, strict=True):
         other = table.setdefault(subject, node)
         if other != node and subject:
             shared.append(node)
@@ -308,8 +308,7 @@ def _merged(forest: Forest, roots: Sequence[int], subjects: Texts, bases: Texts)
         return list(roots)
     subjects_shared = {bases[forest.first(node)] for node in shared}
     kept = dict.fromkeys(roots)
-    for node in roots:
-        subject = bases[forest.first(node)]
+    for node, subject in zip(roots, named, strict=True):
         if subject not in subjects_shared:
             continue
         other = table[subject]
