@@ -19,7 +19,7 @@ from launcelot.core.errors import NotPermitted
 from launcelot.delivery.expanding import behind
 from launcelot.delivery.outbound import LocalOutbound, needs_utf8
 from launcelot.message.address import Address
-from launcelot.message.trace import count_received, tls_is_optional, was_delivered_to
+from launcelot.message.trace import count_received, tls_is_optional
 from launcelot.relay.settings import RelaySettings
 from launcelot.spool.forwarding import MIGRATIONS, Forwarding
 from launcelot.spool.interface import ELSEWHERE, Envelope, SpoolId, SpoolRecipient
@@ -187,13 +187,17 @@ class EverywhereOutbound(LocalOutbound):
         """Whether there is a way to an address at all."""
         return bool(recipient.domain) and (super().can_send(recipient) or self._settings.enabled)
 
+    def goes_in_circles(self, recipient: Address, body: Buffer) -> bool:
+        """Whether it has been in that mailbox, or through too many hosts."""
+        return super().goes_in_circles(recipient, body) or count_received(body) > self._settings.max_hops
+
     async def send(
         self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
     ) -> None:
         """Hand over a message; see :meth:`launcelot.delivery.outbound.Outbound.send`."""
         if not self.can_send(recipient):
             raise NotPermitted("mail does not go to other hosts")
-        if was_delivered_to(body, recipient) or count_received(body) > self._settings.max_hops:
+        if self.goes_in_circles(recipient, body):
             raise NotPermitted("the message goes in circles")
         if super().can_send(recipient):
             await super().send(id, sender, recipient, body, verified)

@@ -344,7 +344,8 @@ class FilteredDelivery:
         target = parse_mailbox(action.address)
         own = case.recipient.address.key
         before = [line for line in action.edits.named("delivered-to") if line.start >= 0][1:]
-        if any(_key(line.text) == own for line in before) or target.key == own:
+        circles = self._outbound.goes_in_circles(target, case.whole)
+        if any(_key(line.text) == own for line in before) or target.key == own or circles:
             self.log.info("{id}: not redirected to {to}: it has been here before", id=case.envelope.id, to=str(target))
             return False
         if not self._outbound.can_send(target) or not await self._exists(target):

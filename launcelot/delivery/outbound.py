@@ -16,7 +16,7 @@ from launcelot.core.errors import NotFound, NotPermitted
 from launcelot.delivery.expanding import behind, with_senders
 from launcelot.message.address import Address
 from launcelot.message.headers import find_header_end
-from launcelot.message.trace import tls_is_optional
+from launcelot.message.trace import tls_is_optional, was_delivered_to
 from launcelot.spool.forwarding import Forwarding
 from launcelot.spool.interface import ELSEWHERE, Envelope, Spool, SpoolId, SpoolRecipient
 from launcelot.workers.staging import Buffer, Staging
@@ -27,6 +27,9 @@ class Outbound(Protocol):
 
     def can_send(self, recipient: Address) -> bool:
         """Whether there is a way to an address at all; that it exists is not promised."""
+
+    def goes_in_circles(self, recipient: Address, body: Buffer) -> bool:
+        """Whether a message has been there before, or through too many hosts; :meth:`send` refuses it."""
 
     async def send(
         self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
@@ -63,10 +66,16 @@ class LocalOutbound:
         """Whether the domain is ours."""
         return self._accounts.is_local(recipient.domain)
 
+    def goes_in_circles(self, recipient: Address, body: Buffer) -> bool:
+        """Whether it has been in that mailbox."""
+        return was_delivered_to(body, recipient)
+
     async def send(
         self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
     ) -> None:
         """Hand over a message to people here."""
+        if self.goes_in_circles(recipient, body):
+            raise NotPermitted("the message goes in circles")
         try:
             found = await self._accounts.expand(recipient)
         except NotFound as missing:

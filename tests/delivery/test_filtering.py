@@ -15,6 +15,7 @@ from launcelot.checks.signing import Signer
 from launcelot.core.errors import NotPermitted, TryLater
 from launcelot.delivery.filtering import FilteredDelivery
 from launcelot.message.address import Address, parse_mailbox
+from launcelot.message.trace import was_delivered_to
 from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
 from launcelot.testing.site import memory_site
@@ -38,6 +39,10 @@ class Post:
     def can_send(self, recipient: Address) -> bool:
         """To some domains."""
         return recipient.domain in self.domains
+
+    def goes_in_circles(self, recipient: Address, body: Buffer) -> bool:
+        """As the real one."""
+        return was_delivered_to(body, recipient)
 
     async def send(
         self, id: SpoolId, sender: Address | None, recipient: Address, body: Buffer, verified: bool = False
@@ -174,6 +179,10 @@ class FilteringTests(SynchronousTestCase):
         self.script('redirect "Ann@test";')
         self.arrives("k3")
         self.assertEqual(len(self.found()), 3)
+        self.post.domains = {"test", "far.example"}
+        self.script('redirect "bob@far.example";')
+        self.arrives("k4", body=b"Delivered-To: Bob@far.example\r\n" + BODY)
+        self.assertEqual(len(self.found()), 4)
         self.assertEqual(self.post.sent, [])
 
     def test_rejected(self) -> None:

@@ -195,6 +195,24 @@ class ForwardTests(AliasCase):
         self.assertTrue(sender.startswith(b"<SRS0="))
         self.assertEqual(len(recipients), 1)
 
+    def test_over_lmtp_with_a_full_mailbox(self) -> None:
+        """Who sends does not send again what has gone on to others: the spool tries the rest."""
+        lmtp = SmtpFactory(self.world.site, "lmtp", ConnectionCount(9, 9), self.settings, Role.LMTP)
+        self.alias("team", "ann@test", "x@far.example")
+        deposits = self.world.site.deposits
+        assert deposits is not None
+        deposits._spool = self.world.site.spool
+        self.world.result(self.world.site.accounts.change("ann", quota=1))
+        link = self.world.connect(lmtp, "127.0.0.1")
+        link.take()
+        link.say(b"LHLO me\r\nMAIL FROM:<eve@a.example>\r\nRCPT TO:<team@test>\r\nDATA\r\n")
+        link.take()
+        self.assertEqual([one[:3] for one in self.ask(link, TEXT + b".\r\n")], [b"250"])
+        self.world.network.pump()
+        self.assertEqual(len(self.taken()), 1)
+        (row,) = self.waiting()
+        self.assertEqual((row.recipient, row.attempts, row.destination), ("team@test", 1, ""))
+
     def test_scripts_write_to_aliases(self) -> None:
         """What a script redirects to an alias here goes on like all mail for it."""
         self.alias("away", "x@far.example")
