@@ -50,6 +50,8 @@ def canonical(name: str) -> str:
 
 def fold(name: str) -> str:
     """Composed and case-folded."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

@@ -3,15 +3,16 @@ The directory in a SQLite file, which the daemon and the ``launcelot`` command m
 
 Every change is one job of :class:`launcelot.workers.database.Database`: checked and made in one transaction, so that two
 processes cannot give one name or address twice, and on disk when it is answered.  Questions are answered in the
-reactor thread from a cache of rows.  Each question first asks SQLite whether any other connection has committed
-(``PRAGMA data_version``, a few microseconds) and forgets the cache if so; a change by another process therefore counts from the
-next question on.
+reactor thread from a cache of rows.  A question first asks SQLite whether any other connection has committed
+(``PRAGMA data_version``, seven microseconds with its transaction) and forgets the cache if so; a change by another process
+therefore counts from the next question on, or after :data:`SURE` seconds where the directory is told that this will do.
 
 Times are seconds since 1970.  Values only ever reach SQL as bound parameters.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 import time
@@ -35,6 +36,9 @@ T = TypeVar("T")
 
 MAX_CACHED: Final = 4_096
 """Rows, and absences of rows, of each kind that are kept between questions."""
+
+SURE = 0.001
+"""Seconds for which the daemon does not ask again whether another process has changed anything; a log-in has four questions."""
 
 SCHEMA = """
 CREATE TABLE accounts (
@@ -338,15 +342,23 @@ class SqliteTables(SqliteFolders):
         return [alias for (own,) in found if (alias := self.alias_at(own)) is not None]
 
 
+class Unknown(Exception):
+    """It has to be read."""
+
+
 class CachedView:
     """
     Rows that have been read on one connection since anything changed.
 
     :param connection: the cache is good for no other, because ``data_version`` only means something within one.
+    :param sure: seconds for which what is known is not asked about again.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, sure: float = 0.0) -> None:
         self.connection = connection
+        self._sure = sure
+        self._sure_until = -math.inf
+        self._only_known = False
         self._version = -1
         self._tables = SqliteTables(connection, 0.0)
         self._named: dict[str, Record | None] = {}
@@ -385,7 +397,16 @@ class CachedView:
         return version
 
     def ask(self, question: Callable[[View], T]) -> T:
-        """Answer from one consistent state, which is the last committed one."""
+        """Answer from one consistent state, which is the last committed one, or was a moment ago."""
+        now = time.monotonic() if self._sure else 0.0
+        if now < self._sure_until:
+            self._only_known = True
+            try:
+                return question(self)
+            except Unknown:
+                pass
+            finally:
+                self._only_known = False
         self.connection.execute("BEGIN")
         try:
             version = self._data_version()
@@ -399,77 +420,101 @@ class CachedView:
                 self._expansions.clear()
                 self._apop = None
                 self._version = version
+            if self._sure:
+                self._sure_until = now + self._sure
             return question(self)
         finally:
             self.connection.execute("ROLLBACK")
 
+    def unsure(self) -> None:
+        """Something has been changed here."""
+        self._sure_until = -math.inf
+
+    @property
+    def _read(self) -> SqliteTables:
+        if self._only_known:
+            raise Unknown
+        return self._tables
+
+    def _cached(self, cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
+        """What the cache has for a key, read if it must be; a full cache begins anew."""
+        try:
+            return cache[key]
+        except KeyError:
+            if self._only_known:
+                raise Unknown from None
+        if len(cache) >= MAX_CACHED:
+            cache.clear()
+        value = cache[key] = read(key)
+        return value
+
     def secret(self) -> bytes:
         """See :class:`launcelot.accounts.tables.View`."""
         if not self._secret:
-            self._secret = self._tables.secret()
+            self._secret = self._read.secret()
         return self._secret
 
     def account_named(self, name: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._named, name, self._tables.account_named)
+        return self._cached(self._named, name, self._tables.account_named)
 
     def account_at(self, key: str) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._accounts, key, self._tables.account_at)
+        return self._cached(self._accounts, key, self._tables.account_at)
 
     def any_apop(self) -> bool:
         """See :class:`launcelot.accounts.tables.View`."""
         if self._apop is None:
-            self._apop = self._tables.any_apop()
+            self._apop = self._read.any_apop()
         return self._apop
 
     def alias_at(self, key: str) -> Alias | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._aliases, key, self._tables.alias_at)
+        return self._cached(self._aliases, key, self._tables.alias_at)
 
     def account_with(self, id: AccountId) -> Record | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._with, id, lambda key: self._tables.account_with(AccountId(key)))
+        return self._cached(self._with, id, lambda key: self._tables.account_with(AccountId(key)))
 
     def group_named(self, name: str) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._groups_named, name, self._tables.group_named)
+        return self._cached(self._groups_named, name, self._tables.group_named)
 
     def group_at(self, key: str) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._groups_at, key, self._tables.group_at)
+        return self._cached(self._groups_at, key, self._tables.group_at)
 
     def group_with(self, id: AccountId) -> GroupRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._groups_with, id, lambda key: self._tables.group_with(AccountId(key)))
+        return self._cached(self._groups_with, id, lambda key: self._tables.group_with(AccountId(key)))
 
     def groups_of(self, id: AccountId) -> frozenset[AccountId]:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._memberships, id, lambda key: self._tables.groups_of(AccountId(key)))
+        return self._cached(self._memberships, id, lambda key: self._tables.groups_of(AccountId(key)))
 
     def offers_to(self, identity: str) -> tuple[Offer, ...]:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._offers, identity, self._tables.offers_to)
+        return self._cached(self._offers, identity, self._tables.offers_to)
 
     def folder_keyed(self, key: str) -> FolderRow | None:
         """See :class:`launcelot.accounts.tables.View`; what only administration asks is read each time, as the next two."""
-        return self._tables.folder_keyed(key)
+        return self._read.folder_keyed(key)
 
     def folders(self) -> Sequence[FolderRow]:
         """See :class:`launcelot.accounts.tables.View`."""
-        return self._tables.folders()
+        return self._read.folders()
 
     def grants_on(self, folder: AccountId) -> Mapping[str, Right]:
         """See :class:`launcelot.accounts.tables.View`."""
-        return self._tables.grants_on(folder)
+        return self._read.grants_on(folder)
 
     def folder_with(self, id: AccountId) -> FolderRow | None:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._folders_with, id, lambda key: self._tables.folder_with(AccountId(key)))
+        return self._cached(self._folders_with, id, lambda key: self._tables.folder_with(AccountId(key)))
 
     def grants_to(self, identity: str) -> tuple[tuple[AccountId, Right], ...]:
         """See :class:`launcelot.accounts.tables.View`."""
-        return cached(self._grants_to, identity, self._tables.grants_to)
+        return self._cached(self._grants_to, identity, self._tables.grants_to)
 
 
 class SqliteDirectory(LocalDirectory):
@@ -479,6 +524,7 @@ class SqliteDirectory(LocalDirectory):
     :param database: made with :data:`MIGRATIONS`; owned by the directory, closed with it.
     :param domains: see :class:`LocalDirectory`, as are the hasher and the ids.
     :param now: seconds since 1970.
+    :param sure: seconds for which answers may be behind what other processes change.
     """
 
     def __init__(
@@ -488,8 +534,10 @@ class SqliteDirectory(LocalDirectory):
         hasher: Hasher,
         ids: Callable[[], str] = random_id,
         now: Callable[[], float] = time.time,
+        sure: float = 0.0,
     ) -> None:
         super().__init__(domains, hasher, ids)
+        self._sure = sure
         self._database = database
         self._now = now
         self._view: CachedView | None = None
@@ -523,12 +571,16 @@ class SqliteDirectory(LocalDirectory):
 
     def _view_on(self, connection: sqlite3.Connection) -> CachedView:
         if self._view is None or self._view.connection is not connection:
-            self._view = CachedView(connection)
+            self._view = CachedView(connection, self._sure)
         return self._view
 
     async def _change(self, work: Callable[[Tables], T]) -> T:
         now = self._now()
-        return await self._database.write(lambda connection: work(SqliteTables(connection, now)))
+        try:
+            return await self._database.write(lambda connection: work(SqliteTables(connection, now)))
+        finally:
+            if self._view is not None:
+                self._view.unsure()
 
     async def _stewards(self) -> Sequence[Account]:
         def read(connection: sqlite3.Connection) -> Sequence[Account]:
@@ -577,17 +629,6 @@ def all_aliases(connection: sqlite3.Connection) -> Sequence[Alias]:
     ).fetchall():
         targets.setdefault((local, domain), []).append(Address(*target))
     return [Alias(Address(*own), tuple(found)) for own, found in targets.items()]
-
-
-def cached(cache: dict[str, T], key: str, read: Callable[[str], T]) -> T:
-    """What the cache has for a key, read if it must be; a full cache begins anew."""
-    try:
-        return cache[key]
-    except KeyError:
-        if len(cache) >= MAX_CACHED:
-            cache.clear()
-        value = cache[key] = read(key)
-        return value
 
 
 def record_of(row: tuple[str, str, str, str, int, int, str, str, int, int, str]) -> Record:

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from launcelot.accounts.passwords import Hasher, Parameters
 from launcelot.accounts.sqlite import MIGRATIONS as ACCOUNT_MIGRATIONS
-from launcelot.accounts.sqlite import SqliteDirectory
+from launcelot.accounts.sqlite import SURE, SqliteDirectory
 from launcelot.app.checking import checks_of
 from launcelot.app.configuration import Configuration
 from launcelot.app.naming import hostname_of
@@ -176,7 +176,7 @@ def build_accounts(configuration: Configuration, make: MakeWorkers, writer: Work
         Parameters(settings.hash_passes, settings.hash_memory, iterations=settings.scram_iterations),
     )
     database = Database(configuration.data / "accounts.sqlite", ACCOUNT_MIGRATIONS, writer, readers)
-    return SqliteDirectory(database, configuration.daemon.domains, hasher, fresh_id)
+    return SqliteDirectory(database, configuration.daemon.domains, hasher, fresh_id, sure=SURE)
 
 
 async def open_accounts(configuration: Configuration) -> SqliteDirectory:

@@ -19,6 +19,7 @@ from launcelot.mailstore.interface import (
     Changes,
     Copied,
     Draft,
+    Glance,
     Mailbox,
     MailboxInfo,
     MailboxStatus,
@@ -109,6 +110,11 @@ class SharedMailbox:
         """Its numbers now; needs ``r``, as all that reads."""
         await self._read()
         return await self.inner.status()
+
+    async def glance(self) -> Glance:
+        """How it stands."""
+        await self._read()
+        return await self.inner.glance()
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\\\Deleted``."""

@@ -301,6 +301,9 @@ class Mailbox(Protocol):
         :raises Gone: (as every method below) it has been deleted.
         """
 
+    async def glance(self) -> Glance:
+        """The few numbers that tell whether something has happened in it; a third of what :meth:`status` costs."""
+
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``: what EXPUNGE would free.  RFC 9208 section 4.1.4."""
 

@@ -18,6 +18,7 @@ from launcelot.mailstore.interface import (
     Changes,
     Copied,
     Draft,
+    Glance,
     MailboxInfo,
     MailboxStatus,
     Message,
@@ -104,6 +105,10 @@ class MemoryMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return self._shelf.status()
+
+    async def glance(self) -> Glance:
+        """How it stands."""
+        return self._shelf.glance()
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``."""

@@ -71,6 +71,7 @@ class AccountFile:
         wrote: Callable[[AccountFile, Sequence[int]], None] = lambda file, mailboxes: None,
     ) -> None:
         self.folder = folder
+        self._lock_path = str(folder / LOCK_NAME)
         self._watchers = Watchers()
         self.rolls = Rolls()
         self.arrangements = Arrangements()
@@ -145,7 +146,7 @@ class AccountFile:
     def _lock_file(self) -> int:
         # Never the database itself: closing any descriptor of it would drop SQLite's own locks.
         try:
-            descriptor = os.open(self.folder / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             self.log.error("cannot lock {folder}: {error}", folder=str(self.folder), error=str(error))
             raise TryLater("storage is not available") from error

@@ -26,6 +26,7 @@ from launcelot.mailstore.interface import (
     Changes,
     Copied,
     Draft,
+    Glance,
     Limits,
     MailboxInfo,
     MailboxStatus,
@@ -99,6 +100,11 @@ class SqliteMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return await self._file.read(lambda connection: sqlrows.status_of(connection, self._number))
+
+    async def glance(self) -> Glance:
+        """How it stands."""
+        # One statement needs no transaction around it.
+        return (await self._file.opened()).read(lambda connection: sqlrows.glance_at(connection, self._number))
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``."""

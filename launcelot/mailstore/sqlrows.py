@@ -161,6 +161,18 @@ def glances_at(connection: sqlite3.Connection, numbers: Iterable[int] | None) ->
     return [Glance(*row) for row in connection.execute(f"{_GLANCES} {where}", (listed(numbers),))]
 
 
+def glance_at(connection: sqlite3.Connection, mailbox: int) -> Glance:
+    """
+    How a mailbox stands.
+
+    :raises Gone: it has been deleted.
+    """
+    row = connection.execute(_GLANCE, (mailbox,)).fetchone()
+    if row is None:
+        raise Gone("the mailbox has been deleted")
+    return Glance(*row)
+
+
 def tree_size(connection: sqlite3.Connection) -> int:
     """How many mailboxes and subscriptions there are."""
     rows: int = connection.execute(
@@ -392,6 +404,7 @@ _NAMED = """
     FROM mailboxes WHERE name = :name
 """
 _GLANCES = "SELECT number, id, name, uid_validity, uid_next, modseq, messages, unseen FROM mailboxes"
+_GLANCE = f"{_GLANCES} WHERE number = ?"
 _STATUS = """
     SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from, size FROM mailboxes WHERE number = ?
 """

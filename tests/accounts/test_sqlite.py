@@ -64,6 +64,47 @@ class SqliteAliasTests(SqliteMixin, contract.AliasContract):
     """Aliases in SQLite."""
 
 
+class SureMixin(SqliteMixin):
+    """Makes a directory that does not ask for an hour whether others have changed anything."""
+
+    def directory_at(
+        self, path: Path, domains: Sequence[str] = DOMAINS, ids: Callable[[], str] = random_id, cost: Parameters = CHEAPEST
+    ) -> SqliteDirectory:
+        """As above."""
+        workers = InlineWorkers()
+        database = Database(path, MIGRATIONS, workers, workers)
+        return SqliteDirectory(database, domains, Hasher(InlineWorkers(), cost), ids, sure=3_600.0)
+
+
+class SureAccountTests(SureMixin, contract.AccountContract):
+    """It sees what it has changed itself at once."""
+
+
+class SurePasswordTests(SureMixin, contract.PasswordContract):
+    """Likewise."""
+
+
+class SureAliasTests(SureMixin, contract.AliasContract):
+    """Likewise."""
+
+
+class SureTests(SureMixin):
+    """What others change."""
+
+    def test_others_count_later(self) -> None:
+        """What is known stays so for as long as it is told to be; what is not is read, and then all is anew."""
+        path = Path(self.mktemp())
+        one, other = self.directory_at(path), self.directory_at(path)
+        for directory in (one, other):
+            self.successResultOf(Deferred.fromCoroutine(directory.open()))
+        self.successResultOf(Deferred.fromCoroutine(other.add("ann", at("ann"), "pw")))
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(one.account("ann"))).enabled)
+        self.successResultOf(Deferred.fromCoroutine(other.change("ann", enabled=False)))
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(one.account("ann"))).enabled)
+        self.failureResultOf(Deferred.fromCoroutine(one.account("bob")), NotFound)
+        self.assertFalse(self.successResultOf(Deferred.fromCoroutine(one.account("ann"))).enabled)
+
+
 class SqliteFileTests(SqliteMixin):
     """What a file has to do besides."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from launcelot.core.dots import LineEnds
 from launcelot.core.errors import Gone, NotFound
 from launcelot.core.ids import AccountId
-from launcelot.mailstore.interface import Mailbox, MailboxStatus, Message
+from launcelot.mailstore.interface import Glance, Mailbox, Message
 from launcelot.mailstore.sheets import Column
 from launcelot.message.headers import MAX_HEADER
 from launcelot.message.sections import PartTable
@@ -87,13 +87,13 @@ class Listings:
 
     async def of(self, account: AccountId, mailbox: Mailbox, utf8: bool) -> Listing:
         """What an account's INBOX has now; see :meth:`Maildrop.open`."""
-        status = await mailbox.status()
-        state = _state_of(status)
+        glance = await mailbox.glance()
+        state = _state_of(glance)
         known = self._known.get((account, utf8))
         if known is not None and known[0] == state:
             self._known.move_to_end((account, utf8))
             return known[1]
-        listing = await Listing.of(mailbox, status.uid_validity, utf8)
+        listing = await Listing.of(mailbox, glance.uid_validity, utf8)
         self._keep((account, utf8), state, listing)
         return listing
 
@@ -106,8 +106,8 @@ class Listings:
             self._messages -= len(oldest.uids)
 
 
-def _state_of(status: MailboxStatus) -> tuple[str, int, int, int]:
-    return status.id, status.uid_validity, status.uid_next, status.highest_modseq
+def _state_of(glance: Glance) -> tuple[str, int, int, int]:
+    return glance.id, glance.uid_validity, glance.uid_next, glance.highest_modseq
 
 
 class Maildrop:
