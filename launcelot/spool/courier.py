@@ -36,7 +36,7 @@ from launcelot.spool.outgoing import MAY_HAVE_ARRIVED, Outgoing
 from launcelot.spool.refusals import verdict_on
 from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import Sweeper, forget_nothing, key_of
-from launcelot.workers.staging import IN_MEMORY, Buffer
+from launcelot.workers.staging import LARGEST_SPARED, Buffer
 
 CONCURRENCY = 20
 """Deliveries to mailboxes here that run at once."""
@@ -573,7 +573,7 @@ class Courier:
     # -- bodies --------------------------------------------------------------------------------------------------
 
     def _keep_fresh(self, mail: Mail, body: Body) -> None:
-        cost = mail.size if mail.size <= IN_MEMORY else SPILLED_COST
+        cost = mail.size if mail.size <= LARGEST_SPARED else SPILLED_COST
         if self._fresh + cost > FRESH_OCTETS:
             body.close()
             return

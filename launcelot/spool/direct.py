@@ -21,7 +21,7 @@ from launcelot.core.errors import Refusal
 from launcelot.core.ids import AccountId
 from launcelot.spool.interface import Delivery, Envelope, Forget, SpoolRecipient
 from launcelot.spool.sweeping import key_of
-from launcelot.workers.staging import IN_MEMORY, WINDOW, Staged
+from launcelot.workers.staging import LARGEST_SPARED, WINDOW, Staged
 
 OCTETS = 16 << 20
 """Memory that the bodies of all that is delivered directly at a time may take."""
@@ -156,4 +156,4 @@ class DirectDelivery:
 
 def weight_of(size: int) -> int:
     """Octets of memory that a staged body of ``size`` octets takes while it is read."""
-    return size if size <= IN_MEMORY else WINDOW
+    return size if size <= LARGEST_SPARED else WINDOW

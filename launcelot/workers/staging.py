@@ -2,7 +2,8 @@
 Bodies on their way from a peer to a store: in memory while small, in an unlinked file past a bound.
 
 Staged octets are not durable; a store that has committed them closes the :class:`Staged`.  Memory for one body is bounded by
-:data:`IN_MEMORY` and a few :data:`WINDOW` whatever its size.
+:data:`IN_MEMORY` and a few :data:`WINDOW` whatever its size; bodies of some MiB stay in memory as well while all of them together
+take no more than :data:`SPARE` of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ T = TypeVar("T")
 
 IN_MEMORY = 262_144
 """Octets of one body kept in memory; more go to a file."""
+
+SPARE = 16 << 20
+"""Octets in memory beyond :data:`IN_MEMORY` each, of all bodies together: to write one to a file and read it again takes longer
+than to receive it."""
+
+LARGEST_SPARED = 2 << 20
+"""Octets of a body that has some of that."""
 
 MAX_PIECES = 1_024
 """Pieces of one body kept apart in memory: a body that comes octet by octet must not cost forty times its size."""
@@ -74,6 +82,17 @@ class Mapped(mmap.mmap):
         self.madvise(mmap.MADV_DONTNEED, first, start + length - first)
 
 
+class Spare:
+    """
+    Memory that several bodies share.
+
+    :ivar octets: that are left.
+    """
+
+    def __init__(self, octets: int) -> None:
+        self.octets = octets
+
+
 class Staged:
     """
     One body: written in pieces, then viewed as a whole.
@@ -82,10 +101,12 @@ class Staged:
     worker to close the file, so that its descriptor is never another file's.
     """
 
-    def __init__(self, folder: Path | None, workers: Workers) -> None:
+    def __init__(self, folder: Path | None, workers: Workers, spare: Spare | None = None) -> None:
         self.size = 0
         self._folder = folder
         self._workers = workers
+        self._spare = spare
+        self._borrowed = 0
         self._pieces: list[bytes] = []
         self._file: int | None = None
         self._map: mmap.mmap | None = None
@@ -101,12 +122,27 @@ class Staged:
         """
         self.size += len(data)
         self._pieces.append(data)
-        if self._file is None and (self._folder is None or self.size <= IN_MEMORY):
+        if self._file is None and (self._folder is None or self.size <= IN_MEMORY or self._borrows()):
             if len(self._pieces) >= MAX_PIECES:
                 self._pieces = [b"".join(self._pieces)]
             return
         pieces, self._pieces = self._pieces, []
+        self._give_back()
         await self._workers.run(lambda: self._spill(pieces))
+
+    def _borrows(self) -> bool:
+        """Whether there is memory for it beyond its own, which is taken then."""
+        more = self.size - IN_MEMORY - self._borrowed
+        if self._spare is None or self.size > LARGEST_SPARED or more > self._spare.octets:
+            return False
+        self._spare.octets -= more
+        self._borrowed += more
+        return True
+
+    def _give_back(self) -> None:
+        if self._spare is not None:
+            self._spare.octets += self._borrowed
+            self._borrowed = 0
 
     def _spill(self, pieces: list[bytes]) -> None:
         with self._lock:
@@ -143,6 +179,7 @@ class Staged:
     def close(self) -> None:
         """Let go of memory and file; may be called twice, and while a write has not ended."""
         self._pieces = []
+        self._give_back()
         view, self._map = self._map, None
         if view is not None:
             try:
@@ -190,15 +227,17 @@ class Staging:
     Where bodies are staged.
 
     :param folder: for files of large bodies; None keeps everything in memory, for tests.
+    :param spare: octets of memory that larger bodies share.
     """
 
-    def __init__(self, folder: Path | None, workers: Workers) -> None:
+    def __init__(self, folder: Path | None, workers: Workers, spare: int = SPARE) -> None:
         self._folder = folder
         self._workers = workers
+        self._spare = Spare(spare)
 
     def begin(self) -> Staged:
         """A new, empty body."""
-        return Staged(self._folder, self._workers)
+        return Staged(self._folder, self._workers, self._spare)
 
     async def aside(self, job: Callable[[], T]) -> T:
         """Look at a staged body where that keeps nobody waiting; the job must be done with it before it is closed."""

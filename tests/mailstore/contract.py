@@ -108,7 +108,7 @@ class MessageContract(Contract):
         """A mapped file is taken as octets are, and nothing of it is needed once the message is stored."""
         folder = Path(self.mktemp())
         folder.mkdir()
-        staged = Staging(folder, InlineWorkers()).begin()
+        staged = Staging(folder, InlineWorkers(), spare=0).begin()
         for number in range(20):
             await staged.write(b"Subject: staged\r\n\r\n" if number == 0 else b"%20d\r\n" % number * 3_000)
         view = staged.view()

@@ -66,7 +66,8 @@ class House:
 def build(reactor: Any, folder: Path) -> House:
     """Open everything in a folder."""
     workers = [ThreadWorkers(reactor, name, 1) for name in ("spool", "mail", "readers", "disk")]
-    staging = Staging(folder, workers[3])
+    # Large bodies go by way of files, as they do where there are many.
+    staging = Staging(folder, workers[3], spare=0)
     mail = SqliteMailStore(folder / "mail", workers[1:2], workers[2], lambda: datetime.now(UTC), fresh_id)
     deliver = MailboxDelivery(mail, Everybody(), staging)
     database = Database(folder / "spool.sqlite", MIGRATIONS, workers[0], workers[2])

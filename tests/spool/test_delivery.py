@@ -29,7 +29,7 @@ class DeliveryTests(SynchronousTestCase):
         self.ann = self.world.add_user("ann", quota=1_000_000)
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.staging = Staging(folder, InlineWorkers())
+        self.staging = Staging(folder, InlineWorkers(), spare=0)
         self.deliver = MailboxDelivery(self.world.site.mail, self.world.site.accounts, self.staging)
         self.recipient = SpoolRecipient(self.ann.id, Address("ann+list", "test"))
 

@@ -124,7 +124,7 @@ class DirectTests(SpoolCase):
         count = OCTETS // WINDOW
         self.recorder.plan[ANN.account] = [Deferred() for _ in range(count)]
         for number in range(count):
-            self.assertNoResult(self.begin(f"large {number}", data=bytes(2 * WINDOW)))
+            self.assertNoResult(self.begin(f"large {number}", data=bytes(3 * WINDOW)))
         self.recorder.plan[ANN.account] = [Deferred()]
         self.successResultOf(self.begin("one more", data=bytes(1)))
 

@@ -28,7 +28,7 @@ class SqliteSpoolTests(_Contract):
         folder = Path(self.mktemp())
         folder.mkdir()
         self.path = folder / "spool.sqlite"
-        self.spilled = Staging(folder, InlineWorkers())
+        self.spilled = Staging(folder, InlineWorkers(), spare=0)
 
     def spool(self, writer: Workers | None = None) -> SqliteSpool:
         """One that has not been started."""

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.core.errors import TryLater
 from launcelot.workers import staging
 from launcelot.workers.memory import InlineWorkers, SteppedWorkers
-from launcelot.workers.staging import IN_MEMORY, MAX_PIECES, WINDOW, Mapped, Staged, Staging
+from launcelot.workers.staging import IN_MEMORY, LARGEST_SPARED, MAX_PIECES, SPARE, WINDOW, Mapped, Staged, Staging
 
 
 class StagingTests(SynchronousTestCase):
@@ -28,7 +28,7 @@ class StagingTests(SynchronousTestCase):
 
     def begin(self, in_memory: bool = False) -> Staged:
         """A body that is let go of at the end."""
-        staged = Staging(None if in_memory else self.folder, InlineWorkers()).begin()
+        staged = Staging(None if in_memory else self.folder, InlineWorkers(), spare=0).begin()
         self.addCleanup(staged.close)
         return staged
 
@@ -74,12 +74,44 @@ class StagingTests(SynchronousTestCase):
             self.assertLess(len(staged._pieces), MAX_PIECES + 1)
         self.assertEqual(staged.view(), b"0123456789" * (MAX_PIECES // 2))
 
+    def test_memory_that_is_to_spare_is_shared(self) -> None:
+        """Beyond its own each takes of it what it needs and there is; whatever becomes of a body, all of it comes back."""
+        staging = Staging(self.folder, InlineWorkers(), spare=IN_MEMORY + 10)
+        one, two, three = staging.begin(), staging.begin(), staging.begin()
+        self.done(one.write(b"x" * (2 * IN_MEMORY)))
+        self.done(two.write(b"y" * IN_MEMORY))
+        self.done(two.write(b"y" * 10))
+        self.done(three.write(b"z" * (IN_MEMORY + 1)))
+        self.assertEqual([body._file is None for body in (one, two, three)], [True, True, False])
+        self.assertEqual(staging._spare.octets, 0)
+        self.done(two.write(b"y"))
+        self.assertIsNotNone(two._file)
+        self.assertEqual(staging._spare.octets, 10)
+        self.assertEqual(two.view()[:], b"y" * (IN_MEMORY + 11))
+        one.close()
+        one.close()
+        self.assertEqual(staging._spare.octets, IN_MEMORY + 10)
+        two.close()
+        three.close()
+        self.assertEqual(staging._spare.octets, IN_MEMORY + 10)
+
+    def test_no_body_has_more_than_some_mebibytes_of_it(self) -> None:
+        """A large one goes to its file as before, and gives back what it had."""
+        staging = Staging(self.folder, InlineWorkers())
+        staged = staging.begin()
+        self.addCleanup(staged.close)
+        self.done(staged.write(b"x" * LARGEST_SPARED))
+        self.assertIsNone(staged._file)
+        self.done(staged.write(b"x"))
+        self.assertIsNotNone(staged._file)
+        self.assertEqual((staging._spare.octets, staged._pieces), (SPARE, []))
+
     @settings(deadline=None)
     @given(st.lists(st.binary(max_size=100), max_size=20), st.integers(1, 120), st.integers(0, 300))
     def test_chunks_are_the_body(self, pieces: list[bytes], length: int, bound: int) -> None:
         """In memory or in a file, cut anywhere."""
         before, staging.IN_MEMORY = staging.IN_MEMORY, bound
-        staged = Staging(Path("."), InlineWorkers()).begin()
+        staged = Staging(Path("."), InlineWorkers(), spare=bound).begin()
         try:
             for piece in pieces:
                 self.done(staged.write(piece))
@@ -92,7 +124,7 @@ class StagingTests(SynchronousTestCase):
 
     def test_folder_that_is_gone_is_a_temporary_failure(self) -> None:
         """So is a full disk, in the first or a later piece; the file is let go of."""
-        staged = Staging(self.folder / "missing", InlineWorkers()).begin()
+        staged = Staging(self.folder / "missing", InlineWorkers(), spare=0).begin()
         asked = Deferred.fromCoroutine(staged.write(b"x" * (IN_MEMORY + 1)))
         self.failureResultOf(asked, TryLater)
         staged.close()
