@@ -30,7 +30,7 @@ from launcelot.app.care import (
 from launcelot.app.errors import FAILED, OK, UNAVAILABLE, Ending
 from launcelot.app.folder import DataFolder
 from launcelot.app.people import Base, opened
-from launcelot.app.stores import fresh_id, utc_now
+from launcelot.app.stores import fresh_id, run_now, utc_now
 from launcelot.app.streams import Streams
 from launcelot.mailstore import checking, salvage, tending, textindex
 from launcelot.mailstore.checking import Report
@@ -59,11 +59,13 @@ def main(given: Namespace, streams: Streams) -> int:
             if not given.json:
                 streams.say(*lines(account, report))
         strangers = [] if given.accounts else folders_of_nobody(base)
+        files = [] if given.accounts else files_of_nobody(base)
     if given.json:
-        streams.say_json({"accounts": [described(*one) for one in reports], "strangers": strangers})
+        streams.say_json({"accounts": [described(*one) for one in reports], "strangers": strangers, "files": files})
     else:
         streams.say(*(f"mail/{name}: a folder of no account" for name in strangers))
-    wrong = strangers or any(not finding.mended for _, report in reports for finding in report.findings)
+        streams.say(*(f"files/{name}: files of no account and no team folder" for name in files))
+    wrong = strangers or files or any(not finding.mended for _, report in reports for finding in report.findings)
     return FAILED if wrong else OK
 
 
@@ -190,6 +192,14 @@ def folders_of_nobody(base: Base) -> list[str]:
     known = {account.id for account in everybody(base)}
     folder = base.configuration.data / "mail"
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[:1] != "." and path.name not in known)
+
+
+def files_of_nobody(base: Base) -> list[str]:
+    """Trees of files that belong to no account and no team folder, as after a kill while one was being removed."""
+    known = {account.id for account in everybody(base)}
+    known |= {folder.id for folder in run_now(base.directory.team_folders())}
+    folder = base.configuration.data / "files"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in known)
 
 
 def lines(account: Account, report: Report) -> Sequence[str]:

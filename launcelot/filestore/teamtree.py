@@ -299,7 +299,7 @@ class TeamTree:
             yield [spot.seen(entry) for entry in batch]
 
     async def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
-        """What a folder holds, put into octets; where this account may do all, by the tree that has it."""
+        """What a folder holds, put into octets; where rights do not show, by the tree that has it."""
         tree, inner = self.home, path
         if not path:
             if any(share.rights & Right.LIST for share in await self._shares()):
@@ -310,7 +310,7 @@ class TeamTree:
         spot = await self._spot(path)
         if spot is not None:
             spot.need(Right.LIST)
-            if spot.share.rights != ALL:
+            if spot.share.rights != ALL and not form.bare:
                 async for entries in spot.tree.entries(spot.inner):
                     yield form.of_entries([spot.seen(entry) for entry in entries])
                 return

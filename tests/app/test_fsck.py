@@ -475,6 +475,25 @@ class GroupTests(FsckCase):
         self.assertEqual(self.on_data("fsck", "--json"), 0)
         self.assertEqual((len(self.answer()["accounts"]), self.answer()["strangers"]), (1, []))
 
+    def test_files_of_nobody_are_told(self) -> None:
+        """Trees of accounts and team folders are somebody's; what a kill left of one that was removed is not."""
+        self.assertEqual(self.on_data("files", "team", "create", "Plans"), 0)
+
+        async def ids(directory: SqliteDirectory) -> list[str]:
+            return [(await directory.account("ann")).id, (await directory.team_folder("Plans")).id]
+
+        for name in self.with_directory(ids):
+            (self.data / "files" / name / "files").mkdir(parents=True)
+        self.assertEqual(self.on_data("fsck", "--json"), 0)
+        self.assertEqual(self.answer()["files"], [])
+        for name in ("t0gone", ".removed-x"):
+            (self.data / "files" / name).mkdir()
+        self.assertEqual(self.on_data("fsck", "--json"), 1)
+        self.assertEqual(self.answer()["files"], [".removed-x", "t0gone"])
+        self.assertEqual(self.on_data("fsck"), 1)
+        self.assertIn("files/t0gone: files of no account and no team folder\n", self.output)
+        self.assertEqual(self.on_data("fsck", "ann"), 0)
+
     def with_directory(self, ask: Callable[[SqliteDirectory], Any]) -> Any:
         """What the directory answers."""
 

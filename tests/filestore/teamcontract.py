@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal
 from launcelot.core.filerights import ALL, NONE, Right, Share
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, FileStore, Path, Tree
+from launcelot.filestore.interface import Entry, FileStore, Path, Tree, Withdrawn
 from launcelot.filestore.teamtree import TeamTree
 
 T = TypeVar("T")
@@ -343,6 +343,44 @@ class TeamContract(SynchronousTestCase):
             upload = self.begun(("team", "Plans", "new"), **how)
             self.let(NONE)
             self.given_up(upload)
+
+    def test_right_that_is_taken_away_while_the_upload_is_synced(self) -> None:
+        """Between sync and rename it is asked again: what was taken away before the file is in its place counts."""
+        for path, how in ((FILE, {}), (FILE, {"append": True}), (("team", "Plans", "new"), {}), (FILE, {"unique": True})):
+            self.let(ALL)
+            upload = self.begun(path, **how)
+            before = self.state()
+
+            def revoke() -> bool:
+                self.let(SEE)
+                return True
+
+            self.refused(NotPermitted, upload.publish(revoke))
+            self.get(upload.abandon())
+            self.assertEqual(self.state(), before)
+
+    def test_file_that_comes_while_the_upload_is_synced(self) -> None:
+        """And so does what is there at that moment."""
+        self.let(SEE | Right.CREATE)
+        upload = self.begun(("team", "Plans", "new"))
+
+        def be_quicker() -> bool:
+            self.put(self.ann, ("team", "Plans", "new"), b"ann was first")
+            return True
+
+        self.refused(NotPermitted, upload.publish(be_quicker))
+        self.get(upload.abandon())
+        self.assertEqual(self.content(self.ann, ("team", "Plans", "new")), b"ann was first")
+
+    def test_withdrawn_upload_can_be_gone_on_with(self) -> None:
+        """As in an own tree, by whoever sent it."""
+        self.let(ALL)
+        upload = self.begun(FILE)
+        self.refused(Withdrawn, upload.publish(lambda: False))
+        self.get(upload.abandon())
+        self.assertEqual((self.get(self.ben.kept(FILE)), self.get(self.ann.kept(FILE))), (5, 0))
+        self.put(self.ben, FILE, b" file", offset=5)
+        self.assertEqual(self.content(self.ann, FILE), b"ben's file")
 
     def test_file_that_came_meanwhile_needs_to_write(self) -> None:
         """The right to create is none to replace, though there was nothing when the upload began."""

@@ -145,6 +145,13 @@ async def site_kept(session: Session, name: str) -> Answer:
     return reply(213, str(await session.tree.kept(session.path(name))))
 
 
+async def site_usage(session: Session, text: str) -> Answer:
+    """Tell how many octets count for the quota that holds at a path."""
+    path = session.path(text)
+    await files.folder_entry(session.tree, path)
+    return reply(213, str(await session.tree.usage(path)))
+
+
 async def site_help(session: Session, _: None) -> Answer:
     """The words behind SITE."""
     return reply(214, f"SITE commands: {' '.join(SITE)}")
@@ -202,6 +209,7 @@ SITE: Mapping[str, tuple[Callable[[bytes], Any], Verb, bool]] = {
     "CHMOD": (grammar.site_chmod, site_chmod, True),
     "HELP": (grammar.nothing, site_help, False),
     "KEPT": (grammar.text, site_kept, True),
+    "USAGE": (grammar.optional_text, site_usage, True),
     "UTIME": (grammar.site_utime, site_utime, True),
 }
 
@@ -263,7 +271,7 @@ COMMANDS: Mapping[str, Command] = {
     "RMD": Command(files.remove_folder, grammar.text, "path", _RFC959),
     "RNFR": Command(files.rename_from, grammar.text, "path", _RFC959),
     "RNTO": Command(files.rename_to, grammar.text, "path", _RFC959),
-    "SITE": Command(site, octets, "CHMOD mode path | KEPT path | UTIME time path | HELP", _RFC959, login=False),
+    "SITE": Command(site, octets, "CHMOD mode path | KEPT path | USAGE [path] | UTIME time path | HELP", _RFC959, login=False),
     "SIZE": Command(files.size, grammar.text, "path", _RFC3659, keeps=True),
     "STAT": Command(status, grammar.listed_path, "[path]", _RFC959, login=False),
     "STOR": Command(files.store, grammar.text, "path", _RFC959),

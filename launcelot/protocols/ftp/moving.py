@@ -54,7 +54,7 @@ class Tally:
     :ivar resumed: octets that were there from an earlier attempt.
     :ivar verified: files of ``files`` whose digests were compared.
     :ivar skipped: files that are the same at both ends.
-    :ivar left_out: links, special files and names that cannot be used here.
+    :ivar left_out: links, special files and names that cannot be used here; folders there that cannot be removed.
     :ivar failed: what could not be moved, and why.
     """
 
@@ -297,7 +297,10 @@ class Mover:
                 await self._attempt(path, self.put(source / name, path))
         if delete:
             for name in sorted(set(there) - set(here)):
-                await self._attempt(_joined(remote, name), self._remove_there(_joined(remote, name), there[name], depth))
+                if _is_fixed(there[name]):
+                    self.tally.left_out += 1
+                else:
+                    await self._attempt(_joined(remote, name), self._remove_there(_joined(remote, name), there[name], depth))
 
     async def _remove_there(self, path: str, one: Listed, depth: int) -> None:
         if one.is_folder:
@@ -319,6 +322,11 @@ class Mover:
 
 def _joined(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder else name
+
+
+def _is_fixed(one: Listed) -> bool:
+    """Whether the server says that neither it nor what is in it can be removed, as of the place of team folders."""
+    return one.is_folder and not set("dp") & set(one.facts.get("perm", "d").lower())
 
 
 def _is_as(found: os.stat_result | None, one: Listed) -> bool:

@@ -252,6 +252,20 @@ class MirrorTests(MovingCase):
         self.assertEqual(self.peer.names(), ["z"])
         self.assertEqual((up.tally.removed, up.tally.failed), (5, []))
 
+    def test_deleting_spares_team_folders(self) -> None:
+        """A mirror of all that somebody has removes nothing in the place of team folders, which it cannot have here."""
+        self.peer.world.add_team("Plans", {"ann": "editor"}, files={"f": b"plan"})
+        self.make_there()
+        near = self.here / "near"
+        near.mkdir()
+        (near / "only").write_bytes(b"1")
+        self.do(self.mover.mirror_up(near, "/", delete=True))
+        self.assertEqual(self.peer.names(), ["only"])
+        self.assertEqual((self.mover.tally.left_out, self.mover.tally.failed), (1, []))
+        down = self.new_mover()
+        self.do(down.mirror_down("/team", self.here / "team"))
+        self.assertEqual((self.here / "team" / "Plans" / "f").read_bytes(), b"plan")
+
     def test_what_fails_does_not_stop_the_rest(self) -> None:
         """A file that cannot be moved is told by name, and the others are."""
         self.make_there()

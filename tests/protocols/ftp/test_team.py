@@ -105,6 +105,7 @@ class RightsTests(TeamCase):
     def test_looking_only(self) -> None:
         """List shows names, sizes, times; a digest needs to read, as what is in a file can be guessed at with it."""
         self.let("list")
+        self.assertEqual(self.ben.fetch("NLST /team/Plans/?")[0], b"/team/Plans/f\r\n/team/Plans/d\r\n")
         self.assertEqual(self.ben.fetch("NLST /team/Plans")[0], b"/team/Plans/f\r\n/team/Plans/d\r\n")
         self.said(self.ben, "SIZE /team/Plans/f", 213)
         self.said(self.ben, "MDTM /team/Plans/f", 213)
@@ -175,6 +176,9 @@ class RightsTests(TeamCase):
         """AVBL tells what the folder still takes, nothing where nothing may be stored, and one's own elsewhere."""
         self.assertEqual(self.said(self.ann, "AVBL /team/Plans", 213), "213 992\r\n")
         self.said(self.ann, "AVBL /", 550)
+        self.assertEqual(self.said(self.ann, "SITE USAGE /team/Plans/d", 213), "213 8\r\n")
+        self.assertEqual(self.said(self.ann, "SITE USAGE", 213), "213 0\r\n")
+        self.said(self.ben, "SITE USAGE /team/Plans", 550)
         self.let("list read")
         self.assertEqual(self.said(self.ben, "AVBL /team/Plans/d", 213), "213 0\r\n")
         self.let("create")

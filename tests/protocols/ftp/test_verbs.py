@@ -379,6 +379,10 @@ class NameTests(SynchronousTestCase):
             S: 213 0
             C: SITE KEPT
             S: 501 *
+            C: SITE USAGE
+            S: 213 3
+            C: SITE USAGE f
+            S: 550 *
             C: SITE EXEC ls
             S: 504 *
             C: OPTS MLST size;unix.MODE;
