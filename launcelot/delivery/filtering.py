@@ -348,7 +348,7 @@ class FilteredDelivery:
         if any(_key(line.text) == own for line in before) or target.key == own or circles:
             self.log.info("{id}: not redirected to {to}: it has been here before", id=case.envelope.id, to=str(target))
             return False
-        if not self._outbound.can_send(target) or not await self._exists(target):
+        if not await self._reaches(target):
             self.log.warn("{id}: not redirected to {to}: there is no way to it", id=case.envelope.id, to=str(target))
             return False
         # Return-Path belongs to final delivery; the next one writes its own.  RFC 5321 section 4.4.
@@ -356,19 +356,19 @@ class FilteredDelivery:
         plan.send(case.envelope.sender, target, b"".join(map(bytes, rendered(case.whole, edits))))
         return True
 
-    async def _exists(self, target: Address) -> bool:
+    async def _reaches(self, target: Address) -> bool:
         """Whether mail for an address would reach somebody, as far as that is known here."""
-        if not self._accounts.is_local(target.domain):
-            return True
+        if not self._outbound.can_send(target) or not self._accounts.is_local(target.domain):
+            return self._outbound.can_send(target)
         try:
-            await self._accounts.expand(target)
+            found = await self._accounts.expand(target)
         except NotFound:
             return False
-        return True
+        return all(self._outbound.can_send(one.address) for one in found.forwards)
 
     async def _reject(self, plan: Plan, case: Case, action: Reject) -> bool:
         sender = case.envelope.sender
-        if sender is None or not self._outbound.can_send(sender):
+        if sender is None or not await self._reaches(sender):
             return False
         words = rejection(action, sender, case.recipient.address, case.whole, self._letter(case))
         await self._write(plan, case, sender, words)

@@ -256,9 +256,20 @@ class FilteringTests(SynchronousTestCase):
         self.assertEqual(len(self.post.sent), 5)
 
     def test_redirected_to_nobody(self) -> None:
-        """An address here that nobody has: the message is kept, and nothing is lost."""
-        self.script('redirect "nobody@test";')
-        self.arrives()
+        """An address here that nobody has, or that leads where mail does not go: the message is kept, and nothing is lost."""
+        away = [parse_mailbox("x@nowhere.example")]
+        self.world.result(self.world.site.accounts.add_alias(parse_mailbox("away@test"), away))
+        for number, target in enumerate(("nobody@test", "away@test"), 1):
+            self.script(f'redirect "{target}";')
+            self.arrives(f"k{number}")
+            self.assertEqual((len(self.found()), self.post.sent), (number, []))
+
+    def test_rejected_for_nobody(self) -> None:
+        """A sender here whom there is not is told nothing: the message is kept."""
+        self.script('require "reject"; reject "no";')
+        recipient = SpoolRecipient(self.ann.id, parse_mailbox("ann@test"))
+        envelope = Envelope(SpoolId("m1"), parse_mailbox("nobody@test"), (recipient,))
+        self.successResultOf(Deferred.fromCoroutine(self.deliver(envelope, recipient, BODY, "k1")))
         self.assertEqual((len(self.found()), self.post.sent), (1, []))
 
     def test_notified(self) -> None:
