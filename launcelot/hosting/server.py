@@ -62,6 +62,9 @@ class ServerStream(Stream):
     internal_error: ClassVar[bytes] = b""
     """What a peer is told when we have a bug, complete with line end."""
 
+    alpn: ClassVar[tuple[bytes, ...]] = ()
+    """Names of the protocol in TLS (ALPN, RFC 7301)."""
+
     user = ""
     commands = 0
     outcome = "closed"

@@ -11,7 +11,7 @@ Left out: client certificates, and certificates by server name (SNI): one certif
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20
 
 _openssl: Any = vars(SSL)["_lib"]
 """The library below pyOpenSSL, for what that has no name for."""
+
+WEB = frozenset({b"h2", b"http/1.1", b"http/1.0"})
+"""What browsers offer."""
 
 log = Logger(namespace="launcelot.tls")
 
@@ -67,7 +70,7 @@ def server_options(certificate: bytes, key: bytes, minimum: str = "1.2") -> Cert
         enableSessionTickets=True,
     )
     try:
-        options.getContext().set_options(SSL.OP_NO_RENEGOTIATION)
+        prepare(options.getContext())
     except SSL.Error:
         raise ValueError("certificate and key do not belong together") from None
     return options
@@ -82,8 +85,30 @@ def own_sessions(options: CertificateOptions) -> CertificateOptions:
     own: CertificateOptions = object.__new__(type(options))
     vars(own).update(vars(options), _context=None)
     own.enableSessions = True
-    own.getContext().set_options(SSL.OP_NO_RENEGOTIATION)
+    prepare(own.getContext())
     return own
+
+
+def prepare(context: SSL.Context) -> None:
+    """What a server's context has beyond Twisted's."""
+    context.set_options(SSL.OP_NO_RENEGOTIATION)
+    # Twisted's own choice ends every handshake in which a client offers names that it was not told of.
+    context.set_alpn_select_callback(choose_protocol)
+
+
+def choose_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
+    """
+    The protocol that a session speaks (ALPN, RFC 7301), by :attr:`launcelot.hosting.server.ServerStream.alpn`.
+
+    Names that we do not know are left aside, as by servers without ALPN, because mail has several in use.  Who speaks to the web
+    only is refused where there is none, so that nobody has a browser take what we say for a web server's.
+    """
+    session = getattr(connection.get_app_data(), "wrappedProtocol", None)
+    for name in getattr(session, "alpn", ()):
+        if name in offered:
+            return name
+    # Of no octets, it is nothing a handshake could go on with.
+    return b"" if offered and WEB.issuperset(offered) else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def was_resumed(layer: Any) -> bool:

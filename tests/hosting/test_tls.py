@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 from OpenSSL import SSL
@@ -16,7 +17,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.hosting import certificates
-from launcelot.hosting.tls import BadCertificate, ServerTls, client_tls, server_options
+from launcelot.hosting.tls import BadCertificate, ServerTls, client_tls, own_sessions, server_options
 
 NOW = datetime.now(UTC)
 AUTHORITY = certificates.make_authority(NOW)
@@ -31,10 +32,13 @@ class Visit:
     :ivar client: the client's side after the handshake.
     """
 
-    def __init__(self, options: Any, client: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None) -> None:
+    def __init__(
+        self, options: Any, client: ssl.SSLContext, name: str, session: ssl.SSLSession | None = None, speaks: bytes = b""
+    ) -> None:
         self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.client = client.wrap_bio(self._to_client, self._from_client, server_hostname=name, session=session)
         self.server = SSL.Connection(options.getContext(), None)
+        self.server.set_app_data(SimpleNamespace(wrappedProtocol=SimpleNamespace(alpn=(speaks,)) if speaks else None))
         self.server.set_accept_state()
         while not self._shake():
             pass
@@ -139,6 +143,26 @@ class PolicyTests(SynchronousTestCase):
             self.assertFalse(first.client.session_reused)
             second = Visit(self.options, client, "localhost", session=first.client.session)
             self.assertTrue(second.client.session_reused, version)
+
+    def test_names_of_protocols(self) -> None:
+        """ALPN: ours is chosen; others are left aside, as by servers that know nothing of it; browsers are sent away."""
+        for own in (self.options, own_sessions(self.options)):
+            for offered, speaks, chosen in (
+                (["imap"], b"imap", "imap"),
+                (["x", "imap"], b"imap", "imap"),
+                (["h2", "http/1.1"], b"http/1.1", "http/1.1"),
+                (["esmtp"], b"smtp", None),
+                (["h2", "imap4"], b"imap", None),
+                (["imap"], b"", None),
+            ):
+                client = strict_client()
+                client.set_alpn_protocols(offered)
+                visit = Visit(own, client, "localhost", speaks=speaks)
+                self.assertEqual(visit.client.selected_alpn_protocol(), chosen, offered)
+            for offered in (["http/1.1"], ["h2", "http/1.1"]):
+                client = strict_client()
+                client.set_alpn_protocols(offered)
+                self.assertRaises(SSL.Error, Visit, own, client, "localhost", speaks=b"smtp")
 
     def test_compression_is_off(self) -> None:
         """Nothing is compressed inside TLS."""

@@ -52,6 +52,7 @@ class FTPServer(ServerStream):
     """One peer's control connection."""
 
     internal_error = b"421 Internal error, closing.\r\n"
+    alpn = (b"ftp",)
     factory: FTPFactory
     session: Session
     data: ServerDataSide | None = None

@@ -34,6 +34,7 @@ class ImapServer(ServerStream):
     """One IMAP client."""
 
     internal_error = b"* BYE [SERVERBUG] Internal error\r\n"
+    alpn = (b"imap",)
     factory: ImapFactory
     _layer: Deflated | None = None
 

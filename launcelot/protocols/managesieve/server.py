@@ -42,6 +42,7 @@ class ManageSieveServer(ServerStream):
     """One peer."""
 
     internal_error = reply("BYE", "internal error", "TRYLATER")
+    alpn = (b"managesieve",)
 
     factory: ManageSieveFactory
 

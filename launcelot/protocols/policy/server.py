@@ -34,6 +34,7 @@ class PolicyServer(ServerStream):
 
     factory: PolicyFactory
     internal_error = answer(500)
+    alpn = (b"http/1.1",)
 
     async def serve(self) -> None:
         """Hear one request, and answer it."""

@@ -41,6 +41,7 @@ class Pop3Server(ServerStream):
     """One peer."""
 
     internal_error = bad("internal error", "SYS/TEMP")
+    alpn = (b"pop3",)
 
     factory: Pop3Factory
 

@@ -44,6 +44,7 @@ class SmtpServer(ServerStream):
     """One peer."""
 
     internal_error = b"421 4.3.0 Internal error\r\n"
+    alpn = (b"smtp",)
 
     def __init__(self, factory: SmtpFactory) -> None:
         super().__init__(factory)
