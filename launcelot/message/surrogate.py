@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from launcelot.core.dots import LineEnds
+from launcelot.core.dots import LineEnds, has_bare_ends
 from launcelot.message.address import Address
 from launcelot.message.compose import encoded_words, phrase
 from launcelot.message.headers import MAX_HEADER, Buffer
@@ -70,8 +70,7 @@ def line_sizes(buffer: Buffer, root: Part) -> LineSizes:
     """The sizes of a whole message; both are its own where nothing has to be done."""
     size = len(buffer)
     if isinstance(buffer, bytes):
-        ends = buffer.count(b"\n")
-        whole = buffer.endswith(b"\n") and ends == buffer.count(b"\r") == buffer.count(b"\r\n")
+        whole = buffer.endswith(b"\n") and not has_bare_ends(buffer)
         utf8, plain = size if whole else _in_lines([buffer]), buffer.isascii()
     else:
         utf8, plain = _in_lines(_slices(buffer, 0, size)), all(piece.isascii() for piece in _slices(buffer, 0, size))

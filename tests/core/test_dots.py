@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.core.dots import DotReader, DotWriter, LineEnds, LineWriter
+from launcelot.core import dots
+from launcelot.core.dots import DotReader, DotWriter, LineEnds, LineWriter, has_bare_ends
 
 PIECES = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\r\n.", b"\0"]), max_size=24).map(b"".join)
 
@@ -33,6 +34,28 @@ def write(pieces: list[bytes]) -> bytes:
 def octets(data: bytes) -> list[bytes]:
     """One piece for each octet."""
     return [data[at : at + 1] for at in range(len(data))]
+
+
+class BareEndTests(SynchronousTestCase):
+    """has_bare_ends."""
+
+    def test_all_short_texts(self) -> None:
+        """It is what counting says, whatever other octets there are; in pieces of any length, too."""
+        few = (b"\r", b"\n", b"\0", b"\t", b"\xff")
+        texts = [b"".join(some) for length in range(6) for some in itertools.product(few, repeat=length)]
+        right = [not text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n") for text in texts]
+        self.assertEqual([has_bare_ends(text) for text in texts], right)
+        for length in (1, 2, 3):
+            self.patch(dots, "_PIECE", length)
+            self.assertEqual([has_bare_ends(text) for text in texts], right)
+
+    def test_long_texts(self) -> None:
+        """One line end among many, anywhere."""
+        text = b"a line\r\n" * 40_000
+        for place in (0, 1, 65_536, len(text) // 2, len(text) - 2):
+            for bare in (b"\r", b"\n"):
+                self.assertTrue(has_bare_ends(text[:place] + b"x" + bare + b"x" + text[place:]))
+        self.assertFalse(has_bare_ends(text * 4))
 
 
 class ReaderTests(SynchronousTestCase):
