@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet import main
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReadDescriptor
@@ -18,18 +19,56 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from launcelot.hosting.descriptors import EXHAUSTED, LOOK_INTERVAL
-from launcelot.hosting.transport import Eager, EagerServer
+from launcelot.hosting.transport import AT_ONCE, READ_OCTETS, Eager, EagerServer
 
 WAITING = 5
 """Connections the kernel keeps: strangers may come before the guest."""
+
+MOST_OCTETS = 262_144
+"""Octets taken at once at most."""
 
 _log = Logger(namespace="launcelot.transport")
 
 
 class DoorstepServer(EagerServer):
-    """A connection that came through a :class:`Doorstep`; nothing is read before it is resumed."""
+    """
+    A connection that came through a :class:`Doorstep`; nothing is read before it is resumed.
+
+    It carries one file.  More is taken at once the more there is, and behind a little its end is looked for without
+    asking the reactor for another event.
+    """
 
     hears_at_once = False
+    _room = READ_OCTETS
+
+    def doRead(self) -> Any:
+        """Handle one read event."""
+        for _ in range(2):
+            try:
+                data = self.socket.recv(self._room)
+            except BlockingIOError:
+                return None
+            except OSError:
+                return main.CONNECTION_LOST
+            if not data:
+                return main.CONNECTION_LOST if self._refused else main.CONNECTION_DONE
+            self._take(data)
+            if len(data) >= READ_OCTETS or not self._heard:
+                break
+        if len(data) == self._room:
+            self._room = min(MOST_OCTETS, 2 * self._room)
+        return None
+
+    def _take(self, data: bytes) -> None:
+        self._at_once = AT_ONCE
+        self._reading = True
+        protocol: Any = self.protocol
+        try:
+            protocol.dataReceived(data)
+        finally:
+            self._reading = False
+        if self._wants_write:
+            self._end_event()
 
 
 @implementer(IReadDescriptor)

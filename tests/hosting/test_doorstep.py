@@ -11,7 +11,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 
 from launcelot.hosting.descriptors import LOOK_INTERVAL
-from launcelot.hosting.doorstep import Doorstep
+from launcelot.hosting.doorstep import MOST_OCTETS, Doorstep
+from launcelot.hosting.transport import READ_OCTETS
 from tests.hosting.turning import ReactorCase, Said
 
 
@@ -79,6 +80,66 @@ class DoorstepTests(ReactorCase):
             self.reactor.iterate(1)
             self.assertEqual(peer.recv(100), b"heard you")
             self.assertRaises(OSError, doorstep.getHost)
+
+    def guest(self) -> tuple[socket.socket, list[bytes]]:
+        """One that is let in and heard, and what it is heard to say; an empty piece is its end."""
+        heard: list[bytes] = []
+        peer = self.knock(self.doorstep())
+        self.reactor.iterate(1)
+        server = self.servers[-1]
+        self.addCleanup(self.drop, server)
+        self.patch(server, "_hear", lambda _, data: heard.append(data))
+        self.patch(server, "connectionLost", lambda _: heard.append(b""))
+        server.end.resumeProducing()
+        return peer, heard
+
+    def test_little_and_its_end_are_one_event(self) -> None:
+        """Who sends a little and closes is heard to the end in one turn; who pauses behind it is heard later."""
+        peer, heard = self.guest()
+        peer.sendall(b"all")
+        peer.close()
+        self.reactor.iterate(1)
+        self.assertEqual(heard, [b"all", b""])
+        peer, heard = self.guest()
+        for piece in (b"one", b"two"):
+            peer.sendall(piece)
+            self.reactor.iterate(1)
+        self.assertEqual(heard, [b"one", b"two"])
+
+    def test_much_is_taken_in_larger_pieces(self) -> None:
+        """Pieces grow while they are full, up to a bound."""
+        peer, heard = self.guest()
+        peer.setblocking(False)
+        sent = 0
+        while sent < 30 * MOST_OCTETS:
+            try:
+                while True:
+                    sent += peer.send(bytes(MOST_OCTETS))
+            except BlockingIOError:
+                self.reactor.iterate(0.1)
+        sizes = [len(piece) for piece in heard]
+        self.assertEqual(sizes[0], READ_OCTETS)
+        self.assertGreater(max(sizes), READ_OCTETS)
+        self.assertLessEqual(max(sizes), MOST_OCTETS)
+
+    def test_who_is_paused_is_not_read_on(self) -> None:
+        """A guest that is paused by what it said keeps the rest to itself."""
+        peer, heard = self.guest()
+        server = self.servers[-1]
+
+        def pause(_: Said, data: bytes) -> None:
+            heard.append(data)
+            server.end.pauseProducing()
+
+        self.patch(server, "_hear", pause)
+        peer.sendall(b"first")
+        peer.close()
+        self.reactor.iterate(1)
+        self.reactor.iterate(0.01)
+        self.assertEqual(heard, [b"first"])
+        server.end.resumeProducing()
+        self.reactor.iterate(1)
+        self.assertEqual(heard, [b"first", b""])
 
     def test_strangers_are_turned_away(self) -> None:
         """Who is refused is closed, and the door stays for the guest."""

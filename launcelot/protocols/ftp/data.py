@@ -174,10 +174,10 @@ class DataConnection(Protocol):
         self._pieces.append(data)
         self._waiting += len(data)
         self._window += len(data)
+        self._wake()
         if self._waiting >= READ_AHEAD and not self._paused:
             self._paused = True
             self._transport.pauseProducing()
-        self._wake()
 
     def readConnectionLost(self) -> None:
         """The peer has sent all it will, and may still read."""
