@@ -10,6 +10,7 @@ an upload is always either published or abandoned.
 from __future__ import annotations
 
 import math
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooL
 from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
 from launcelot.hosting.tls import own_sessions
+from launcelot.hosting.transport import lowest
 from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.commands import respond
 from launcelot.protocols.ftp.grammar import LINE_LIMIT, Malformed, Request, parse_request, reply
@@ -133,6 +135,25 @@ class FTPServer(ServerStream):
         if self.data is None:
             raise PeerGone("not connected")
         return self.data
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come on the control connection that has not been looked at; False where nobody can tell."""
+        return self._polled(select.POLLIN | select.POLLRDHUP) == 0
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the peer is known to have ended it, which may not have been looked at yet; in any thread."""
+        return bool((self._polled(select.POLLRDHUP) or 0) & (select.POLLRDHUP | select.POLLHUP | select.POLLERR))
+
+    def _polled(self, events: int) -> int | None:
+        handle = getattr(lowest(self.transport), "getHandle", lambda: None)()
+        number = handle.fileno() if isinstance(handle, socket.socket) else -1
+        if number < 0:
+            return None
+        asked = select.poll()
+        asked.register(number, events)
+        return sum(found for _, found in asked.poll(0))
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -285,8 +306,8 @@ class Guarded:
     A data connection whose end counts only while the control connection is there.
 
     In stream mode the end of a file is the end of its connection, and a client that is killed ends both at once.  So
-    after the end has come the reactor is given two turns in which to learn that the control connection has ended, too,
-    and an upload asks once more when it has been synced; then what was received is no file.
+    when the end has come and something has been heard of the control connection, the reactor is given two turns in which to
+    learn whether that is its end; and an upload asks once more when it has been synced.  Then what was received is no file.
     """
 
     def __init__(self, channel: Channel, control: FTPServer) -> None:
@@ -314,18 +335,18 @@ class Guarded:
     async def receive(self) -> bytes:
         """As the data connection; an end without a control connection is a loss."""
         data = await self._channel.receive()
-        if not data:
+        if not data and not self._control.is_silent:
             for _ in range(2):
                 turn: Deferred[None] = Deferred()
                 self._control.site.reactor.callFromThread(turn.callback, None)
                 await turn
-            if self._control.ended:
-                raise ChannelLost("the control connection was lost")
+        if not data and self._control.ended:
+            raise ChannelLost("the control connection was lost")
         return data
 
     def attended(self) -> bool:
         """Whether the control connection is there."""
-        return not self._control.ended
+        return not (self._control.hung_up or self._control.ended)
 
     async def finish(self) -> None:
         """As the data connection."""
