@@ -4,12 +4,14 @@ System calls on names and open files, and what their answers mean to a peer.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from twisted.logger import Logger
 
@@ -21,6 +23,9 @@ from launcelot.filestore.paths import encode
 
 PIECE_WRITTEN = 65_536
 """Octets written in one call."""
+
+SYNC_FILE_RANGE_WRITE = 2
+"""Begin, and do not wait."""
 
 log = Logger(namespace="launcelot.filestore")
 
@@ -110,3 +115,18 @@ def write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
         view = memoryview(piece)
         while view:
             view = view[os.write(descriptor, view[:PIECE_WRITTEN]) :]
+
+
+def begin_writeback(descriptor: int, offset: int, length: int) -> None:
+    """
+    Have octets of a file go to the disk while others come; what goes wrong is told when it is synced.  sync_file_range(2).
+    """
+    call = _sync_file_range()
+    if call is not None:
+        call(descriptor, ctypes.c_int64(offset), ctypes.c_int64(length), SYNC_FILE_RANGE_WRITE)
+
+
+@cache
+def _sync_file_range() -> ctypes._NamedFuncPointer | None:
+    found: ctypes._NamedFuncPointer | None = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    return found

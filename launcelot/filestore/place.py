@@ -19,7 +19,16 @@ from itertools import islice
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, TryLater
 from launcelot.filestore.beneath import Descriptor
-from launcelot.filestore.calls import entry_of, held, looked_at, octets_of, refusing, unlinked, write_all
+from launcelot.filestore.calls import (
+    begin_writeback,
+    entry_of,
+    held,
+    looked_at,
+    octets_of,
+    refusing,
+    unlinked,
+    write_all,
+)
 from launcelot.filestore.digests import Summing, before_all, unwritten
 from launcelot.filestore.filesystems import file_clock
 from launcelot.filestore.ground import FILES, FOLDER, KEPT, NEW, PATH, UPLOADS, Ground
@@ -32,6 +41,9 @@ UTF8 = sys.getfilesystemencoding() == "utf-8" and sys.getfilesystemencodeerrors(
 
 QUICK = 65_536
 """Octets of a file that the reactor thread reads, where they lie in memory."""
+
+WRITEBACK = 8 << 20
+"""Octets of an upload after which the disk begins with them, so that there is less to wait for in the end."""
 
 KIND = 0o170000
 SHOWN = frozenset({stat.S_IFREG, stat.S_IFDIR})
@@ -64,6 +76,8 @@ class Begun:
     :ivar keeps: how many those are.
     :ivar replaces: octets of the file it will replace.
     :ivar sum: of what is staged; None where some of it was received earlier, and is not read again.
+    :ivar written: octets that the kernel has.
+    :ivar on_its_way: of these, how many are going to the disk or were synced earlier.
     """
 
     upload: str
@@ -74,6 +88,8 @@ class Begun:
     keeps: int = 0
     replaces: int = 0
     sum: hashlib._Hash | None = field(default_factory=hashlib.sha256)
+    written: int = 0
+    on_its_way: int = 0
 
     def close(self) -> None:
         """Let go of what is staged; it stays where it is."""
@@ -255,7 +271,7 @@ class Place(Ground):
             if kept is not None and not append:
                 if offset and offset <= kept.st_size:
                     opened = self._take_over(uploads, aside, staged, offset)
-                    return Begun(upload, opened, path[-1], aside, None, offset, size, None)
+                    return Begun(upload, opened, path[-1], aside, None, offset, size, None, offset, offset)
                 unlinked(uploads, decode(aside))
             keeps = size if append else offset
             if keeps > size:
@@ -304,6 +320,11 @@ class Place(Ground):
 
     def _write(self, begun: Begun, staged: Descriptor, data: Sequence[bytes]) -> None:
         write_all(staged.number, data)
+        begun.written += sum(map(len, data))
+        waiting = begun.written - begun.on_its_way
+        if waiting >= WRITEBACK:
+            begin_writeback(staged.number, begun.on_its_way, waiting)
+            begun.on_its_way = begun.written
         if begun.sum is not None:
             for piece in data:
                 begun.sum.update(piece)

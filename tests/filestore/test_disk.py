@@ -19,6 +19,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from launcelot.core.errors import Invalid, NotFound, NotPermitted, OverQuota, Refusal, TryLater
 from launcelot.core.ids import AccountId
+from launcelot.filestore import calls, place
 from launcelot.filestore.beneath import OpenAt2, Opener, Walk, best_opener
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
@@ -497,6 +498,31 @@ class WritingTests(SynchronousTestCase):
                 self.done(Deferred.fromCoroutine(upload.abandon()))
             self.assertEqual(self.done(Deferred.fromCoroutine(self.tree.kept(("f",)))), 0)
         self.flushLoggedErrors()
+
+    def test_disk_begins_early(self) -> None:
+        """While the next octets come the disk takes those before, each once and in order, and where an upload goes on."""
+        begun: list[tuple[int, int]] = []
+        self.patch(place, "begin_writeback", lambda _, offset, length: begun.append((offset, length)))
+        self.patch(place, "WRITEBACK", 2 * STAGED)
+        for _ in range(5):
+            self.done(Deferred.fromCoroutine(self.upload.write(b"a" * STAGED)))
+        self.done(Deferred.fromCoroutine(self.upload.abandon()))
+        self.assertEqual(begun, [(0, 2 * STAGED), (2 * STAGED, 2 * STAGED)])
+        begun.clear()
+        upload = self.done(Deferred.fromCoroutine(self.tree.upload(("f",), offset=STAGED // 2)))
+        for _ in range(2):
+            self.done(Deferred.fromCoroutine(upload.write(b"b" * STAGED)))
+        self.done(Deferred.fromCoroutine(upload.publish()))
+        self.assertEqual(begun, [(STAGED // 2, 2 * STAGED)])
+
+    def test_disk_that_begins_early(self) -> None:
+        """The system is asked for it, and a descriptor with which it cannot be done is no error."""
+        self.patch(place, "WRITEBACK", STAGED)
+        for _ in range(3):
+            self.done(Deferred.fromCoroutine(self.upload.write(b"a" * STAGED)))
+        entry = self.done(Deferred.fromCoroutine(self.upload.publish()))
+        self.assertEqual(entry.size, 3 * STAGED)
+        calls.begin_writeback(-1, 0, 1)
 
     def fail_to_write(self, descriptor: int, data: Any) -> int:
         """A disk that breaks."""
