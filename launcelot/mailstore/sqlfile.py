@@ -53,6 +53,7 @@ class AccountFile:
     :param used: told each time the database is asked for, so that the store can close those not used for long.
     :param held: told when there is something to remember, so that the store does not forget this object.
     :ivar tending: told of changes, if anybody does in quiet moments what can wait.
+    :ivar synced: see :class:`~launcelot.workers.database.Database`; of the next database that is opened.
     :param furnishing: what a new file has besides INBOX.
     """
 
@@ -79,6 +80,7 @@ class AccountFile:
         self._locked = False
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
+        self.synced: Callable[[], None] | None = None
         self._writer = writer
         self._readers = readers
         self._now = now
@@ -192,6 +194,7 @@ class AccountFile:
         await database.open()
         if database.read(_is_new):
             await database.write(self._furnish)
+        database.synced = self.synced
         self._database = database
 
     def _make_folder(self) -> None:

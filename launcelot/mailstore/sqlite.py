@@ -86,6 +86,7 @@ class SqliteMailStore:
         self._clock = clock
         self._resting: IDelayedCall | None = None
         self.beside: Callable[[AccountId], int] = nothing_beside
+        self.synced: Callable[[], None] | None = None
         self._let_some_go = False
 
     async def mail(self, account: AccountId, quota: int = 0, messages: int = 0) -> AccountMail:
@@ -190,6 +191,7 @@ class SqliteMailStore:
                 self._have_written,
             )
             file.tending = self._tending
+            file.synced = self.synced
             self._files[account] = file
         return file
 

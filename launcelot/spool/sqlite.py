@@ -226,6 +226,10 @@ class SqliteSpool:
             failure = Failure(TryLater())
         waits.errback(failure)
 
+    def watch_syncs(self, synced: Callable[[], None]) -> None:
+        """Have a function called behind each sync; see :class:`~launcelot.workers.database.Database`."""
+        self._database.synced = synced
+
     async def forget_accepted(self, ids: Sequence[SpoolId]) -> None:
         """Drop ids of messages that will not be handed over again."""
         await self._database.write(

@@ -104,10 +104,15 @@ class FaultyTaps(Taps):
         """The faults that are about a listener."""
         return [one for one in self.armed if one.fault.point.protocol in (family_of(service), service, "tls")]
 
-    def in_storage(self, store: str) -> Fault | None:
-        """The fault that happens when something is about to be made durable in a store; may be asked in any thread."""
-        for one in self.armed:
-            if one.fault.point.protocol == "storage" and one.fault.point.verb in ("", store) and one.strikes():
+    def in_storage(self, store: str, stage: Stage = Stage.COMMAND) -> Fault | None:
+        """
+        The fault that happens when something is about to be stored; may be asked in any thread.
+
+        :param stage: ``SYNC`` when it has been written and is to be made durable.
+        """
+        for one in list(self.armed):
+            point = one.fault.point
+            if point.protocol == "storage" and point.stage is stage and point.verb in ("", store) and one.strikes():
                 return one.fault
         return None
 

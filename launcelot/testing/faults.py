@@ -19,8 +19,10 @@ A sentence has a point and what happens there.  The point is a protocol, or one 
 - ``at.tls.certificate``, ``at.imap.tls.certificate``: which certificate is shown; ``at.tls.handshake.after(100)``: behind so many
   octets of what the server says in the handshake;
 - ``at.dns("MX")``, ``at.dns("MX example.org")``: a question of DNS; any without a word;
-- ``at.storage("mail")``: something is about to be made durable in the store of ``mail`` or ``files``, or in the ``spool``;
-  anywhere without a word.
+- ``at.storage("mail")``: something is about to be stored, in the store of ``mail`` or ``files``, or in the ``spool``; anywhere
+  without a word;
+- ``at.storage("mail").sync``: it is written, and about to be made durable.  Whoever asked is refused, and it is there all the
+  same, for a sync that fails says nothing of what is on the disk; what was refused and is not there fails without ``.sync``.
 
 ``.after("DATA")`` arms a point only where that command was used before on the connection, ``.on(2)`` only on the second
 connection, ``.nth(3)`` from the third use on, and ``.times(2)`` lets the thing happen twice and then no more.  Uses are counted
@@ -45,6 +47,7 @@ class Stage(Enum):
     END = "end"
     REPLY = "reply"
     DATA = "data"
+    SYNC = "sync"
     HEARING = "hearing"
     SAYING = "saying"
     CERTIFICATE = "certificate"
@@ -88,9 +91,10 @@ POSSIBLE: dict[Stage, frozenset[Act]] = {
 }
 """What can happen where."""
 
-ELSEWHERE: dict[str, frozenset[Act]] = {
-    "dns": frozenset({Act.REPLIES, Act.SAYS, Act.STALLS, Act.DELAYS, Act.DOUBLES}),
-    "storage": frozenset({Act.FAILS, Act.DELAYS}),
+ELSEWHERE: dict[tuple[str, Stage], frozenset[Act]] = {
+    ("dns", Stage.COMMAND): frozenset({Act.REPLIES, Act.SAYS, Act.STALLS, Act.DELAYS, Act.DOUBLES}),
+    ("storage", Stage.COMMAND): frozenset({Act.FAILS, Act.DELAYS}),
+    ("storage", Stage.SYNC): frozenset({Act.FAILS}),
 }
 """What can happen where nobody has a connection."""
 
@@ -230,6 +234,17 @@ class Point:
             raise ValueError(f"{self.protocol} has no data connections")
         return replace(self, stage=Stage.DATA)
 
+    @property
+    def sync(self) -> Point:
+        """
+        Where what was written is made durable.
+
+        :raises ValueError: it is not about storage.
+        """
+        if self.protocol != "storage":
+            raise ValueError(f"{self.protocol} syncs nothing; at.storage() does")
+        return replace(self, stage=Stage.SYNC)
+
     def after(self, what: int | str = "", *, octets: int | None = None) -> Point:
         """
         Behind so many octets, or once a command has been used on the connection.
@@ -319,7 +334,7 @@ class Point:
 
     def fails(self, error: str | int = "EIO") -> Fault:
         """
-        The disk refuses, so that nothing is stored.
+        The disk refuses, so that nothing is stored; at a sync, although it is.
 
         :param error: such as ``"ENOSPC"`` for a full one, or ``errno.ENOSPC``.
         :raises ValueError: there is no such error.
@@ -346,7 +361,9 @@ class Point:
         return Stage.REPLY if self.replying else self.stage
 
     def _fault(self, act: Act, code: int | str = "", text: str = "", octets: bytes = b"", number: float = 0.0) -> Fault:
-        if act not in ELSEWHERE.get(self.protocol, POSSIBLE[self._place]):
+        elsewhere = self.protocol in ("dns", "storage")
+        possible = ELSEWHERE.get((self.protocol, self._place)) if elsewhere else POSSIBLE.get(self._place)
+        if act not in (possible or ()):
             raise ValueError(f"{act.value} is not possible at {self}")
         return Fault(self, act, code, text, octets, number)
 

@@ -20,7 +20,9 @@ WORDS: Mapping[type[Any], frozenset[str]] = {
     At: frozenset({*At.__dataclass_fields__, "service"}),
     Talk: frozenset({"greeting", "hearing", "saying", "tls", "literal", "data"}),
     Secure: frozenset({"certificate", "handshake"}),
-    Point: frozenset({"body", "literal", "end", "reply", "data", "after", "nth", "on", "says", *(act.value for act in Act)}),
+    Point: frozenset(
+        {"body", "literal", "end", "reply", "data", "sync", "after", "nth", "on", "says", *(act.value for act in Act)}
+    ),
     Fault: frozenset({"times", "nth", "on"}),
 }
 """What may stand behind a dot."""

@@ -3,6 +3,10 @@ Faults of storage: a disk that is full, slow, or fails now and then.
 
 They happen before each change of a store, whatever it is made of, and are refused in the words in which the real stores
 refuse; a change that is refused leaves all as it was.
+
+A sync that fails is another thing: what was written is there.  Stores that sync SQLite files fail in their writer, behind the
+sync of a whole batch, all of which is refused, and open the file anew; the others, in memory and trees of files, behind the
+change.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,7 +23,7 @@ from launcelot.core.errors import TryLater
 from launcelot.hosting.site import Site
 from launcelot.spool.interface import Accepted, Envelope
 from launcelot.testing.faulting import FaultyTaps
-from launcelot.testing.faults import Act, Fault
+from launcelot.testing.faults import Act, Fault, Stage
 from launcelot.workers.database import refusal_because
 from launcelot.workers.staging import Staged
 
@@ -30,8 +35,6 @@ ACCOUNT = ("create", "delete", "rename", "subscribe", "deliver", "file")
 
 FILES = ("make_folder", "remove_folder", "remove", "rename", "set_modified", "set_mode")
 """What changes a tree of files; uploads besides."""
-
-Change = Callable[..., Awaitable[Any]]
 
 
 def error_of(fault: Fault) -> OSError:
@@ -49,10 +52,11 @@ class Doubtful:
 
     def __init__(self, taps: FaultyTaps) -> None:
         self._taps = taps
+        self._own_syncs: set[str] = set()
 
     async def step(self, store: str) -> None:
         """
-        Something is about to be made durable.
+        Something is about to be stored.
 
         :raises TryLater: the disk refuses.
         """
@@ -66,21 +70,40 @@ class Doubtful:
         else:
             refusal_because(error_of(fault)).raiseException()
 
+    async def change(self, store: str, change: Callable[[], Awaitable[Any]]) -> Any:
+        """
+        Store something, which may fail before it is written or when it is.
+
+        :raises TryLater: it did.
+        """
+        await self.step(store)
+        done = await change()
+        fault = None if store in self._own_syncs else self._taps.in_storage(store, Stage.SYNC)
+        if fault is not None:
+            refusal_because(error_of(fault)).raiseException()
+        return done
+
+    def syncs(self, store: str) -> Callable[[], None]:
+        """
+        What a store is to call that syncs files itself, in whatever thread.
+
+        What it raises is an OSError: the sync has failed.
+        """
+        self._own_syncs.add(store)
+
+        def synced() -> None:
+            fault = self._taps.in_storage(store, Stage.SYNC)
+            if fault is not None:
+                raise error_of(fault)
+
+        return synced
+
     def over(self, thing: Any, names: tuple[str, ...], store: str) -> Any:
-        """Have changes of something take the step first."""
-        for name in names:
-            change = getattr(thing, name, None)
-            if change is not None and not hasattr(change, "doubtful"):
-                setattr(thing, name, self._doubtful(change, store))
+        """Have changes of something go by way of us."""
+        if not hasattr(thing, "doubted"):
+            thing.__class__ = doubted(thing.__class__, names)
+            thing.doubted = (self, store)
         return thing
-
-    def _doubtful(self, change: Change, store: str) -> Change:
-        async def changed(*arguments: Any, **named: Any) -> Any:
-            await self.step(store)
-            return await change(*arguments, **named)
-
-        changed.doubtful = True  # type: ignore[attr-defined]
-        return changed
 
     def mail(self, site: Site) -> None:
         """Over the mail of a Site."""
@@ -89,17 +112,18 @@ class Doubtful:
 
         async def mail(*arguments: Any, **named: Any) -> Any:
             account = await mail_of(*arguments, **named)
-            if not hasattr(account.mailbox, "doubtful"):
+            if not hasattr(account, "doubted"):
                 mailbox_of = account.mailbox
 
                 async def mailbox(name: str) -> Any:
                     return self.over(await mailbox_of(name), MAIL, "mail")
 
-                mailbox.doubtful = True  # type: ignore[attr-defined]
                 account.mailbox = mailbox
             return self.over(account, ACCOUNT, "mail")
 
         store.mail = mail
+        if hasattr(store, "synced"):
+            store.synced = self.syncs("mail")
 
     def files(self, site: Site) -> None:
         """Over the files of a Site."""
@@ -108,13 +132,12 @@ class Doubtful:
 
         async def tree(*arguments: Any, **named: Any) -> Any:
             found = await tree_of(*arguments, **named)
-            if not hasattr(found.upload, "doubtful"):
+            if not hasattr(found, "doubted"):
                 upload_of = found.upload
 
                 async def upload(*arguments: Any, **named: Any) -> Any:
                     return self.over(await upload_of(*arguments, **named), ("publish",), "files")
 
-                upload.doubtful = True  # type: ignore[attr-defined]
                 found.upload = upload
             return self.over(found, FILES, "files")
 
@@ -126,19 +149,31 @@ def guard(site: Site, taps: FaultyTaps) -> None:
     doubtful = Doubtful(taps)
     doubtful.mail(site)
     doubtful.files(site)
-    accept = site.spool.accept
+    spool: Any = site.spool
+    accept = spool.accept
 
     async def accepted(envelope: Envelope, body: Staged, once: bool = False) -> Accepted:
+        given = False
+
+        def go() -> Awaitable[Accepted]:
+            nonlocal given
+            given = True
+            taken: Awaitable[Accepted] = accept(envelope, body, once)
+            return taken
+
         try:
             if taps.refusing:
                 raise TryLater
-            await doubtful.step("spool")
+            found: Accepted = await doubtful.change("spool", go)
+            return found
         except BaseException:
-            body.close()
+            if not given:
+                body.close()
             raise
-        return await accept(envelope, body, once)
 
-    site.spool.accept = accepted  # type: ignore[method-assign]
+    spool.accept = accepted
+    if hasattr(spool, "watch_syncs"):
+        spool.watch_syncs(doubtful.syncs("spool"))
     if site.deposits is not None:
         deposit = site.deposits.deposit
 
@@ -149,3 +184,18 @@ def guard(site: Site, taps: FaultyTaps) -> None:
             return await deposit(envelope, body, groups)
 
         site.deposits.deposit = deposited  # type: ignore[method-assign]
+
+
+@lru_cache(maxsize=64)
+def doubted(plain: type[Any], names: tuple[str, ...]) -> type[Any]:
+    """A class whose changes go by way of what ``doubted`` of an object says: a :class:`Doubtful`, and which store it is."""
+    changes = {name: _doubted(getattr(plain, name)) for name in names if hasattr(plain, name)}
+    return type(f"Doubted{plain.__name__}", (plain,), changes)
+
+
+def _doubted(change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def changed(thing: Any, *arguments: Any, **named: Any) -> Any:
+        doubtful, store = thing.doubted
+        return await doubtful.change(store, partial(change, thing, *arguments, **named))
+
+    return changed

@@ -78,9 +78,12 @@ class Database:
         ``user_version`` counts them.
     :param writer: where writing runs; one thread may serve many files.  Not owned, nor are the readers.
     :param readers: where long reads run.
+    :ivar synced: called in the writer's thread behind each sync; an OSError that it raises counts as that sync's failing, for
+        tests: what was written is in the file, and everybody who waited for it is refused.
     """
 
     log = Logger(namespace="launcelot.database")
+    synced: Callable[[], None] | None = None
 
     def __init__(self, path: Path, migrations: Sequence[Migration], writer: Workers, readers: Workers) -> None:
         self.path = path
@@ -191,6 +194,8 @@ class Database:
         try:
             lots = lots_of(batch)
             outcomes = [(waits, self._told(outcome)) for waits, outcome in perform(self._connect(), lots)]
+            if self.synced is not None:
+                self.synced()
             self._wal_size = size_of(self._wal)
         except (sqlite3.Error, OSError) as error:
             self.log.error("cannot write {path}: {error}", path=str(self.path), error=str(error))

@@ -87,6 +87,10 @@ class DemoTests(FaultCase):
             self.instead(sentence)
             error = self.assertRaises(smtplib.SMTPDataError, self.send, places["smtp"])
             self.assertIn(error.smtp_code, (451, 452), sentence)
+        # Direct delivery has written it and is refused; the queue takes it, and the mailbox has it once.
+        self.instead('at.storage("mail").sync.fails("EIO").times(1)')
+        self.send(places["smtp"])
+        self.assertEqual([one["struck"] for one in self.fault("list")], [1])
         self.instead('at.smtp("DATA").end.loses_reply()')
         self.assertRaises(smtplib.SMTPServerDisconnected, self.send, places["smtp"])
         self.instead()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from errno import EIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -261,6 +262,23 @@ class FailingDiskTests(DatabaseTestCase):
         self.assertEqual(self.seen_by_others(), ["d"])
         assert before is not None
         self.assertRaises(sqlite3.ProgrammingError, before.execute, "SELECT 1")
+
+    def test_failing_sync_says_nothing_of_what_is_there(self) -> None:
+        """Everybody of the batch is refused, the file is opened anew, and what was written may be in it, as here."""
+
+        def failing() -> None:
+            self.database.synced = None
+            raise OSError(EIO, "Input/output error")
+
+        self.database.synced = failing
+        waiting = [self.database.write(insert(word)) for word in ("one", "two")]
+        self.perform()
+        for one in waiting:
+            self.failureResultOf(one, TryLater)
+        again = self.database.write(insert("three"))
+        self.perform()
+        self.assertEqual(self.successResultOf(again), "three")
+        self.assertEqual(self.database.read(words), ["one", "three", "two"])
 
     def test_failing_disk_in_a_job_fails_the_batch(self) -> None:
         """SQLite may have undone all of it by itself."""
