@@ -203,6 +203,24 @@ class AnswerTests(DigestTestCase):
         self.assertEqual(self.digested(), [0])
         self.check_columns([*range(1, SPAN + 2)], LASTING)
 
+    def test_those_of_an_earlier_form_are_made_anew(self) -> None:
+        """Fields of headers had one column once; such a file is not believed, found fault with, or kept so."""
+        self.fill(SPAN + 1)
+        self.rest()
+        rows = "SELECT mailbox, block, name, octets FROM digests"
+        self.change(f"CREATE TABLE old AS {rows} WHERE name <> 'fields' UNION ALL SELECT 1, 0, 'fields', zeroblob(255)")
+        self.change("DROP TABLE digests")
+        self.change(digests._CREATE[0].replace(" /* form 2 */", ""))
+        self.change(f"INSERT INTO digests (mailbox, block, name, octets) {rows.replace('FROM digests', 'FROM old')}")
+        self.change("DROP TABLE old")
+        with closing(sqlite3.connect(self.folder / ANN / "mail.db", isolation_level=None)) as connection:
+            self.assertFalse(digests.exists(connection))
+            self.assertEqual(checking.check(connection, lambda done, total: None).findings, [])
+        self.check_fields([*range(1, SPAN + 2)])
+        self.rest()
+        self.assertEqual(self.digested(), [0])
+        self.check_fields([*range(1, SPAN + 2)])
+
     def test_mending_hands(self) -> None:
         """Whoever changes rows by whatever statement, the digests of theirs are gone."""
         for statement in (
