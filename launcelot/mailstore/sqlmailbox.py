@@ -18,7 +18,7 @@ from typing import TypeVar
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads
 from launcelot.mailstore.arrangements import Arrangement, How, still_holds
-from launcelot.mailstore.digests import LARGE
+from launcelot.mailstore.digests import LARGE, can_have
 from launcelot.mailstore.flaghistory import joined
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.interface import (
@@ -184,7 +184,10 @@ class SqliteMailbox:
             # Short rows that lie together: a slice is quicker read than handed to a thread.
             read = self._file.read
         if any(column is Column.HEADER or isinstance(column, Fields) for column in columns):
-            size, read = HEADERS, self._file.read if len(uids) <= FEW_HEADERS else self._file.read_aside
+            # Common fields come out of digests, of which more can be read at a time.
+            common = Column.HEADER not in columns and all(can_have(one) for one in columns if isinstance(one, Fields))
+            size = LONG_SLICE if common else HEADERS
+            read = self._file.read if len(uids) <= FEW_HEADERS else self._file.read_aside
         if Column.OCTETS in columns:
             size, read, much = BODIES, self._file.read if len(uids) == 1 else self._file.read_aside, BODY_OCTETS
         if len(uids) >= LARGE:
