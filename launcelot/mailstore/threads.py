@@ -215,9 +215,10 @@ def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, ref
     """REFERENCES: by the ids messages name, then by subject at the top."""
     _link(forest, ids, references)
     roots = _pruned(forest, forest.settle())
-    for root in roots:
-        if root >= forest.messages:
-            forest.arrange(root)
+    if len(forest.children) > forest.messages:
+        for root in roots:
+            if root >= forest.messages:
+                forest.arrange(root)
     roots.sort(key=forest.dates.__getitem__)
     roots = _merged(forest, roots, subjects, bases)
     # Step 6; below the top every node is a message, so the order in which they are arranged does not matter.
@@ -230,8 +231,9 @@ def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, ref
 
 def _link(forest: Forest, ids: Texts, references: Texts) -> None:
     """Step 1: from each message to the one that it answers."""
-    # Of those that have the same id, the first has it.
-    by_id = dict(zip(map(_normal, reversed(ids)), range(len(ids) - 1, -1, -1), strict=True))
+    # Of those that have the same id, the first has it; hardly any mailbox has one that is quoted.
+    known = list(map(_normal, ids)) if '"' in "".join(ids) else ids
+    by_id = dict(zip(reversed(known), range(len(known) - 1, -1, -1), strict=True))
     by_id.pop("", None)
     parents, answers = forest.parents, forest.answers
     for node, named in enumerate(references):
