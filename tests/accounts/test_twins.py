@@ -22,7 +22,8 @@ from launcelot.workers.memory import InlineWorkers
 from tests.accounts.contract import at, count
 
 NAMES = st.sampled_from(["a", "b", "c", "A", "a@example.org"])
-LOCALS = st.sampled_from(["a", "b", "c", "A", "a+x", "b+y", "*", "d", "e", "e+z"])
+LOCALS = st.sampled_from(["a", "b", "c", "A", "a+x", "b+y", "*", "d", "e", "e+z", "owner-a", "owner-d"])
+FAR = st.sampled_from(["f@far.example", "F@far.example", "g+x@far.example", "*@far.example"])
 PASSWORDS = st.sampled_from(["one", "two", ""])
 
 OPERATIONS = st.one_of(
@@ -31,9 +32,11 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("set_password"), NAMES, PASSWORDS),
     st.tuples(st.just("enable"), NAMES, st.booleans()),
     st.tuples(st.just("check_password"), NAMES, PASSWORDS),
-    st.tuples(st.just("add_alias"), LOCALS, st.lists(LOCALS, max_size=3)),
+    st.tuples(st.just("add_alias"), LOCALS, st.lists(st.one_of(LOCALS, FAR), max_size=3)),
     st.tuples(st.just("remove_alias"), LOCALS),
     st.tuples(st.just("resolve"), LOCALS),
+    st.tuples(st.just("expand"), st.one_of(LOCALS, FAR)),
+    st.tuples(st.just("change_forwards"), NAMES, st.lists(st.one_of(LOCALS, FAR), max_size=2), st.lists(FAR, max_size=1)),
     st.tuples(st.just("add_group"), NAMES),
     st.tuples(st.just("change_members"), NAMES, st.lists(NAMES, max_size=2), st.lists(NAMES, max_size=2)),
     st.tuples(st.just("address_group"), NAMES, st.one_of(st.none(), LOCALS)),
@@ -57,7 +60,9 @@ def ask(directory: Directory, operation: tuple[Any, ...]) -> Coroutine[Any, Any,
         return directory.change_group(words[0], messages=words[1])
     if verb == "address_group":
         words[1] = None if words[1] is None else at(words[1])
-    if verb in ("remove_alias", "resolve"):
+    if verb == "change_forwards":
+        words[1:] = [[at(one) for one in given] for given in words[1:]]
+    if verb in ("remove_alias", "resolve", "expand"):
         words = [at(words[0])]
     question: Callable[..., Coroutine[Any, Any, Any]] = getattr(directory, verb)
     return question(*words)
@@ -101,4 +106,4 @@ class TwinTests(SynchronousTestCase):
         for account in self.successResultOf(Deferred.fromCoroutine(directory.accounts())):
             self.outcome(directory.change(account.name, enabled=True))
         for alias in self.successResultOf(Deferred.fromCoroutine(directory.aliases())):
-            self.assertTrue(self.successResultOf(Deferred.fromCoroutine(directory.resolve(alias.address))), alias)
+            self.assertTrue(self.successResultOf(Deferred.fromCoroutine(directory.expand(alias.address))), alias)
