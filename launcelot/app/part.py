@@ -57,6 +57,7 @@ class Part:
             if id(own) not in counts:
                 counts[id(own)] = SharedCount(own.total, own.per_source, numbers, name, place)
             one.factory._count = counts[id(own)]
+            one.factory.share(numbers, name)
         rates: dict[int, TokenBuckets] = {}
         for datagram in listeners.datagrams:
             bucket = datagram.server._rates

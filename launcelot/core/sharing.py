@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable
 
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import Bucket, ConnectionCount
 from launcelot.core.rates import TokenBuckets
 
 NUMBERS = 65_536
@@ -172,3 +172,26 @@ class SharedBuckets(TokenBuckets):
     def __len__(self) -> int:
         """How many keys are remembered: all moments have their place from the start."""
         return TIMES
+
+
+class SharedBucket(Bucket):
+    """
+    A :class:`~launcelot.core.limits.Bucket` whose octets are those of all processes.
+
+    Of what two processes take in the same instant one part may count for nothing; keys whose places meet pay for each other.
+
+    :param words: the key.
+    """
+
+    __slots__ = ("_numbers", "_place")
+
+    def __init__(self, rate: int, numbers: SharedNumbers, *words: str) -> None:
+        super().__init__(rate)
+        self._numbers = numbers
+        self._place = numbers.time(*words)
+
+    def take(self, octets: int, now: float) -> float:
+        """Take octets; seconds to wait before anybody should take more."""
+        paid_at = max(self._numbers.moment(self._place), now - self.SAVED) + octets / self.rate
+        self._numbers.set_moment(self._place, paid_at)
+        return max(0.0, paid_at - now)

@@ -22,6 +22,7 @@ from launcelot.hosting.driving import Driven
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
 
 if TYPE_CHECKING:
+    from launcelot.core.sharing import SharedNumbers
     from launcelot.hosting.site import Site
 
 log = Logger(namespace="launcelot.session")
@@ -300,6 +301,13 @@ class ServerFactory(Factory):
     def make_stream(self) -> ServerStream:
         """A new session's protocol."""
         return self.protocol(self)
+
+    def share(self, numbers: SharedNumbers, service: str) -> None:
+        """
+        Have limits of its own hold over all workers; there are none but in some protocols.
+
+        :param service: names it among the services.
+        """
 
     def ended(self, stream: ServerStream) -> None:
         """Called by the session when its connection is gone."""

@@ -29,6 +29,8 @@ from tests.app.programs import COMMAND, LIMIT, TWISTD, ProgramCase
 
 PASSWORDS = {"brandon": "atigdng", "ann": "bridgekeeper"}
 PASS = f"PASS {PASSWORDS['brandon']}".encode()
+UNWANTED = ("smtp", "pop3", "ftp", "book", "managesieve")
+"""Services that are not served but where a test has a table for them; their usual ports may be somebody else's."""
 NAME = b"What is your name?"
 ANSWER = b"My name is Sir Lancelot of Camelot."
 TOO_MANY = b"Error: too many connections."
@@ -126,7 +128,8 @@ class WorkersCase(ProgramCase):
 
     def configure(self, *tables: str, workers: int = 2, patience: float = 30.0) -> None:
         """Write the configuration."""
-        others = [f"[{name}]\nenabled = false" for name in ("smtp", "pop3", "ftp", "book")]
+        wanted = [table.partition("]")[0].lstrip("[") for table in tables]
+        others = [f"[{name}]\nenabled = false" for name in UNWANTED if name not in wanted]
         daemon = f"[daemon]\nworkers = {workers}\nworker_patience = {patience}\nstop_limit = 5"
         text = "\n".join(["config_version = 1", daemon, "[accounts]\nmake_first = false", *others, *tables])
         (self.folder / "it.toml").write_text(text + "\n")
@@ -486,6 +489,37 @@ class LimitTests(WorkersCase):
                 guesser.hear(b"* OK")
             self.assertNotIn(b"[AUTHENTICATIONFAILED]", guesser.command(b"LOGIN nobody wrong"))
         self.assertEqual(2, self.status["counters"]["logins.imap.blocked"])
+        self.stopped(process, pids)
+
+
+    def test_what_an_account_moves_is_counted_together(self) -> None:
+        """Two uploads of 150,000 octets at once, in a worker each, take as long as one of 300,000."""
+        table = '[ftp]\nlisten = ["tcp:0:interface=127.0.0.1"]\nlisten_tls = []\naccount_rate = 100000'
+        others = [f'[{name}]\nenabled = false' for name in ("imap", "questions")]
+        process = self.run_daemon(table, *others)
+        done = self.run_program(*COMMAND, "account", "add", "ann", "--data", str(self.data), said="secret\n")
+        self.assertEqual(0, done.returncode, done.stderr)
+        pids = self.pids
+        sessions = []
+        for pid in pids:
+            with self.only(pid, pids):
+                session = self.peer("ftp")
+                session.hear(b"220 ")
+            for line, answer in ((b"USER ann", b"331 "), (b"PASS secret", b"230 "), (b"TYPE I", b"200 ")):
+                session.say(line)
+                session.hear(answer)
+            session.say(b"PASV")
+            numbers = re.findall(rb"\d+", session.hear(b"227 "))
+            sessions.append((session, socket.create_connection(("127.0.0.1", int(numbers[5]) * 256 + int(numbers[6])), LIMIT)))
+        began = time.monotonic()
+        for number, (session, data) in enumerate(sessions):
+            session.say(b"STOR f%d" % number)
+            data.sendall(b"x" * 150_000)
+            data.close()
+        for session, _ in sessions:
+            session.hear(b"226 ")
+        # A second's worth is given at once; what is slow elsewhere makes it longer only.
+        self.assertGreater(time.monotonic() - began, 1.5)
         self.stopped(process, pids)
 
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.core.limits import ConnectionCount
+from launcelot.core.limits import Bucket, ConnectionCount
 from launcelot.core.rates import TokenBuckets
-from launcelot.core.sharing import NUMBERS, SharedBuckets, SharedCount, SharedNumbers, size_of
+from launcelot.core.sharing import NUMBERS, SharedBucket, SharedBuckets, SharedCount, SharedNumbers, size_of
 
 KEY = b"sixteen octets.."
 
@@ -144,3 +144,24 @@ class SharedBucketsTests(SynchronousTestCase):
         for process, pause in steps:
             now += pause / 16
             self.assertEqual(oracle.take("a", now), buckets[process].take("a", now))
+
+
+class SharedBucketTests(SynchronousTestCase):
+    """Octets in a second over all processes."""
+
+    def test_processes_wait_for_each_other(self) -> None:
+        """What one has taken the other pays for; a bucket that is idle saves a second, and another key has its own."""
+        first, second = (SharedBucket(1_000, one, "ftp", "ann") for one in rows(2))
+        self.assertEqual([first.take(1_000, 50.0), second.take(500, 50.0), first.take(500, 50.0)], [0.0, 0.5, 1.0])
+        self.assertEqual(SharedBucket(1_000, rows(1)[0], "ftp", "bob").take(1_000, 50.0), 0.0)
+        self.assertEqual(second.take(1_000, 90.0), 0.0)
+        self.assertAlmostEqual(first.take(1, 90.0), 0.001)
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5_000), st.floats(0.0, 3.0)), max_size=30))
+    def test_it_is_one_bucket(self, taken: list[tuple[bool, int, float]]) -> None:
+        """Two that share are as one that is not shared."""
+        shared = [SharedBucket(1_000, one, "ftp", "ann") for one in rows(2)]
+        plain, now = Bucket(1_000), 50.0
+        for which, octets, later in taken:
+            now += later
+            self.assertAlmostEqual(shared[which].take(octets, now), plain.take(octets, now), places=6)

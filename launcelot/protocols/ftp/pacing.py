@@ -1,7 +1,7 @@
 """
 How fast files may move: octets in a second for each session, and for all sessions of an account together.
 
-Both directions count for themselves.  Each worker of a daemon counts alone.
+Both directions count for themselves.  What holds for an account holds over all workers of a daemon.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from launcelot.core.ids import AccountId
 from launcelot.core.limits import Bucket
+from launcelot.core.sharing import SharedBucket, SharedNumbers
 from launcelot.protocols.ftp.data import Pace
 
 
@@ -25,6 +26,13 @@ class Rates:
         self._session = session
         self._account = account
         self._shared: WeakValueDictionary[tuple[AccountId, str], Bucket] = WeakValueDictionary()
+        self._numbers: SharedNumbers | None = None
+        self._service = ""
+
+    def share(self, numbers: SharedNumbers, service: str) -> None:
+        """Count an account's octets together with other processes; for sessions that begin from now on."""
+        self._numbers = numbers
+        self._service = service
 
     def of(self, account: AccountId) -> Pace:
         """What a new session of an account has to keep to."""
@@ -32,7 +40,9 @@ class Rates:
 
     def _buckets(self, account: AccountId, way: str) -> tuple[Bucket, ...]:
         buckets = [Bucket(self._session)] if self._session else []
-        if self._account:
+        if self._account and self._numbers is not None:
+            buckets.append(SharedBucket(self._account, self._numbers, self._service, way, account))
+        elif self._account:
             shared = self._shared.get((account, way))
             if shared is None:
                 shared = self._shared[account, way] = Bucket(self._account)

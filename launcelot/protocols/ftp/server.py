@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
 from launcelot.core.limits import ConnectionCount, is_loopback
+from launcelot.core.sharing import SharedNumbers
 from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.server import ServerFactory, ServerStream, source_host
 from launcelot.hosting.site import Site
@@ -378,3 +379,7 @@ class FTPFactory(ServerFactory):
         self.ports = passive_ports(settings.passive_ports)
         self.advertised = Advertised(settings.passive_address, settings.passive_addresses)
         self.rates = rates or Rates(settings.session_rate, settings.account_rate)
+
+    def share(self, numbers: SharedNumbers, service: str) -> None:
+        """An account's rate holds over all workers."""
+        self.rates.share(numbers, service)

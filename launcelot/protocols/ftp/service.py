@@ -36,7 +36,7 @@ class Settings:
         0, "that files and listings of one session may move each way; 0 for any number", unit="octets a second", minimum=0
     )
     account_rate: int = setting(
-        0, "the same for all sessions of an account together, in each worker; 0 for any number", unit="octets a second", minimum=0
+        0, "the same for all sessions of an account together; 0 for any number", unit="octets a second", minimum=0
     )
     plaintext_login: str = setting(
         "loopback", "where passwords are taken without TLS", choices=("never", "loopback", "always")
