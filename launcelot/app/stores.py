@@ -45,6 +45,7 @@ from launcelot.spool.delivery import MailboxDelivery
 from launcelot.spool.depositing import Depositor
 from launcelot.spool.forwarding import Forwarding
 from launcelot.spool.interface import Carrier
+from launcelot.spool.outgoing import MOST as TRANSACTIONS
 from launcelot.spool.sqlite import MIGRATIONS as SPOOL_MIGRATIONS
 from launcelot.spool.sqlite import SqliteSpool
 from launcelot.workers.database import Database
@@ -221,6 +222,11 @@ def mail_files(descriptors: int) -> int:
     return max(4, min(OPEN_FILES, descriptors // 4 // PER_ACCOUNT))
 
 
+def transactions(descriptors: int) -> int:
+    """How many transactions with other hosts run at once: with an eighth of the descriptors at most."""
+    return max(4, min(TRANSACTIONS, descriptors // 8))
+
+
 def descriptor_mark(descriptors: int) -> int:
     """Of that many descriptors, those that connections may take part in; the rest is for mail, files and transfers."""
     return descriptors - PER_ACCOUNT * mail_files(descriptors) - descriptors // 16 - 32
@@ -302,6 +308,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
             notices=notices,
             direct=True,
             trail=told,
+            transactions=transactions(limit()),
         )
 
     def left() -> Sequence[SqliteSpool]:

@@ -33,6 +33,7 @@ from launcelot.spool.interface import Carrier, Delivery, Fate, Forget, Verdict, 
 from launcelot.spool.mail import Body, Change, Mail, Pending, Shelf, describe
 from launcelot.spool.notices import Kind, Notices, NotReturnable, Results, wants
 from launcelot.spool.outgoing import MAY_HAVE_ARRIVED, Outgoing
+from launcelot.spool.outgoing import MOST as TRANSACTIONS
 from launcelot.spool.refusals import verdict_on
 from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import Sweeper, forget_nothing, key_of
@@ -60,6 +61,7 @@ class Courier:
     :param notices: tell senders; without them mail that cannot be delivered is held.
     :param most: mails kept in memory, more or less; 0 for all.
     :param chronicle: told what becomes of mail.
+    :param transactions: with other hosts, at once in all.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -78,6 +80,7 @@ class Courier:
         notices: Notices | None = None,
         most: int = 0,
         chronicle: Chronicle | None = None,
+        transactions: int = TRANSACTIONS,
     ) -> None:
         self._shelf = shelf
         self._deliver = deliver
@@ -91,7 +94,7 @@ class Courier:
         self._chronicle = chronicle or Chronicle()
         self._outgoing = (
             None if carrier is None else Outgoing(
-                carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send, clock
+                carrier, shelf.fetch, self._concluded, self._let_go, self._ended, self._about_to_send, clock, transactions
             )
         )
         self._slots = DeferredSemaphore(concurrency)

@@ -14,6 +14,7 @@ from launcelot.spool.courier import CONCURRENCY, Courier
 from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, Forget, SpoolId, Waiting
 from launcelot.spool.mail import Body, Change, Mail, Pending
 from launcelot.spool.notices import Notices
+from launcelot.spool.outgoing import MOST as TRANSACTIONS
 from launcelot.spool.schedule import Schedule
 from launcelot.spool.sweeping import forget_nothing
 from launcelot.workers.staging import Buffer, Staged
@@ -73,6 +74,7 @@ class MemorySpool:
         carrier: Carrier | None = None,
         notices: Notices | None = None,
         trail: Trail = NOWHERE,
+        transactions: int = TRANSACTIONS,
     ) -> None:
         self._chronicle = Chronicle(trail)
         self._courier = Courier(
@@ -87,6 +89,7 @@ class MemorySpool:
             carrier=carrier,
             notices=notices,
             chronicle=self._chronicle,
+            transactions=transactions,
         )
         self._now = now
         self._mails: dict[int, Mail] = {}

@@ -99,6 +99,7 @@ class Outgoing:
     :param ended: told after every transaction.
     :param about_to_send: awaited before the end of a message is sent; returns when it is on disk that this happens.
     :param clock: monotonic.
+    :param most: transactions at once in all.
     """
 
     log = Logger(namespace="launcelot.spool")
@@ -112,6 +113,7 @@ class Outgoing:
         ended: Callable[[Mail], None],
         about_to_send: Callable[[Sequence[Pending]], Awaitable[None]],
         clock: IReactorTime,
+        most: int = MOST,
     ) -> None:
         self.carrier = carrier
         self._fetch = fetch
@@ -120,6 +122,7 @@ class Outgoing:
         self._ended = ended
         self._about_to_send = about_to_send
         self._clock = clock
+        self._most = most
         self._places: dict[str, Place] = {}
         self._ready: deque[str] = deque()
         self._doubtful: deque[str] = deque()
@@ -179,7 +182,7 @@ class Outgoing:
 
     def _next(self) -> tuple[str, bool] | None:
         """Whose turn it is, if there is room, and whether it is doubted."""
-        if self.closing or self.running >= MOST or not (self._ready or self._doubtful):
+        if self.closing or self.running >= self._most or not (self._ready or self._doubtful):
             return None
         prompt = self._count_prompt()
         if prompt >= AT_ONCE:
@@ -187,7 +190,7 @@ class Outgoing:
             return None
         if self._ready:
             return self._ready.popleft(), False
-        if self._doubted_running >= MOST // 2:
+        if self._doubted_running >= max(1, self._most // 2):
             return None
         if prompt >= AT_ONCE // 2:
             self._look_again()

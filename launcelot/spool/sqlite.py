@@ -27,6 +27,7 @@ from launcelot.spool.interface import Accepted, Carrier, Delivery, Envelope, For
 from launcelot.spool.mail import Body, Change, Mail, Pending, describe
 from launcelot.spool.marks import Marks
 from launcelot.spool.notices import Notices
+from launcelot.spool.outgoing import MOST as TRANSACTIONS
 from launcelot.spool.rows import (
     CHUNK,
     LOAD_BATCH,
@@ -76,6 +77,7 @@ class SqliteSpool:
     :param notices: tell senders; without them mail that cannot be delivered is held.
     :param in_hand: mails kept in memory.
     :param trail: where it is noted what becomes of mail.
+    :param transactions: with other hosts, at once in all.
     :param direct: mail for one mailbox here is delivered while whoever brought it waits, if that can be done now.
     """
 
@@ -97,6 +99,7 @@ class SqliteSpool:
         in_hand: int = IN_HAND,
         direct: bool = False,
         trail: Trail = NOWHERE,
+        transactions: int = TRANSACTIONS,
     ) -> None:
         self._database = database
         self._marks = Marks(database.path.with_suffix(".marks"))
@@ -120,6 +123,7 @@ class SqliteSpool:
             notices=notices,
             most=in_hand,
             chronicle=self._chronicle,
+            transactions=transactions,
         )
         self._next_number = 0
         self._serving = False

@@ -159,6 +159,20 @@ class CrowdTests(SpoolCase):
         self.pass_by(2_100)
         self.assertEqual(len(self.network.taken), 600)
 
+    def test_few_descriptors(self) -> None:
+        """As many as whoever makes the spool says, whatever is usual; and known dead ones have half of them."""
+        forget = self.recorder.forget
+        self.spool = MemorySpool(
+            self.recorder, self.clock, self.now, Counters(), forget, Schedule(), carrier=self.network, transactions=6
+        )
+        self.send(*self.dead(40))
+        self.pass_by(10 * TIMEOUT)
+        self.assertEqual(self.network.most, 6)
+        self.network.most = 0
+        self.clock.advance(700)
+        self.pass_by(TIMEOUT)
+        self.assertEqual(self.network.most, 3)
+
     def test_quick_ones_are_counted_out(self) -> None:
         """A thousand quick mails behind one that is slow: never more than there may be, and all of them soon."""
         self.network.slow |= {"slow": 100.0, "quick": 0.25}
