@@ -37,16 +37,27 @@ class Lines:
             self._flush()
 
     def _short(self, event: LogEvent) -> str | None:
+        text = short_text(event)
+        if not text or "log_system" in event:
+            return None
         try:
             second = int(event["log_time"])
-            text = event["log_format"].format_map(event)
             where = f"{event['log_namespace']}#{event['log_level'].name}"
         except (LookupError, AttributeError, TypeError, ValueError):
-            return None
-        if not text or "log_failure" in event or "log_system" in event:
             return None
         if second != self._second:
             self._second, self._words = second, formatTime(second)
         if "\n" in text:
             text = text.replace("\n", "\n\t")
         return f"{self._words} [{where}] {text}\n"
+
+
+def short_text(event: LogEvent) -> str | None:
+    """The text of an event whose format names its fields only, and that tells of no failure; None for Twisted to write."""
+    if "log_failure" in event:
+        return None
+    try:
+        text: str = event["log_format"].format_map(event)
+    except (LookupError, AttributeError, TypeError, ValueError):
+        return None
+    return text

@@ -197,12 +197,14 @@ def build_mail(
     readers: Workers,
     clock: Any = None,
     wrote: Callable[[AccountId, Sequence[int]], None] = nobody,
+    several: bool = False,
 ) -> SqliteMailStore:
     """
     The mail store alone.
 
     :param clock: monotonic, for what waits for quiet moments; without one it is left to others.
     :param wrote: told of every change that is on disk.
+    :param several: other processes serve the same folder.
     """
     return SqliteMailStore(
         configuration.data / "mail",
@@ -214,6 +216,7 @@ def build_mail(
         furnishing(configuration.accounts.mailboxes),
         clock=clock,
         wrote=wrote,
+        several=several,
     )
 
 
@@ -277,7 +280,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
     staging = Staging(configuration.data / "staging", disk)
     accounts = build_accounts(configuration, make, writer, readers)
-    mail = build_mail(configuration, mail_writers, readers, clock, part.wrote)
+    mail = build_mail(configuration, mail_writers, readers, clock, part.wrote, part.of > 1)
     files = build_files(configuration, disk, part)
     share_quota(mail, files)
     databases = Databases(configuration.data / "services", writer, readers)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from functools import lru_cache
 from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, eventAsText
 from zope.interface import implementer
+
+from launcelot.app.loglines import short_text
 
 PIPE = 1 << 20
 """Octets that a pipe may hold, where the system allows it."""
@@ -43,7 +46,7 @@ class LogPipe:
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event."""
-        text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+        text = short_text(event) or eventAsText(event, includeTimestamp=False, includeSystem=False)
         level = event.get("log_level") or LogLevel.info
         line = {"level": level.name, "from": str(event.get("log_namespace")), "text": text[:MOST]}
         if "log_system" in event:
@@ -80,12 +83,18 @@ def relog(number: int, line: bytes) -> dict[str, Any] | None:
         return None
     if "text" not in event:
         return event
-    log = Logger(namespace=event["from"])
+    log = logger_of(str(event["from"]))
     if event.get("lost"):
         log.warn("worker {number}: {lost} lines of its log were lost", number=number, lost=event["lost"])
     fields = {"log_system": event["system"]} if "system" in event else {}
     log.emit(LogLevel.lookupByName(event["level"]), "worker {number}: {text}", number=number, text=event["text"], **fields)
     return None
+
+
+@lru_cache(256)
+def logger_of(namespace: str) -> Logger:
+    """Making one looks through the stack for whose it is."""
+    return Logger(namespace=namespace)
 
 
 def relog_output(number: int, line: bytes) -> None:

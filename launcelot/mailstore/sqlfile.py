@@ -55,6 +55,7 @@ class AccountFile:
     :ivar tending: told of changes, if anybody does in quiet moments what can wait.
     :ivar synced: see :class:`~launcelot.workers.database.Database`; of the next database that is opened.
     :param furnishing: what a new file has besides INBOX.
+    :param several: other processes write it, too.
     """
 
     log = Logger(namespace="launcelot.mailstore")
@@ -70,6 +71,7 @@ class AccountFile:
         held: Callable[[AccountFile], None],
         furnishing: Furnishing = (),
         wrote: Callable[[AccountFile, Sequence[int]], None] = lambda file, mailboxes: None,
+        several: bool = False,
     ) -> None:
         self.folder = folder
         self._lock_path = str(folder / LOCK_NAME)
@@ -89,6 +91,7 @@ class AccountFile:
         self._held = held
         self._furnishing = furnishing
         self._wrote = wrote
+        self._several = several
         self._database: Database | None = None
         self._busy = 0
         self._quiet: list[Deferred[None]] = []
@@ -190,7 +193,7 @@ class AccountFile:
             await self._closing
             self._closing = None
         await self._writer.run(self._make_folder)
-        database = Database(self.folder / FILE_NAME, MIGRATIONS, self._writer, self._readers)
+        database = Database(self.folder / FILE_NAME, MIGRATIONS, self._writer, self._readers, in_turn=self._several)
         await database.open()
         if database.read(_is_new):
             await database.write(self._furnish)

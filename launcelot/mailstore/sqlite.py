@@ -49,6 +49,7 @@ class SqliteMailStore:
     :param wrote: told of every change that is on disk, by account and mailboxes, so that other processes' stores on the
         same folder can be told with :meth:`changed`.
     :param furnishing: what a new account has besides INBOX; its names are possible ones.
+    :param several: other processes have a store on the same folder, and write as much.
     :param clock: monotonic; with one, files are tended in quiet moments (:mod:`launcelot.mailstore.tending`).
 
     The workers belong to the caller, who closes them after the store.
@@ -65,6 +66,7 @@ class SqliteMailStore:
         furnishing: Furnishing = (),
         wrote: Callable[[AccountId, Sequence[int]], None] = lambda account, mailboxes: None,
         clock: IReactorTime | None = None,
+        several: bool = False,
     ) -> None:
         self._folder = folder
         self._writers = tuple(writers)
@@ -73,6 +75,7 @@ class SqliteMailStore:
         self._ids = ids
         self._limit = max(open_files, 1)
         self._wrote = wrote
+        self._several = several
         self._furnishing = tuple(furnishing)
         # Who uses an account holds its file; the store itself holds those that are open, watched or locked.
         self._files: WeakValueDictionary[AccountId, AccountFile] = WeakValueDictionary()
@@ -189,6 +192,7 @@ class SqliteMailStore:
                 self._hold,
                 self._furnishing,
                 self._have_written,
+                self._several,
             )
             file.tending = self._tending
             file.synced = self.synced

@@ -25,6 +25,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ from twisted.python.failure import Failure
 from launcelot.core.errors import Refusal, TryLater
 from launcelot.workers.interface import Workers
 from launcelot.workers.jobs import Job, Outcome, Together, lots_of, perform
+from launcelot.workers.turns import turn
 
 T = TypeVar("T")
 
@@ -78,6 +80,8 @@ class Database:
         ``user_version`` counts them.
     :param writer: where writing runs; one thread may serve many files.  Not owned, nor are the readers.
     :param readers: where long reads run.
+    :param in_turn: other processes write it as much as we do, and the folder it is in is its own: see
+        :mod:`launcelot.workers.turns`.
     :ivar synced: called in the writer's thread behind each sync; an OSError that it raises counts as that sync's failing, for
         tests: what was written is in the file, and everybody who waited for it is refused.
     """
@@ -85,12 +89,15 @@ class Database:
     log = Logger(namespace="launcelot.database")
     synced: Callable[[], None] | None = None
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], writer: Workers, readers: Workers) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[Migration], writer: Workers, readers: Workers, *, in_turn: bool = False
+    ) -> None:
         self.path = path
         self._wal = os.fspath(path.with_name(path.name + "-wal"))
         self._migrations = migrations
         self._writer = writer
         self._readers = readers
+        self._in_turn = in_turn
         self._jobs: deque[Job] = deque()
         self._at_work = False
         self._writing: sqlite3.Connection | None = None
@@ -193,7 +200,9 @@ class Database:
         batch = [jobs.popleft() for _ in range(min(len(jobs), BATCH))]
         try:
             lots = lots_of(batch)
-            outcomes = [(waits, self._told(outcome)) for waits, outcome in perform(self._connect(), lots)]
+            with turn(self.path.parent) if self._in_turn else nullcontext():
+                found = perform(self._connect(), lots)
+            outcomes = [(waits, self._told(outcome)) for waits, outcome in found]
             if self.synced is not None:
                 self.synced()
             self._wal_size = size_of(self._wal)
