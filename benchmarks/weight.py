@@ -11,20 +11,15 @@ from __future__ import annotations
 import poplib
 import shutil
 import smtplib
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from benchmarks.accepting import CHECKOUT, free_port, scratch, wait_for
-from benchmarks.frame import Figures, NotHere, Subject, Table, cpu_of, measure, memory_of, tree
-from benchmarks.relaying import SETTINGS, submit
-from launcelot.app.asking import ask
-from launcelot.app.errors import Ending
+from benchmarks.accepting import free_port, scratch
+from benchmarks.frame import Figures, NotHere, Subject, Table, measure, memory_of, tree
+from benchmarks.relaying import SETTINGS, OwnDaemon, submit
 
 QUEUE = {"s to greeting": "less", "s CPU": "less", "MiB PSS": "less", "MiB/10,000": "less"}
 LARGE = {"MiB before": "less", "MiB more, taken": "less", "MiB more, read": "less", "s CPU": "less"}
@@ -33,53 +28,15 @@ LINE = b"0123456789abcdef" * 4 + b"\r\n"
 LIMIT = 300.0
 
 
-class Daemon:
-    """
-    One on a folder, started again and again.
-
-    :ivar port: of submission.
-    """
+class Daemon(OwnDaemon):
+    """One that is started again and again, takes large messages, and has POP3."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port, self.pop3 = free_port(), free_port()
-        folder.mkdir(mode=0o700)
-        text = SETTINGS.format(port=free_port(), own=self.port, connections=20)
+        own, self.pop3 = free_port(), free_port()
+        text = SETTINGS.format(port=free_port(), own=own, connections=20)
         text = text.replace("check_from_header", f"max_message_size = {2 * OCTETS}\ncheck_from_header")
         pop3 = f'[pop3]\nlisten = ["tcp:{self.pop3}:interface=127.0.0.1"]\nlisten_tls = []\n'
-        (folder / "launcelot.toml").write_text(text.replace("[pop3]\nenabled = false\n", pop3))
-        self.start()
-        command = [*self._command("account", "passwd"), "ann"]
-        subprocess.run(command, cwd=CHECKOUT, input=b"secret\n", check=True, capture_output=True)
-
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "launcelot.app.command", *words, "--data", str(self.folder)]
-
-    def start(self) -> float:
-        """Start; seconds until it greets."""
-        began = time.perf_counter()
-        self.process = subprocess.Popen(
-            self._command("run"), cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for(self.port)
-        elapsed = time.perf_counter() - began
-        self.status()
-        return elapsed
-
-    def status(self) -> Any:
-        """What it says of itself."""
-        end = time.monotonic() + LIMIT
-        while True:
-            try:
-                return ask(self.folder / "admin.sock", {"ask": "status"})
-            except Ending:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.02)
-
-    def cpu(self) -> float:
-        """Seconds of CPU."""
-        return sum(cpu_of(pid) for pid in tree(self.process.pid))
+        super().__init__(folder, own, text.replace("[pop3]\nenabled = false\n", pop3))
 
     def resident(self) -> float:
         """MiB of memory."""
@@ -91,11 +48,6 @@ class Daemon:
             Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-
-    def stop(self) -> None:
-        """Stop it in order."""
-        self.process.terminate()
-        self.process.wait(60)
 
 
 @contextmanager

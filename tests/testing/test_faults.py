@@ -17,8 +17,8 @@ from launcelot.testing.faults import Fault
 from launcelot.testing.link import Link
 from launcelot.testing.messages import Wish
 from launcelot.testing.served import serve
-from launcelot.testing.trial import WorldMixin
-from launcelot.testing.worlds import Service, TrialWorld
+from launcelot.testing.worlds import TrialWorld
+from tests.testing import cases
 
 MAIL = b"HELO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<ann@test>\r\nDATA\r\nSubject: News\r\n\r\nhi\r\n.\r\nQUIT\r\n"
 MAIL_LINES = MAIL.splitlines(keepends=True)
@@ -64,16 +64,8 @@ class SentenceTests(SynchronousTestCase):
             self.assertRaises(ValueError, make)
 
 
-class FaultCase(WorldMixin, SynchronousTestCase):
+class TellingCase(cases.FaultCase):
     """Raw peers in a world."""
-
-    def begin(self, name: str, *faults: Fault, **options: Any) -> tuple[TrialWorld, Service]:
-        """A world with one service in it."""
-        world = self.world(**options)
-        world.add_user("ann")
-        for fault in faults:
-            world.fault(fault)
-        return world, world.serve(name)
 
     def tell(self, link: Link, *lines: bytes) -> list[bytes]:
         """What is heard of each line."""
@@ -84,7 +76,7 @@ class FaultCase(WorldMixin, SynchronousTestCase):
         return heard
 
 
-class SmtpTests(FaultCase):
+class SmtpTests(TellingCase):
     """SMTP."""
 
     def codes(self, *faults: Fault, chunk: int | None = None) -> tuple[str, int, Link]:
@@ -244,7 +236,7 @@ class SmtpTests(FaultCase):
         self.assertTrue(injected.closed)
 
 
-class ImapTests(FaultCase):
+class ImapTests(TellingCase):
     """IMAP."""
 
     def logged_in(self, *faults: Fault) -> tuple[TrialWorld, Link]:
@@ -305,7 +297,7 @@ class ImapTests(FaultCase):
         self.assertIn(b"a OK", self.tell(link, b"a AUTHENTICATE PLAIN\r\n", b"AGFubgBwdw==\r\n")[2])
 
 
-class Pop3Tests(FaultCase):
+class Pop3Tests(TellingCase):
     """POP3."""
 
     def test_replies_and_breaks(self) -> None:
@@ -330,7 +322,7 @@ class Pop3Tests(FaultCase):
         self.assertIn(b"+OK 0 0", self.tell(again, b"USER ann\r\nPASS pw\r\nSTAT\r\n")[1])
 
 
-class ManageSieveTests(FaultCase):
+class ManageSieveTests(TellingCase):
     """ManageSieve."""
 
     def test_script_that_is_refused_at_its_end(self) -> None:
@@ -343,7 +335,7 @@ class ManageSieveTests(FaultCase):
         self.assertTrue(heard[3].startswith(b"OK"), heard)
 
 
-class QuestionTests(FaultCase):
+class QuestionTests(TellingCase):
     """Questions."""
 
     def test_one_question(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, connectProtocol, serverFromString
@@ -13,12 +12,13 @@ from twisted.internet.interfaces import IReactorPluggableNameResolver, IReactorU
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.task import Clock
 from twisted.names import client as names_client
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from launcelot.testing.names import Doom
 from launcelot.testing.network import MemoryNetwork, MemoryReactor
+from tests.testing import cases
 from tests.testing.conformance import Recorder
 
 
@@ -88,16 +88,8 @@ class DatagramConformance:
             raise AssertionError("the socket did not do what a UDP socket does")
 
 
-class MemoryDatagramTests(DatagramConformance, SynchronousTestCase):
+class MemoryDatagramTests(DatagramConformance, cases.MemoryScenario):
     """In memory."""
-
-    def test_conformance(self) -> None:
-        """As on sockets."""
-        network = MemoryNetwork(Clock())
-        self.reactor = MemoryReactor(network.clock, network)
-        running = Deferred.fromCoroutine(self.scenario())
-        network.pump()
-        self.successResultOf(running)
 
     def test_nobody_there(self) -> None:
         """A connected socket is told.  (On real ones that is the kernel's, and not every kernel wakes the reactor for it.)"""
@@ -112,15 +104,8 @@ class MemoryDatagramTests(DatagramConformance, SynchronousTestCase):
         self.assertEqual(client.refusals, 2)
 
 
-class SocketDatagramTests(DatagramConformance, TestCase):
+class SocketDatagramTests(DatagramConformance, cases.SocketScenario):
     """On sockets, the authority."""
-
-    reactor = reactor
-    timeout = 20
-
-    def test_conformance(self) -> Deferred[None]:
-        """As in memory."""
-        return Deferred.fromCoroutine(self.scenario())
 
 
 class MemoryCase(SynchronousTestCase):

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from launcelot.hosting.transport import EagerServer, listen_tcp
 from launcelot.testing.names import Doom
 from launcelot.testing.network import MemoryNetwork, MemoryPort, MemoryReactor
+from tests.testing import cases
 from tests.testing.conformance import Conformance, Recorder
 
 
@@ -112,16 +113,8 @@ class ConnectorConformance:
             raise AssertionError(f"a connector told {told!r}")
 
 
-class MemoryConnectorTests(ConnectorConformance, SynchronousTestCase):
+class MemoryConnectorTests(ConnectorConformance, cases.MemoryScenario):
     """In memory."""
-
-    def test_conformance(self) -> None:
-        """As on sockets."""
-        network = MemoryNetwork(Clock())
-        self.reactor = MemoryReactor(network.clock, network)
-        running = Deferred.fromCoroutine(self.scenario())
-        network.pump()
-        self.successResultOf(running)
 
     def test_time_is_up(self) -> None:
         """A name that is never found is given up after its time."""
@@ -136,15 +129,8 @@ class MemoryConnectorTests(ConnectorConformance, SynchronousTestCase):
         self.assertEqual(caller.told, ["start", "connecting", "TimeoutError", "stop"])
 
 
-class SocketConnectorTests(ConnectorConformance, TestCase):
+class SocketConnectorTests(ConnectorConformance, cases.SocketScenario):
     """On sockets, the authority."""
-
-    reactor = reactor
-    timeout = 60
-
-    def test_conformance(self) -> Deferred[None]:
-        """As in memory."""
-        return Deferred.fromCoroutine(self.scenario())
 
 
 class _One(Factory):

@@ -24,9 +24,9 @@ from launcelot.testing.faults import Fault
 from launcelot.testing.link import Link, RawPeer
 from launcelot.testing.sentences import BadSentence, parse
 from launcelot.testing.served import serve
-from launcelot.testing.trial import WorldMixin
-from launcelot.testing.worlds import Service, TrialWorld
+from launcelot.testing.worlds import TrialWorld
 from launcelot.testing.zone import Zone
+from tests.testing import cases
 
 MAIL = b"HELO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<ann@test>\r\nDATA\r\nSubject: News\r\n\r\nhi\r\n.\r\nQUIT\r\n"
 
@@ -114,19 +114,8 @@ class SentenceTests(SynchronousTestCase):
             self.assertRaises(ValueError, make)
 
 
-class WorldCase(WorldMixin, SynchronousTestCase):
-    """Raw peers in a world."""
 
-    def begin(self, name: str, *faults: Fault, **options: Any) -> tuple[TrialWorld, Service]:
-        """A world with one service in it."""
-        world = self.world(**options)
-        world.add_user("ann")
-        for fault in faults:
-            world.fault(fault)
-        return world, world.serve(name)
-
-
-class TlsTests(WorldCase):
+class TlsTests(cases.FaultCase):
     """Certificates and handshakes."""
 
     def shake(self, name: str, fault: Fault) -> tuple[TrialWorld, RawPeer]:
@@ -181,7 +170,7 @@ class TlsTests(WorldCase):
             self.assertEqual(lc.unstruck, [])
 
 
-class RestartTests(WorldCase):
+class RestartTests(cases.FaultCase):
     """The server dies and comes back."""
 
     def test_in_the_middle_of_a_session(self) -> None:
@@ -253,7 +242,7 @@ class RestartTests(WorldCase):
         return False
 
 
-class StorageTests(WorldCase):
+class StorageTests(cases.FaultCase):
     """A disk that is full, slow, or fails now and then."""
 
     def codes(self, link: Link) -> str:
@@ -305,7 +294,7 @@ class StorageTests(WorldCase):
         self.assertEqual(lc.files("ann"), {"b.bin": b"b"})
 
 
-class OctetTests(WorldCase):
+class OctetTests(cases.FaultCase):
     """So many octets of a whole connection."""
 
     def test_hearing(self) -> None:
@@ -368,7 +357,7 @@ class OctetTests(WorldCase):
         self.assertEqual(len(heard), 20)
 
 
-class NameTests(WorldCase):
+class NameTests(cases.FaultCase):
     """Answers of DNS that are wrong, late, doubled, or never come."""
 
     def resolver(self, world: TrialWorld) -> Any:
