@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from launcelot.testing.keeping import Kept
     from launcelot.testing.served import Served
 
+__tracebackhide__ = True
+"""pytest shows the test's line, not ours."""
+
 
 class Run:
     """What is kept from one test to the next; it is made, and imported, when the first test starts a server."""

@@ -23,7 +23,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from launcelot.core.errors import Refusal
 from launcelot.hosting.reactor import EagerReactor
+
+__tracebackhide__ = True
+"""pytest shows the test's line, not ours."""
 
 T = TypeVar("T")
 
@@ -185,7 +189,13 @@ class ReactorThread:
         """
         answer: Future[T] = Future()
         self._do(_start, answer, running)
-        return answer.result(timeout)
+        try:
+            return answer.result(timeout)
+        except (LookupError, Refusal) as mistake:
+            # Whoever asked has made it; where we found out tells him nothing.  Ours are of narrower kinds.
+            if isinstance(mistake, (KeyError, IndexError)):
+                raise
+            raise mistake.with_traceback(None) from mistake.__cause__
 
     def _do(self, work: Callable[..., None], answer: Future[Any], *arguments: Any) -> None:
         """Have work done that puts its outcome into ``answer``: here and now if the reactor can be had, or by its own thread."""

@@ -44,6 +44,9 @@ from launcelot.testing.trees import all_files, make_team, put_files
 from launcelot.testing.ways import Caught
 from launcelot.testing.zone import Zone
 
+__tracebackhide__ = True
+"""pytest shows the test's line, not ours."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -76,7 +79,6 @@ class Place:
         :param connection: the last one, unless another is named, counted from 0.
         :raises launcelot.testing.golden.NotGolden: it did not, or is not over.
         """
-        __tracebackhide__ = True
         there = self.transcripts
         if not there:
             raise NotGolden(f"nobody has connected to {self.name}")

@@ -10,6 +10,9 @@ from launcelot.app.catalogue import SERVICES, ServiceEntry
 from launcelot.hosting.listening import Listeners
 from launcelot.hosting.site import Site
 
+__tracebackhide__ = True
+"""pytest shows the test's line, not ours."""
+
 HOST = "127.0.0.1"
 
 DNS = "dns"

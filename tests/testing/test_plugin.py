@@ -124,6 +124,37 @@ async def test_with_the_global_reactor(launcelot):
 """
 
 
+MISTAKES = """
+def test_service(launcelot):
+    launcelot.start("smpt")
+
+
+def test_setting(launcelot):
+    launcelot.start("smtp", settings={"smtp": {"size": 1}})
+
+
+def test_place(launcelot):
+    launcelot.start("smtp").imap
+
+
+def test_twice(launcelot):
+    lc = launcelot.start("smtp")
+    lc.user("ann"), lc.user("ann")
+
+
+def test_nobody(launcelot):
+    launcelot.start("smtp").mailbox("ann")
+
+
+def test_golden(launcelot):
+    launcelot.start("smtp").smtp.matches("a.wire")
+
+
+def test_missing(launcelot):
+    launcelot.start("smtp").mail.wait(timeout=0.01)
+
+"""
+
 THREADS = """
 import smtplib
 import threading
@@ -184,6 +215,24 @@ class PluginTests(SynchronousTestCase):
         """In threads and other processes, and in parallel where pytest-xdist is installed."""
         parallel = ("-n", "2") if find_spec("xdist") is not None else ()
         self.assertIn("5 passed, 1 xfailed", self.run_test(ARRIVES, "-p", "no:twisted", *parallel))
+
+    def test_mistakes_are_shown_where_they_were_made(self) -> None:
+        """The test's line and one of ours that says what is wrong; nothing of what is between them."""
+        said = self.run_test(MISTAKES, "-p", "no:twisted", "-p", "no:randomly", "-p", "no:xdist")
+        self.assertIn("7 failed", said)
+        for line in (
+            "LookupError: there is no service 'smpt'; there are smtp, submission",
+            "LookupError: smtp has no setting 'size'; it has check_from_header",
+            "AttributeError: 'imap' was not started; smtp was",
+            "Exists: the name is taken",
+            "NotFound: ",
+            "NotGolden: nobody has connected to smtp",
+            "NoMail: no mail with anything within 0.01 s",
+        ):
+            self.assertIn(line, said)
+        shown = said.partition("warnings summary")[0]
+        for hidden in ("served.py:", "testing/plugin.py:", "reactorthread.py:", "defer.py:", "local.py:", "_base.py:"):
+            self.assertNotIn(hidden, shown)
 
     def test_a_thread_is_kept_only_between_tests_that_start_servers(self) -> None:
         """And only one on which nothing was left; whoever leaves something is told, and nobody else."""
