@@ -17,6 +17,7 @@ from launcelot.accounts.interface import Directory
 from launcelot.accounts.memory import MemoryDirectory
 from launcelot.accounts.passwords import CHEAPEST, Hasher
 from launcelot.accounts.sqlite import MIGRATIONS, SqliteDirectory
+from launcelot.core.filerights import ALL, Right
 from launcelot.workers.database import Database
 from launcelot.workers.memory import InlineWorkers
 from tests.accounts.contract import at, count
@@ -25,6 +26,10 @@ NAMES = st.sampled_from(["a", "b", "c", "A", "a@example.org"])
 LOCALS = st.sampled_from(["a", "b", "c", "A", "a+x", "b+y", "*", "d", "e", "e+z", "owner-a", "owner-d"])
 FAR = st.sampled_from(["f@far.example", "F@far.example", "g+x@far.example", "*@far.example"])
 PASSWORDS = st.sampled_from(["one", "two", ""])
+
+FOLDERS = st.sampled_from(["One", "one", "Two", "a/b"])
+HOLDERS = st.sampled_from(["a", "b", "c", "anyone"])
+RIGHTS = st.integers(1, int(ALL)).map(Right)
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("add"), NAMES, LOCALS, PASSWORDS),
@@ -44,6 +49,12 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("remove_group"), NAMES),
     st.tuples(st.just("offer"), st.sampled_from(["id1", "id2", "id3"]), st.sampled_from(["anyone", "account:id1", "group:id2"])),
     st.tuples(st.just("offers"), st.just(["anyone", "account:id1", "group:id2"])),
+    st.tuples(st.just("add_team_folder"), FOLDERS, st.integers(-1, 2)),
+    st.tuples(st.just("rename_team_folder"), FOLDERS, FOLDERS),
+    st.tuples(st.just("remove_team_folder"), FOLDERS),
+    st.tuples(st.just("grant"), FOLDERS, HOLDERS, RIGHTS),
+    st.tuples(st.just("revoke"), FOLDERS, HOLDERS, RIGHTS),
+    st.tuples(st.just("shares"), st.sampled_from(["id1", "id2", "id3"])),
 )
 
 
@@ -60,6 +71,8 @@ def ask(directory: Directory, operation: tuple[Any, ...]) -> Coroutine[Any, Any,
         return directory.change_group(words[0], messages=words[1])
     if verb == "address_group":
         words[1] = None if words[1] is None else at(words[1])
+    if verb == "rename_team_folder":
+        return directory.change_team_folder(words[0], called=words[1])
     if verb == "change_forwards":
         words[1:] = [[at(one) for one in given] for given in words[1:]]
     if verb in ("remove_alias", "resolve", "expand"):
@@ -95,7 +108,7 @@ class TwinTests(SynchronousTestCase):
             self.outcome(file.open())
             for operation in operations:
                 self.assertEqual(self.outcome(ask(memory, operation)), self.outcome(ask(file, operation)), operation)
-                for listing in ("accounts", "aliases", "groups"):
+                for listing in ("accounts", "aliases", "groups", "team_folders"):
                     there = self.outcome(getattr(memory, listing)())
                     self.assertEqual(there, self.outcome(getattr(file, listing)()), operation)
             self.check_aliases(memory)
