@@ -49,9 +49,11 @@ class Form(Protocol):
     How what a folder holds is put into octets, many at once; called in any thread.
 
     :ivar bare: whether names are all it shows, so that nobody has to look at what is behind them.
+    :ivar rights: what whoever looks may do with what they are shown; set before it is used.
     """
 
     bare: bool
+    rights: Right
 
     def fits(self, name: str) -> bool:
         """Whether an entry of this name is to be shown."""
@@ -63,7 +65,14 @@ class Form(Protocol):
         """Entries of which only names are known, where it is bare."""
 
     def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
-        """Files and folders as the system tells of them, with which their owner may do all."""
+        """Files and folders as the system tells of them."""
+
+
+def with_rights(entry: Entry, rights: Right) -> Entry:
+    """An entry as somebody with these rights sees it."""
+    if rights == ALL:
+        return entry
+    return Entry(entry.name, entry.is_folder, entry.size, entry.modified, entry.mode, entry.unique, rights, entry.fixed)
 
 
 async def formed(batches: AsyncIterator[list[Entry]], form: Form) -> AsyncIterator[bytes]:

@@ -22,9 +22,9 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from launcelot.core.errors import Exists, NotFound, NotPermitted
-from launcelot.core.filerights import ALL, STORING, Right, Share, needs
+from launcelot.core.filerights import STORING, Right, Share, needs
 from launcelot.core.ids import AccountId
-from launcelot.filestore.interface import Entry, Form, Path, Reader, Tree, Upload, always, anywhere
+from launcelot.filestore.interface import Entry, Form, Path, Reader, Tree, Upload, always, anywhere, with_rights
 from launcelot.filestore.paths import unique_name
 
 ASIDE = "home"
@@ -105,11 +105,7 @@ class Spot:
         """An entry of its tree as this account sees it."""
         if not self.inner and not entry.name:
             return replace(entry, name=self.share.name, rights=self.share.rights, fixed=True)
-        if self.share.rights == ALL:
-            return entry
-        return Entry(
-            entry.name, entry.is_folder, entry.size, entry.modified, entry.mode, entry.unique, self.share.rights, entry.fixed
-        )
+        return with_rights(entry, self.share.rights)
 
 
 class TeamUpload:
@@ -299,7 +295,7 @@ class TeamTree:
             yield [spot.seen(entry) for entry in batch]
 
     async def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
-        """What a folder holds, put into octets; where rights do not show, by the tree that has it."""
+        """What a folder holds, put into octets by the tree that has it."""
         tree, inner = self.home, path
         if not path:
             if any(share.rights & Right.LIST for share in await self._shares()):
@@ -310,10 +306,7 @@ class TeamTree:
         spot = await self._spot(path)
         if spot is not None:
             spot.need(Right.LIST)
-            if spot.share.rights != ALL and not form.bare:
-                async for entries in spot.tree.entries(spot.inner):
-                    yield form.of_entries([spot.seen(entry) for entry in entries])
-                return
+            form.rights = spot.share.rights
             tree, inner = spot.tree, spot.inner
         async for lines in tree.lines(inner, form):
             yield lines

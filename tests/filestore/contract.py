@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQuota, Refusal, TooLarge
+from launcelot.core.filerights import ALL
 from launcelot.core.ids import AccountId
 from launcelot.filestore import disk, memory
 from launcelot.filestore.calls import entry_of
@@ -30,6 +31,7 @@ class Told:
 
     def __init__(self, bare: bool) -> None:
         self.bare = bare
+        self.rights = ALL
 
     def fits(self, name: str) -> bool:
         """All but one."""

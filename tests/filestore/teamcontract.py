@@ -14,6 +14,8 @@ from launcelot.core.filerights import ALL, NONE, Right, Share
 from launcelot.core.ids import AccountId
 from launcelot.filestore.interface import Entry, FileStore, Path, Tree, Withdrawn
 from launcelot.filestore.teamtree import TeamTree
+from launcelot.protocols.ftp.forms import FactsLines
+from launcelot.protocols.ftp.listing import ALL_FACTS, facts_line
 
 T = TypeVar("T")
 
@@ -139,6 +141,24 @@ class TeamContract(SynchronousTestCase):
         self.assertEqual({(one.rights, one.fixed) for one in inside.values()}, {(SEE, False)})
         self.assertEqual(self.get(self.ben.entry(FILE)), inside["f"])
         self.assertTrue(self.get(self.ben.entry(())).fixed)
+
+    def test_lines_tell_what_entries_tell(self) -> None:
+        """A folder put into octets at once shows the same as its entries one by one, whatever rights there are."""
+
+        async def lines(path: Path) -> bytes:
+            return b"".join([some async for some in self.ben.lines(path, FactsLines(ALL_FACTS))])
+
+        for rights in (SEE, Right.LIST, Right.LIST | Right.CREATE | Right.DELETE, ALL):
+            self.let(rights)
+            for path in ((), ("team",), ("team", "Plans"), ("team", "Plans", "d")):
+                entries = self.get(self.listed(self.ben, path))
+                wanted = sorted(facts_line(entry, ALL_FACTS) for entry in entries)
+                self.assertEqual(sorted(self.get(lines(path)).splitlines(keepends=True)), wanted)
+                self.assertGreater(len(wanted), 0)
+        self.let(Right.READ)
+        self.refused(NotPermitted, lines(("team", "Plans")))
+        self.let(NONE)
+        self.refused(NotFound, lines(("team", "Plans")))
 
     def test_without_rights_there_is_nothing(self) -> None:
         """Neither the place nor the folder nor what is in it exists for whoever may do nothing there."""

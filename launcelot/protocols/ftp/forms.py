@@ -11,11 +11,12 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 
-from launcelot.filestore.interface import Entry
+from launcelot.core.filerights import ALL
+from launcelot.filestore.interface import Entry, with_rights
 from launcelot.filestore.paths import decode
 from launcelot.protocols.ftp.grammar import write_time
 from launcelot.protocols.ftp.listing import OWNED, RECENT, Pattern, facts_line, list_line, list_time, name_line
-from launcelot.protocols.ftp.permissions import EVERY_FILE, EVERY_FOLDER, mode_words
+from launcelot.protocols.ftp.permissions import letters, mode_mask, mode_words
 
 _CONTROLS = dict.fromkeys((*range(32), 127), "?")
 _BITS = 0o777
@@ -39,6 +40,7 @@ class Lines:
     def __init__(self, line: Line, pattern: Pattern | None = None) -> None:
         self._line = line
         self._pattern = pattern
+        self.rights = ALL
 
     def fits(self, name: str) -> bool:
         """See :class:`launcelot.filestore.interface.Form`."""
@@ -46,6 +48,8 @@ class Lines:
 
     def of_entries(self, entries: Sequence[Entry]) -> bytes:
         """See :class:`launcelot.filestore.interface.Form`."""
+        if self.rights != ALL:
+            entries = [with_rights(entry, self.rights) for entry in entries]
         return b"".join([self._line(entry) for entry in entries if self.fits(entry.name)])
 
     def of_names(self, names: Sequence[str]) -> bytes:
@@ -83,7 +87,8 @@ class ListLines(Lines):
     def _head(self, mode: int) -> str:
         folder = stat.S_ISDIR(mode)
         size = f"{0:12d}%.0s" if folder else "%12d"
-        head = self._heads[mode] = f"{self._indent}{mode_words(folder, mode & _BITS)}{OWNED}{size} %s %s\r\n"
+        bits = _BITS if self.rights == ALL else mode_mask(folder, self.rights)
+        head = self._heads[mode] = f"{self._indent}{mode_words(folder, mode & bits)}{OWNED}{size} %s %s\r\n"
         return head
 
     def _time(self, minute: int, modified: float) -> str:
@@ -125,7 +130,7 @@ class FactsLines(Lines):
             "type": "type=dir;" if folder else "type=file;",
             "size": "%.0s" if folder else "size=%d;",
             "modify": "modify=%s%02d;",
-            "perm": f"perm={EVERY_FOLDER if folder else EVERY_FILE};",
+            "perm": f"perm={letters(folder, self.rights)};",
             "unique": f"unique={device:x}g%x;",
             "UNIX.mode": f"UNIX.mode={mode & _BITS:04o};",
         }

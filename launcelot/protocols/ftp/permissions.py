@@ -41,22 +41,24 @@ def perm_fact(entry: Entry) -> str:
     """The letters of an entry."""
     if entry.rights is ALL and not entry.fixed:
         return EVERY_FOLDER if entry.is_folder else EVERY_FILE
-    return _letters(entry.is_folder, entry.rights, entry.fixed)
+    return letters(entry.is_folder, entry.rights, entry.fixed)
 
 
 @lru_cache(maxsize=512)
-def _letters(is_folder: bool, rights: Right, fixed: bool) -> str:
+def letters(is_folder: bool, rights: Right, fixed: bool = False) -> str:
+    """Those that rights bear out."""
     known = _OF_FOLDERS if is_folder else _OF_FILES
     return "".join(letter for letter, any_of in known.items() if rights & any_of and not (fixed and letter in _OF_ITSELF))
 
 
 def mode_shown(entry: Entry) -> int:
     """The mode bits without those that this account's rights do not bear out."""
-    return entry.mode if entry.rights is ALL else entry.mode & _mask(entry.is_folder, entry.rights)
+    return entry.mode if entry.rights is ALL else entry.mode & mode_mask(entry.is_folder, entry.rights)
 
 
 @lru_cache(maxsize=512)
-def _mask(is_folder: bool, rights: Right) -> int:
+def mode_mask(is_folder: bool, rights: Right) -> int:
+    """The mode bits that rights bear out."""
     mask = 0o111
     if rights & (Right.LIST if is_folder else Right.READ):
         mask |= 0o444

@@ -8,11 +8,12 @@ import stat
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.core.filerights import ALL, Right
 from launcelot.filestore.calls import entry_of
-from launcelot.filestore.interface import Form
+from launcelot.filestore.interface import Form, with_rights
 from launcelot.protocols.ftp import forms
 from launcelot.protocols.ftp.forms import FactsLines, ListLines, NameLines
-from launcelot.protocols.ftp.listing import ALL_FACTS, RECENT, Pattern, choose_facts
+from launcelot.protocols.ftp.listing import ALL_FACTS, RECENT, Pattern, choose_facts, facts_line, list_line, name_line
 
 NOW = 1_700_000_000.25
 NAMES = ("a", "%s %d", "\u00e9\u4e2d", "caf\udce9", "x" * 255, "\u2028\xa0", "a b", " ")
@@ -66,6 +67,23 @@ class FormTests(SynchronousTestCase):
             for size, inode, device in ((0, 1, 1), (4_096, 1 << 40, 64_768), (10**15, (1 << 64) - 1, 1))
         ]
         self.same([f"n{number}" for number in range(len(found))], found)
+
+    def test_rights(self) -> None:
+        """What an account may do shows as in lines of single entries, for each combination of rights."""
+        names = ["f", "x", "d"]
+        found = [looked(kind, 5, NOW) for kind in (stat.S_IFREG | 0o644, stat.S_IFREG | 0o755, stat.S_IFDIR | 0o777)]
+        entries = [entry_of(name, one) for name, one in zip(names, found, strict=True)]
+        for number in range(1, int(ALL) + 1):
+            seen = [with_rights(entry, Right(number)) for entry in entries]
+            for form, line in (
+                (ListLines(NOW), lambda entry: list_line(entry, NOW)),
+                (FactsLines(ALL_FACTS), lambda entry: facts_line(entry, ALL_FACTS)),
+                (FactsLines(("perm",)), lambda entry: facts_line(entry, ("perm",))),
+                (NameLines(b""), lambda entry: name_line(b"", entry)),
+            ):
+                form.rights = Right(number)
+                wanted = b"".join(map(line, seen))
+                self.assertEqual((form.of_looks(names, found), form.of_entries(entries)), (wanted, wanted))
 
     def test_names(self) -> None:
         """Of any octets; a control character anywhere is a question mark, and the other names stay as they are."""
