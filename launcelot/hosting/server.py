@@ -8,6 +8,7 @@ the protocol's words, the failure is logged with the session's fields and counte
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -39,6 +40,9 @@ LEAVE_LIMIT = 60.0
 DISMISS_LIMIT = 5.0
 """Seconds a session that is dismissed has to say so to a peer that is sending, or is being sent, something long."""
 
+DISMISSALS = 600.0
+"""Seconds for which it is remembered who was dismissed; no log-in takes longer."""
+
 DRAIN_LIMIT = 30.0
 """Seconds a stopping service lets sessions finish what they are doing before it aborts them."""
 
@@ -66,7 +70,7 @@ class ServerStream(Stream):
     alpn: ClassVar[tuple[bytes, ...]] = ()
     """Names of the protocol in TLS (ALPN, RFC 7301)."""
 
-    user = ""
+    _user = ""
     commands = 0
     outcome = "closed"
     session_id = ""
@@ -82,6 +86,17 @@ class ServerStream(Stream):
         self.factory: ServerFactory = factory
         self.site = factory.site
         self._serving: Driven | Deferred[None] | None = None
+
+    @property
+    def user(self) -> str:
+        """See above; a name that was dismissed after its password had come is dismissed again, as the password was another."""
+        return self._user
+
+    @user.setter
+    def user(self, name: str) -> None:
+        self._user = name
+        if name and self.factory.dismissed_since(name, self._turn_began):
+            self.dismiss()
 
     async def serve(self) -> None:
         """Read commands and write replies until the session is over; written by the protocol."""
@@ -272,6 +287,7 @@ class ServerFactory(Factory):
         self.sessions: set[ServerStream] = set()
         self._count = count
         self._stopping = False
+        self._dismissed: dict[str, float] = {}
         self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
@@ -320,11 +336,17 @@ class ServerFactory(Factory):
             drained.callback(None)
 
     def dismiss(self, user: str) -> int:
-        """End the sessions of an account; how many there are."""
+        """End the sessions of an account, and those that are about to be; how many there are."""
+        now = self.site.clock.seconds()
+        self._dismissed = {name: when for name, when in self._dismissed.items() if now - when < DISMISSALS} | {user: now}
         sessions = [one for one in self.sessions if user and one.user == user]
         for session in sessions:
             session.dismiss()
         return len(sessions)
+
+    def dismissed_since(self, user: str, moment: float) -> bool:
+        """Whether an account's sessions have been ended after that moment of the clock."""
+        return self._dismissed.get(user, -math.inf) > moment
 
     def drain(self, limit: float = DRAIN_LIMIT) -> Deferred[None]:
         """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.hosting.server import DISMISS_LIMIT
@@ -101,6 +104,31 @@ class Pop3Tests(SynchronousTestCase):
         link.say(b"QUIT\r\n")
         self.assertEqual(len(post.bodies()), 2)
         post.logged_in()
+
+
+    def test_password_that_was_right_a_moment_ago(self) -> None:
+        """A log-in that is proved, but not through when its account is dismissed, is let in and sent away; the next stays."""
+        post = Post()
+        gate: Deferred[None] = Deferred()
+        opened = post.world.site.mail.mail
+
+        async def opening(*arguments: Any) -> Any:
+            await gate
+            return await opened(*arguments)
+
+        self.patch(post.world.site.mail, "mail", opening)
+        link = post.connect()
+        for line in (b"USER ann\r\n", b"PASS pw\r\n"):
+            link.take()
+            link.say(line)
+        post.world.advance(1)
+        self.assertEqual(post.factory.dismiss("ann"), 0)
+        post.world.advance(1)
+        gate.callback(None)
+        self.assertEqual([line[:10] for line in link.take().split(b"\r\n")], [b"+OK 2 mess", b"-ERR [AUTH", b""])
+        self.assertTrue(link.closed)
+        post.world.advance(DISMISS_LIMIT + 1)
+        post.logged_in().say(b"NOOP\r\n")
 
 
 class FtpTests(SynchronousTestCase):
