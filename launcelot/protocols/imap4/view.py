@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from launcelot.mailstore.interface import Mailbox, MailboxStatus, MessageState
 from launcelot.message.globalform import for_rev1, for_rev2
-from launcelot.protocols.imap4.grammar.sets import Range, ranges_of, resolve
+from launcelot.protocols.imap4.grammar.sets import STAR, Range, ranges_of, resolve
 
 RECENT = "\\Recent"
 FEW = 32
@@ -172,9 +172,12 @@ class View:
             return None
         return self._slices((low - 1, high) for low, high in merged)
 
-    def by_uid(self, ranges: Iterable[Range]) -> Sequence[int]:
+    def by_uid(self, ranges: Sequence[Range]) -> Sequence[int]:
         """The UIDs in ranges of UIDs, ascending; what does not exist is passed over."""
         uids = self.uids
+        if len(ranges) == 1 and ranges[0][0] == ranges[0][1] != STAR:
+            place = bisect_left(uids, ranges[0][0])
+            return uids[place : place + 1] if place < len(uids) and uids[place] == ranges[0][0] else array("I")
         merged = resolve(ranges, self.largest_uid)
         return self._slices(
             (bisect_left(uids, low), bisect_right(uids, min(high, self.largest_uid))) for low, high in merged

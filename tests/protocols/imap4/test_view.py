@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.mailstore.interface import Mailbox
 from launcelot.mailstore.rights import ALL
+from launcelot.protocols.imap4.grammar.sets import STAR
 from launcelot.protocols.imap4.view import View
 
 
@@ -57,6 +58,17 @@ class NumbersTests(SynchronousTestCase):
         view = view_of(there)
         self.assertEqual(list(view.present(asked)), [uid for uid in asked if uid in there])
         self.assertEqual(list(view.present(view.uids)), list(there))
+
+    @given(UIDS, st.lists(st.tuples(st.integers(0, 310), st.integers(0, 310)), min_size=1, max_size=3), st.integers(1, 310))
+    def test_by_uid(self, there: list[int], ranges: list[tuple[int, int]], one: int) -> None:
+        """A single UID, a range either way round, and several; 0 stands for the last."""
+        view = view_of(there)
+        asked_with_star = [(low or STAR, high or STAR) for low, high in ranges]
+        for asked in (asked_with_star, [(one, one)], [(STAR, STAR)]):
+            last = max(there, default=0)
+            pairs = [(last if low == STAR else low, last if high == STAR else high) for low, high in asked]
+            wanted = [uid for uid in there if any(min(pair) <= uid <= max(pair) for pair in pairs)]
+            self.assertEqual(list(view.by_uid(asked)), wanted)
 
     def test_messages_before_and_behind(self) -> None:
         """A view without gaps does not take what lies outside for its own."""

@@ -84,6 +84,8 @@ async def write_flags(
 def numbers_of(view: View, uids: Sequence[int]) -> Sequence[int]:
     """The sequence numbers of some UIDs, 0 for one that is not in view; they are nearly always neighbours."""
     first = view.number(uids[0])
+    if len(uids) == 1:
+        return (first,)
     if first and view.uids[first - 1 : first - 1 + len(uids)] == array("I", uids):
         return range(first, first + len(uids))
     return [view.number(uid) for uid in uids]
