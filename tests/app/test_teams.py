@@ -7,10 +7,12 @@ import io
 import json
 from typing import Any
 
+from launcelot.app.command import main
 from launcelot.app.configuration import configuration_for, parse
 from launcelot.app.stores import build_files, open_accounts, run_now
+from launcelot.app.streams import Streams
 from launcelot.workers.memory import InlineWorkers
-from tests.app.programs import COMMAND, LIMIT
+from tests.app.programs import LIMIT
 from tests.app.test_command import CommandCase
 from tests.app.test_workers import WorkersCase
 
@@ -154,10 +156,11 @@ class RunningTests(WorkersCase):
         return session
 
     def team(self, *words: str) -> dict[str, Any]:
-        """One command, as another process."""
-        done = self.run_program(*COMMAND, "files", "team", *words, "--json", "--data", str(self.data))
-        self.assertEqual(0, done.returncode, done.stderr)
-        answer: dict[str, Any] = json.loads(done.stdout)
+        """One command, in this process, which is another than the workers'."""
+        output = io.StringIO()
+        command = ["files", "team", *words, "--json", "--data", str(self.data)]
+        self.assertEqual(0, main(command, Streams(io.StringIO(), output, io.StringIO())))
+        answer: dict[str, Any] = json.loads(output.getvalue())
         return answer
 
     def store(self, session: ftplib.FTP, name: str, octets: bytes) -> str:
