@@ -17,7 +17,8 @@ from launcelot.app.seeds import PEOPLE
 from launcelot.app.stores import descriptor_mark, mail_files
 from tests.app.programs import COMMAND, LIMIT, ProgramCase
 
-FEW = 128
+FEW = 160
+"""Of which the demo itself has some fifty: its listeners, files and pipes."""
 PEERS = 300
 
 
