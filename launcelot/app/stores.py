@@ -198,6 +198,7 @@ def build_mail(
     clock: Any = None,
     wrote: Callable[[AccountId, Sequence[int]], None] = nobody,
     several: bool = False,
+    disk: Workers | None = None,
 ) -> SqliteMailStore:
     """
     The mail store alone.
@@ -205,6 +206,7 @@ def build_mail(
     :param clock: monotonic, for what waits for quiet moments; without one it is left to others.
     :param wrote: told of every change that is on disk.
     :param several: other processes serve the same folder.
+    :param disk: where large bodies are written; the readers if there is nobody else.
     """
     return SqliteMailStore(
         configuration.data / "mail",
@@ -217,6 +219,7 @@ def build_mail(
         clock=clock,
         wrote=wrote,
         several=several,
+        disk=disk,
     )
 
 
@@ -280,7 +283,7 @@ def build_stores(configuration: Configuration, make: MakeWorkers, clock: Any, pa
     mail_writers = [make(f"mail-{number}", 1, WAITING) for number in range(MAIL_WRITERS)]
     staging = Staging(configuration.data / "staging", disk)
     accounts = build_accounts(configuration, make, writer, readers)
-    mail = build_mail(configuration, mail_writers, readers, clock, part.wrote, part.of > 1)
+    mail = build_mail(configuration, mail_writers, readers, clock, part.wrote, part.of > 1, disk)
     files = build_files(configuration, disk, part)
     share_quota(mail, files)
     databases = Databases(configuration.data / "services", writer, readers)

@@ -1,7 +1,8 @@
 """
 Copies of an account's mail, or of one mailbox, in a file of their own: made while others read and write.
 
-A backup is a mail file like any other (:mod:`launcelot.mailstore.schema`), whole in one file, of one commit.  It is made under
+A backup is a mail file like any other (:mod:`launcelot.mailstore.schema`), of one commit and whole in one file: bodies that lie
+in files of their own (:mod:`launcelot.mailstore.bodies`) are taken in, and none of them is removed meanwhile.  It is made under
 another name, checked, synced and then renamed: what has the name is whole.
 """
 
@@ -15,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from launcelot.core.errors import Invalid, NotFound
-from launcelot.mailstore import checking, mending
+from launcelot.mailstore import bodies, checking, mending
 from launcelot.mailstore.checking import Progress, Report
 from launcelot.mailstore.names import known
 from launcelot.mailstore.salvage import sync_file, tables_of
@@ -45,7 +46,11 @@ def back_up_account(source: Path, target: Path, progress: Progress) -> Report:
     :raises BackupRefused: the source cannot be read.
     """
     with _making(target) as made:
-        with closing(connect(source, read_only=True)) as reading, closing(sqlite3.connect(made)) as writing:
+        with (
+            closing(connect(source, read_only=True)) as reading,
+            closing(sqlite3.connect(made, isolation_level=None)) as writing,
+            bodies.held(reading),
+        ):
             size = reading.execute("PRAGMA page_size").fetchone()[0]
             # With a transaction open it is one commit that is copied, however long it takes and whoever writes meanwhile.
             reading.execute("BEGIN")
@@ -53,8 +58,9 @@ def back_up_account(source: Path, target: Path, progress: Progress) -> Report:
             reading.backup(writing, pages=PAGES, progress=lambda _, left, all_: progress((all_ - left) * size, all_ * size))
             reading.rollback()
             writing.execute("PRAGMA journal_mode=DELETE")
+            with mending.transaction(writing):
+                bodies.take_in(writing, source.parent / bodies.FOLDER, _adding(progress, writing))
             writing.execute(f"PRAGMA application_id={ACCOUNT}")
-            writing.commit()
         return _examined(made, progress)
 
 
@@ -69,13 +75,14 @@ def back_up_mailbox(
     """
     with _making(target) as made:
         with closing(connect(made)) as writing:
+            # From here on it is known for a file that has all its octets itself.
+            writing.execute(f"PRAGMA application_id={MAILBOX}")
             migrate(writing, MIGRATIONS)
             writing.execute("ATTACH ? AS source", (f"{source.absolute().as_uri()}?mode=ro",))
-            with mending.transaction(writing):
+            with bodies.held(writing, "source"), mending.transaction(writing):
                 _copy_mailbox(writing, name, progress)
             writing.execute("DETACH source")
             checking.repair(writing, now, ids, lambda done, total: None)
-            writing.execute(f"PRAGMA application_id={MAILBOX}")
         return _examined(made, progress)
 
 
@@ -143,22 +150,58 @@ def _copy_mailbox(writing: sqlite3.Connection, name: str, progress: Progress) ->
     writing.execute("UPDATE account SET uid_validity = (SELECT uid_validity FROM source.account)")
 
 
+def _adding(progress: Progress, connection: sqlite3.Connection) -> Callable[[int], None]:
+    """What counts octets of bodies and tells of them."""
+    if not bodies.has_files(connection):
+        return lambda octets: None
+    row = connection.execute("SELECT coalesce(sum(size), 0) FROM contents WHERE number IN (SELECT content FROM files)").fetchone()
+    done = 0
+
+    def add(octets: int) -> None:
+        nonlocal done
+        done += octets
+        progress(done, max(done, row[0]))
+
+    return add
+
+
 def copy_octets(
     connection: sqlite3.Connection, source: str, contents: list[tuple[int, int]], progress: Progress
 ) -> None:
     """
-    Copy octets of contents from an attached file.
+    Copy octets of contents from an attached file, in a write transaction; large ones go into files, except in backups.
 
     :param contents: numbers there and here.
+    :raises TryLater: there is no room for a file.
     """
-    sizes = dict(connection.execute(f"SELECT number, size FROM {source}.contents"))
-    total, done = sum(sizes[there] for there, _ in contents), 0
+    sizes = {number: (size, header) for number, size, header in connection.execute(_SIZES.format(source))}
+    total, done = sum(sizes[there][0] for there, _ in contents), 0
     for there, here in contents:
-        connection.execute(
-            f"INSERT INTO main.chunks SELECT number + ?, octets FROM {source}.chunks WHERE number BETWEEN ? AND ?",
-            ((here - there) << CHUNK_BITS, there << CHUNK_BITS, (there + 1 << CHUNK_BITS) - 1),
-        )
-        done += sizes[there]
+        size, header_size = sizes[there]
+        name = bodies.name_of(connection, there, source)
+        if name is None and size <= bodies.LARGE:
+            connection.execute(
+                f"INSERT INTO main.chunks SELECT number + ?, octets FROM {source}.chunks WHERE number BETWEEN ? AND ?",
+                ((here - there) << CHUNK_BITS, there << CHUNK_BITS, (there + 1 << CHUNK_BITS) - 1),
+            )
+        else:
+            folder = None if name is None else bodies.folder_of(connection, source)
+            pieces = _chunks(connection, source, there) if name is None or folder is None else bodies.pieces_in(folder, name)
+            bodies.put(connection, here, size, pieces, _head(connection, source, there, header_size))
+        done += size
         progress(done, total)
 
 
+def _chunks(connection: sqlite3.Connection, source: str, content: int) -> Iterator[bytes]:
+    bounds = (content << CHUNK_BITS, (content + 1 << CHUNK_BITS) - 1)
+    statement = f"SELECT octets FROM {source}.chunks WHERE number BETWEEN ? AND ? ORDER BY number"
+    for (piece,) in connection.execute(statement, bounds):
+        yield piece
+
+
+def _head(connection: sqlite3.Connection, source: str, content: int, header_size: int) -> bytes:
+    row = connection.execute(f"SELECT octets FROM {source}.chunks WHERE number = ?", (content << CHUNK_BITS,)).fetchone()
+    return bodies.head_of(row[0], header_size) if row is not None else b""
+
+
+_SIZES = "SELECT number, size, header_size FROM {}.contents"

@@ -14,11 +14,11 @@ the same octets for ever (RFC 9051 section 2.3.1.1), and a message whose place i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from launcelot.mailstore import mending
+from launcelot.mailstore import bodies, bodychecks, mending
 from launcelot.mailstore.checksums import checksum_of, mended
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.findings import Finding
@@ -89,6 +89,12 @@ def only_indexes(problems: list[str]) -> bool:
 def check(connection: sqlite3.Connection, progress: Progress) -> Report:
     """Look through a file whose schema is of today, and change nothing."""
     report = Report()
+    with bodies.held(connection):
+        _check(connection, report, progress)
+    return report
+
+
+def _check(connection: sqlite3.Connection, report: Report, progress: Progress) -> None:
     connection.execute("BEGIN")
     try:
         problems = structure(connection)
@@ -98,7 +104,7 @@ def check(connection: sqlite3.Connection, progress: Progress) -> Report:
             missing = mending.schema(connection, False)
             report.findings += missing
             if any(" index " not in f" {one.text}" for one in missing):
-                return report  # What cannot be asked cannot be looked through.
+                return  # What cannot be asked cannot be looked through.
             report.findings += [Finding("octets", damage.text) for damage in damages(connection, report, progress)]
             report.findings += _unsummed(connection, False)
             for row_check in ROW_CHECKS:
@@ -108,7 +114,13 @@ def check(connection: sqlite3.Connection, progress: Progress) -> Report:
         report.findings.append(Finding("structure", str(error)))
     finally:
         connection.rollback()
-    return report
+    if not report.broken:
+        report.findings += left_over(bodies.abandoned(connection), False)
+
+
+def left_over(names: Sequence[str], mended_them: bool) -> list[Finding]:
+    """That there are files of bodies that belong to no message."""
+    return [Finding("orphan", f"{len(names)} files of bodies belong to no message", mended_them)] if names else []
 
 
 def repair(connection: sqlite3.Connection, now: Callable[[], datetime], ids: Callable[[], str], progress: Progress) -> Report:
@@ -129,15 +141,22 @@ def repair(connection: sqlite3.Connection, now: Callable[[], datetime], ids: Cal
         # First the tables, because of which everything else can be asked.
         report.findings += mending.schema(connection, True)
         report.findings += states(connection, Writing(connection, None, now, ids))
-    for some in _batches(damages(connection, report, progress)):
-        with mending.transaction(connection):
-            writing = Writing(connection, None, now, ids)
-            report.findings += [mend(writing, damage) for damage in some]
+    stray = bodies.abandoned(connection)
+    with mending.transaction(connection):
+        report.findings += bodychecks.found_again(connection)
+    with bodies.held(connection):
+        for some in _batches(damages(connection, report, progress)):
+            with mending.transaction(connection):
+                writing = Writing(connection, None, now, ids)
+                report.findings += [mend(writing, damage) for damage in some]
     with mending.transaction(connection):
         writing = Writing(connection, None, now, ids)
         report.findings += _unsummed(connection, True)
         for row_check in ROW_CHECKS:
             report.findings += row_check(connection, writing)
+    # What was mended is in new files, and only those that were left before are worth a word.
+    report.findings += left_over(sorted(set(stray).intersection(bodies.abandoned(connection))), True)
+    bodies.sweep(connection)
     return report
 
 
@@ -171,7 +190,10 @@ def _compared(connection: sqlite3.Connection, content: int, octets: bytes, size:
         return Damage(content, octets, False, f"content {content}: {what}")
     if checksum is None and len(octets) < size:
         return Damage(content, octets, False, f"content {content}: {size - len(octets)} of {size} octets are missing")
-    wrong = mending.wrong_columns(connection, content, analyse(octets))
+    analysis = analyse(octets)
+    wrong = mending.wrong_columns(connection, content, analysis)
+    if not mending.has_head(connection, content, octets, analysis.header_size):
+        return Damage(content, octets, True, f"content {content}: its header is not as the octets have it")
     if wrong:
         return Damage(content, None, True, f"content {content}: {', '.join(wrong)} not as the octets have it")
     return None
@@ -201,10 +223,11 @@ def mend(writing: Writing, damage: Damage) -> Finding:
         return _replace(writing, damage)
     octets = damage.octets
     if octets is None:
-        octets = mending.octets_of(connection, damage.content)
+        analysis = analyse(mending.octets_of(connection, damage.content))
     else:
-        mending.put_octets(connection, damage.content, octets)
-    mending.put_columns(connection, damage.content, analyse(octets))
+        analysis = analyse(octets)
+        mending.put_octets(connection, damage.content, octets, analysis.header_size)
+    mending.put_columns(connection, damage.content, analysis)
     return Finding("octets", damage.text, True)
 
 

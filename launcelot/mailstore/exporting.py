@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import sqlrows, sqlstates
+from launcelot.mailstore import bodies, sqlrows, sqlstates
 from launcelot.mailstore.checking import Progress
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.names import known
@@ -55,6 +55,13 @@ def export(
     :raises NotFound: there is no such mailbox.
     :raises OSError: (as the writers do) an earlier run's work stays and can be gone on with.
     """
+    with bodies.held(connection):
+        return _exported(connection, name, writer_of, progress)
+
+
+def _exported(
+    connection: sqlite3.Connection, name: str | None, writer_of: Callable[[str], Writer], progress: Progress
+) -> Exported:
     done = Exported()
     connection.execute("BEGIN")
     try:
@@ -91,7 +98,7 @@ def _export(
     states = sqlstates.whole(sqlstates.blocks_between(connection, mailbox))
     masks = dict(zip(states.uids, states.masks, strict=True))
     for uid, content, size, internal, zone in connection.execute(_MESSAGES, (mailbox,)):
-        body = sqlrows.content_octets(connection, content, 0, size)
+        body = sqlrows.content_octets(connection, content, size, 0, size)
         given = sorted(flags(masks.get(uid, 0)))
         done.left_out += bool(writer.write(uid_validity, uid, given, moment_of(internal, zone), body))
         done.messages += 1

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import sqlrows
-from launcelot.mailstore.checksums import checksum_of
+from launcelot.mailstore import bodies, sqlrows
 from launcelot.mailstore.findings import Finding
 from launcelot.mailstore.flags import Flags, Keywords, sort_out
-from launcelot.mailstore.schema import CHUNK, CHUNK_BITS, MIGRATIONS
+from launcelot.mailstore.schema import CHUNK_BITS, MIGRATIONS
 from launcelot.mailstore.sqlwriting import CONTENT_COLUMNS, Writing, content_values
 from launcelot.message.analysis import Analysis
 
@@ -106,32 +105,39 @@ def put_columns(connection: sqlite3.Connection, content: int, analysis: Analysis
 
 def octets_of(connection: sqlite3.Connection, content: int) -> bytes:
     """What there is of a content, without gaps for what is not."""
+    name, folder = bodies.name_of(connection, content), bodies.folder_of(connection)
+    whole = b"" if name is None or folder is None else b"".join(bodies.pieces_in(folder, name))
     rows = connection.execute(
         "SELECT CAST(octets AS BLOB) FROM chunks WHERE number BETWEEN ? AND ? ORDER BY number",
         (content << CHUNK_BITS, (content + 1 << CHUNK_BITS) - 1),
     )
-    return b"".join(piece for (piece,) in rows)
+    # Of a body in a file that is lost there is still the header.
+    return whole or b"".join(piece for (piece,) in rows)
 
 
 def drop_octets(connection: sqlite3.Connection, content: int) -> None:
     """Remove the octets of a content."""
-    connection.execute(
-        "DELETE FROM chunks WHERE number BETWEEN ? AND ?",
-        (content << CHUNK_BITS, (content + 1 << CHUNK_BITS) - 1),
-    )
+    bodies.drop(connection, [content])
 
 
-def put_octets(connection: sqlite3.Connection, content: int, octets: bytes) -> None:
+def put_octets(connection: sqlite3.Connection, content: int, octets: bytes, header_size: int) -> None:
     """Have a content these octets and their checksum."""
     drop_octets(connection, content)
-    connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?)",
-        [
-            (content << CHUNK_BITS | number, octets[start : start + CHUNK])
-            for number, start in enumerate(range(0, len(octets), CHUNK))
-        ],
-    )
-    connection.execute("UPDATE contents SET checksum = ? WHERE number = ?", (checksum_of([octets]), content))
+    head = bodies.head_of(octets, header_size)
+    checksum = bodies.put(connection, content, len(octets), bodies.pieces_of(octets), head)
+    connection.execute("UPDATE contents SET checksum = ? WHERE number = ?", (checksum, content))
+
+
+def has_head(connection: sqlite3.Connection, content: int, octets: bytes, header_size: int) -> bool:
+    """Whether the header that stands beside a file is that of the octets in the file."""
+    if bodies.name_of(connection, content) is None:
+        return True
+    first = content << CHUNK_BITS
+    rows = connection.execute(
+        "SELECT octets FROM chunks WHERE number BETWEEN ? AND ?", (first, (content + 1 << CHUNK_BITS) - 1)
+    ).fetchall()
+    head = bodies.head_of(octets, header_size)
+    return rows == ([(head,)] if head else [])
 
 
 # -- messages ------------------------------------------------------------------------------------------------------

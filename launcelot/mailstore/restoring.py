@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import checking, mending, sqlrows, sqlstates, sqlthreadids, textindex
+from launcelot.mailstore import bodies, checking, mending, sqlrows, sqlstates, sqlthreadids, textindex
 from launcelot.mailstore.backup import ACCOUNT, BackupRefused, copy_octets, kind_of
 from launcelot.mailstore.checking import Progress
 from launcelot.mailstore.dates import moment_of
@@ -98,6 +98,8 @@ def restore_account(live: sqlite3.Connection, copy: Path, progress: Progress) ->
             touched.update(number for (number,) in live.execute("SELECT number FROM main.mailboxes"))
     finally:
         live.execute("DETACH kept")
+    # Of the files that went, those which nobody holds; the others are found later.
+    bodies.sweep(live)
     return touched
 
 

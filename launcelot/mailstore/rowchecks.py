@@ -87,6 +87,11 @@ def orphans(connection: sqlite3.Connection, writing: Writing | None) -> Iterator
         if writing is not None:
             connection.execute(f"DELETE FROM chunks WHERE {where}")
         yield Finding("orphan", f"{count} pieces of octets belong to no message", writing is not None)
+    count = connection.execute("SELECT count(*) FROM files WHERE content NOT IN (SELECT number FROM contents)").fetchone()[0]
+    if count:
+        if writing is not None:
+            connection.execute("DELETE FROM files WHERE content NOT IN (SELECT number FROM contents)")
+        yield Finding("orphan", f"{count} bodies in files belong to no message", writing is not None)
 
 
 def _rescue(writing: Writing, content: int, seconds: int | None, zone: int | None) -> str:

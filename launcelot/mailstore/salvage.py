@@ -3,7 +3,8 @@ A new mail file from one that SQLite cannot read all of.
 
 Rows come from SQLite where it reads them, and from the file's pages (:mod:`launcelot.mailstore.pages`) where it does not; a
 row that SQLite gave is believed before one that lay about.  What comes out has the tables of today and is still to be
-checked (:mod:`launcelot.mailstore.checking`), which puts counters right and finds bodies that are not whole.
+checked (:mod:`launcelot.mailstore.checking`), which puts counters right, finds bodies that are not whole, and knows those in
+files again whose names are lost.
 
 The broken file stays beside the new one, with its log.  Nobody else may have the file open.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from launcelot.mailstore.bodies import is_name
 from launcelot.mailstore.mending import pattern
 from launcelot.mailstore.pages import Found, Pages, Value
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS, MIGRATIONS
@@ -238,6 +240,11 @@ def _is_chunk(found: Found) -> bool:
     return number is not None and len(found.values) == 2 and number >> CHUNK_BITS > 0 and _types(found, type(None), bytes)
 
 
+def _is_file(found: Found) -> bool:
+    """Of a body; the text index has rows of the same form."""
+    return found.rowid is not None and len(found.values) == 2 and isinstance(found.values[1], str) and is_name(found.values[1])
+
+
 def _is_mailbox(found: Found) -> bool:
     texts = (type(None), str, str, str)
     return found.rowid is not None and 12 <= len(found.values) <= 16 and _types(found, *texts, *[int] * 8)
@@ -274,6 +281,7 @@ _KEYS = {
     "mailboxes": ("number",),
     "contents": ("number",),
     "chunks": ("number",),
+    "files": ("content",),
     "messages": ("mailbox", "uid"),
     "keywords": ("mailbox", "number"),
     "states": ("mailbox", "block"),
@@ -283,6 +291,7 @@ _SIGNS: dict[str, Callable[[Found], bool]] = {
     "mailboxes": _is_mailbox,
     "contents": _is_content,
     "chunks": _is_chunk,
+    "files": _is_file,
     "messages": _is_message,
     "keywords": _is_keyword,
     "states": _is_block,

@@ -7,7 +7,8 @@ proleptic Gregorian ordinals (:meth:`datetime.date.toordinal`), moments seconds 
 
 ``messages`` rows are short, lie together by mailbox and UID, and never change; what changes of messages is in ``states``, many
 in one row.  What is the same for all copies of a message is in ``contents`` (``uses`` counts them), and its octets in
-``chunks``, numbered by content and position (:data:`CHUNK_BITS`).
+``chunks``, numbered by content and position (:data:`CHUNK_BITS`), or those of a large one in a file of its own that ``files``
+names; see :mod:`launcelot.mailstore.bodies`.
 """
 
 from __future__ import annotations
@@ -279,4 +280,9 @@ def global_parts(connection: sqlite3.Connection) -> None:
     open_globals(connection, CHUNK_BITS)
 
 
-MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes, states, global_parts)
+def files(connection: sqlite3.Connection) -> None:
+    """Large bodies that come from now on lie in files beside this one; those that are there stay in ``chunks``."""
+    connection.execute("CREATE TABLE files (content INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)")
+
+
+MIGRATIONS = (first, annotations_and_grants, care, scripts, casemap, line_sizes, states, global_parts, files)

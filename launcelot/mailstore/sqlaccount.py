@@ -7,13 +7,15 @@ from dataclasses import replace
 from sqlite3 import Connection
 
 from launcelot.core.errors import NotFound
-from launcelot.mailstore import sqlrows, sqlscripts, tree
+from launcelot.mailstore import bodies, sqlrows, sqlscripts, tree
 from launcelot.mailstore.annotations import Annotations
+from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.grants import Grants
 from launcelot.mailstore.interface import (
     INBOX,
     Appended,
+    Draft,
     Filing,
     Glance,
     Limits,
@@ -32,7 +34,6 @@ from launcelot.mailstore.sqlgrants import SqliteGrants
 from launcelot.mailstore.sqlmailbox import SqliteMailbox
 from launcelot.mailstore.sqlscripts import SqliteScripts
 from launcelot.mailstore.sqlwriting import Writing
-from launcelot.message.analysis import Analysis
 from launcelot.workers.staging import Buffer
 
 SHORT = 500
@@ -135,17 +136,19 @@ class SqliteAccountMail:
         unless_scripted: bool = False,
     ) -> Appended | None:
         """Deliver once; what is for the inbox, as nearly everything is, together with what else comes."""
-        analysis = await self._file.analysis(body)
-        if mailbox == INBOX and not flags:
+        if mailbox == INBOX and not flags and len(body) <= bodies.LARGE:
+            analysis = await self._file.analysis(body)
             return await self._file.arrive(Arrival(body, analysis, delivery, self._limits, unless_scripted))
         given = sort_out(flags)
+        if unless_scripted and await self._file.read(sqlrows.is_scripted):
+            raise Scripted
 
-        def job(writing: Writing) -> Appended | None:
+        def job(writing: Writing, made: Sequence[Prepared | None]) -> Appended | None:
             if unless_scripted and sqlrows.is_scripted(writing.connection):
                 raise Scripted
-            return deliver(writing, body, analysis, delivery, mailbox, given)
+            return deliver(writing, body, made[0], delivery, mailbox, given)
 
-        return await self._file.write(job, self._limits)
+        return await self._file.add([Draft(lambda: body, len(body))], job, self._limits)
 
     @property
     def scripts(self) -> Scripts:
@@ -162,10 +165,11 @@ class SqliteAccountMail:
         """Deliver once, through a script."""
         for filing in filings:
             sort_out(filing.draft.flags)
-        analysed = [(filing, await self._file.analysis_of(filing.draft)) for filing in filings]
-        return await self._file.write(
-            lambda writing: sqlscripts.file(writing, delivery, analysed, remember, outgoing), self._limits
-        )
+
+        def job(writing: Writing, made: Sequence[Prepared | None]) -> bool:
+            return sqlscripts.file(writing, delivery, list(zip(filings, made, strict=True)), remember, outgoing)
+
+        return await self._file.add([filing.draft for filing in filings], job, self._limits)
 
     async def outgoing(self, delivery: str) -> Sequence[Outgoing]:
         """What a delivery has still to send."""
@@ -197,12 +201,12 @@ class SqliteAccountMail:
 
 
 def deliver(
-    writing: Writing, body: Buffer, analysis: Analysis | None, delivery: str, mailbox: str, flags: Flags
+    writing: Writing, body: Buffer, prepared: Prepared | None, delivery: str, mailbox: str, flags: Flags
 ) -> Appended | None:
     """Add a message unless its delivery is known."""
     if not writing.begin_delivery(delivery):
         return None
-    return writing.add(sqlrows.number_named(writing.connection, mailbox), body, analysis, flags, None)
+    return writing.add(sqlrows.number_named(writing.connection, mailbox), body, prepared, flags, None)
 
 
 def listing_of(connection: Connection) -> list[MailboxInfo]:

@@ -22,9 +22,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Gone, InUse, Refusal, TryLater
+from launcelot.mailstore import bodies
 from launcelot.mailstore.arrangements import Arrangements
+from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.flaghistory import FlagHistory
-from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Limits
+from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Limits, Scripted
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlarriving import Arrival, analysed, arrive
@@ -32,7 +34,7 @@ from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
-from launcelot.workers.database import Database, sync_directory
+from launcelot.workers.database import Database, connect, sync_directory
 from launcelot.workers.interface import Workers
 from launcelot.workers.staging import Buffer
 
@@ -41,8 +43,10 @@ T = TypeVar("T")
 FILE_NAME = "mail.db"
 LOCK_NAME = "maildrop.lock"
 """Beside it: whoever has the account for himself, in whatever process, holds a flock(2) on this."""
-ANALYSE_ASIDE = 65_536
-"""Octets from which on a body is analysed in a reader thread, before it takes part in a transaction."""
+PREPARE_ASIDE = 65_536
+"""Octets from which on a body is analysed in another thread, before it takes part in a transaction."""
+AT_ONCE = 64
+"""Large bodies that one change has prepared at a time."""
 
 
 class AccountFile:
@@ -56,6 +60,7 @@ class AccountFile:
     :ivar synced: see :class:`~launcelot.workers.database.Database`; of the next database that is opened.
     :param furnishing: what a new file has besides INBOX.
     :param several: other processes write it, too.
+    :param disk: where large bodies are written, several at a time; the readers if there is nobody else.
     """
 
     log = Logger(namespace="launcelot.mailstore")
@@ -72,6 +77,7 @@ class AccountFile:
         furnishing: Furnishing = (),
         wrote: Callable[[AccountFile, Sequence[int]], None] = lambda file, mailboxes: None,
         several: bool = False,
+        disk: Workers | None = None,
     ) -> None:
         self.folder = folder
         self._lock_path = str(folder / LOCK_NAME)
@@ -92,6 +98,7 @@ class AccountFile:
         self._furnishing = furnishing
         self._wrote = wrote
         self._several = several
+        self._disk = readers if disk is None else disk
         self._database: Database | None = None
         self._busy = 0
         self._quiet: list[Deferred[None]] = []
@@ -199,6 +206,8 @@ class AccountFile:
             await database.write(self._furnish)
         database.synced = self.synced
         self._database = database
+        if self.tending is not None and self.tending.is_unswept(self.folder) and (self.folder / bodies.FOLDER).is_dir():
+            self.wants_tending()
 
     def _make_folder(self) -> None:
         if (self.folder / FILE_NAME).exists():
@@ -288,6 +297,9 @@ class AccountFile:
 
     async def tend(self) -> bool:
         """Do one piece of what can wait for a quiet moment, off the reactor thread; False if there is none left."""
+        if self.tending is not None and self.tending.is_unswept(self.folder):
+            self.tending.swept.add(self.folder)
+            await self._sweep()
         piece = await self.read_aside(next_piece)
         if piece is None:
             return False
@@ -297,9 +309,9 @@ class AccountFile:
     async def _write(self, job: Callable[[Writing], T], limits: Limits | None = None) -> T:
         database = await self.opened()
 
-        def run(connection: sqlite3.Connection) -> tuple[T, list[int]]:
+        def run(connection: sqlite3.Connection) -> tuple[T, list[int], list[str]]:
             writing = Writing(connection, limits, self._now, self._ids)
-            return job(writing), sorted(writing.touched)
+            return job(writing), sorted(writing.touched), writing.dropped
 
         self._busy += 1
         outcome = await shielded(database.write(run).addBoth(self._written))
@@ -327,7 +339,7 @@ class AccountFile:
             answers = arrive(writing, arrivals, analyses)
             # One of them tells the watchers.
             touched = iter([sorted(writing.touched)])
-            return [one if isinstance(one, Failure) else (one, next(touched, ())) for one in answers]
+            return [one if isinstance(one, Failure) else (one, next(touched, ()), ()) for one in answers]
 
         return work
 
@@ -336,11 +348,95 @@ class AccountFile:
         self._settle()
         if isinstance(outcome, Failure):
             return outcome
-        result, touched = outcome
+        result, touched, dropped = outcome
+        if dropped:
+            self._discard(dropped)
         self._watchers.notify(touched)
         if touched:
             self._wrote(self, touched)
         return result
+
+    # -- large bodies --------------------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        drafts: Sequence[Draft],
+        job: Callable[[Writing, Sequence[Prepared | None]], T],
+        limits: Limits | None = None,
+    ) -> T:
+        """
+        Run a change that adds messages, after what takes long has been made of their bodies, in other threads than the writer's.
+
+        :param job: is handed what was made of each of ``drafts``; None where it is to be made while writing.
+        """
+        if all(draft.size < PREPARE_ASIDE for draft in drafts):
+            return await self.write(lambda writing: job(writing, [None] * len(drafts)), limits)
+        return await shielded(Deferred.fromCoroutine(self._add(drafts, job, limits)))
+
+    async def _add(
+        self, drafts: Sequence[Draft], job: Callable[[Writing, Sequence[Prepared | None]], T], limits: Limits | None
+    ) -> T:
+        prepared: list[Prepared | None] = []
+        unnamed: list[str] = []
+        self._busy += 1
+        try:
+            await self.opened()
+            for draft in drafts:
+                prepared.append(await self._prepared(draft, len(prepared)))
+            return await self.write(lambda writing: job(writing, prepared), limits)
+        except (Refusal, Scripted) as refusal:
+            if not isinstance(refusal, TryLater):
+                # The job was undone; after an error of the disk a row may come back with a crash, so sweeping looks first.
+                unnamed = [one.kept.name for one in prepared if one is not None and one.kept is not None]
+            raise
+        finally:
+            self._let_go(prepared, unnamed)
+            self._busy -= 1
+            self._settle()
+
+    async def _prepared(self, draft: Draft, number: int) -> Prepared | None:
+        if draft.size < PREPARE_ASIDE:
+            return None
+        if draft.size <= bodies.LARGE:
+            return await self._readers.run(lambda: Prepared(analyse(draft.body())))
+        # Each holds a descriptor until it is named; those beyond some are written by the writer.
+        return await self._disk.run(lambda: bodies.prepare(self.folder, draft.body())) if number < AT_ONCE else None
+
+    def _let_go(self, prepared: Sequence[Prepared | None], unnamed: list[str]) -> None:
+        kept = [one.kept for one in prepared if one is not None and one.kept is not None]
+        names = {*unnamed, *(one.name for one in kept if not one.named)}
+        if names:
+            self._discard(names)
+        for one in kept:
+            one.release()
+
+    def _discard(self, names: Collection[str]) -> None:
+        """Remove files of bodies that are not used, outside the reactor thread."""
+        folder = self.folder / bodies.FOLDER
+        self._disk.run(lambda: bodies.discard(folder, names)).addCallbacks(self._discarded, self._kept)
+
+    def _discarded(self, done: bool) -> None:
+        if not done and self.tending is not None:
+            # Somebody makes a backup; later they are found by sweeping.
+            self.tending.swept.discard(self.folder)
+            self.wants_tending()
+
+    def _kept(self, failure: Failure) -> None:
+        if failure.check(OSError):
+            self.log.error("cannot remove bodies of {folder}: {error}", folder=str(self.folder), error=str(failure.value))
+        elif not failure.check(Refusal):
+            self.log.failure("removing bodies failed", failure)
+
+    async def _sweep(self) -> None:
+        """Remove files of bodies that a crash has left."""
+        self._busy += 1
+        try:
+            count = await self._disk.run(lambda: swept(self.folder))
+        finally:
+            self._busy -= 1
+            self._settle()
+        if count:
+            self.log.info("{count} bodies without a message removed from {folder}", count=count, folder=str(self.folder))
 
     def changed(self, mailboxes: Iterable[int] | None) -> None:
         """Another process has changed these mailboxes, or any of them; mending changes even what never changes otherwise."""
@@ -367,25 +463,43 @@ class AccountFile:
         return await shielded(database.read_aside(lambda connection: at_once(connection, job)).addBoth(self._have_read))
 
     async def analysis(self, body: Buffer) -> Analysis | None:
-        """The analysis of a large body, made in a reader thread; None for a small one, analysed where it is written."""
-        if len(body) < ANALYSE_ASIDE:
+        """The analysis of a larger body, made in a reader thread; None for a small one, analysed where it is written."""
+        if len(body) < PREPARE_ASIDE:
             return None
         return await self._readers.run(lambda: analyse(body))
 
-    async def analysis_of(self, draft: Draft) -> Analysis | None:
-        """Likewise, of a message that comes with others."""
-        if draft.size < ANALYSE_ASIDE:
-            return None
-        return await self._readers.run(lambda: analyse(draft.body()))
+
+def swept(folder: Path) -> int:
+    """How many files of bodies were removed from an account's folder because nothing names them."""
+    if not (folder / bodies.FOLDER).is_dir():
+        return 0
+    connection = connect(folder / FILE_NAME)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        return bodies.sweep(connection)
+    except sqlite3.Error as error:
+        raise TryLater("storage is not available") from error
+    finally:
+        connection.close()
 
 
 def at_once(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
-    """What ``job`` reads from one commit."""
-    connection.execute("BEGIN")
-    try:
-        return job(connection)
-    finally:
-        connection.execute("COMMIT")
+    """
+    What ``job`` reads from one commit.
+
+    If a body was removed since that commit, the job begins again at the present one, where its message is not there any more.
+    """
+    missing: set[str] = set()
+    while True:
+        connection.execute("BEGIN")
+        try:
+            return job(connection)
+        except bodies.Missing as error:
+            if error.name in missing:
+                raise
+            missing.add(error.name)
+        finally:
+            connection.execute("COMMIT")
 
 
 def shielded(done: Deferred[T]) -> Deferred[T]:

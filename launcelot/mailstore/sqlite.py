@@ -3,7 +3,7 @@ Mail in SQLite: one file for each account, so that an account can be copied, mov
 
 ``<folder>/<account id>/mail.db`` is opened at first use; of those open, the ones longest unused are closed when there are more
 than ``open_files``, watched or not, and those that nobody watches some :data:`REST` seconds after their last use.  An account's
-file is always written by the same one of a few threads.
+file is always written by the same one of a few threads.  Large bodies are in a folder beside it (:mod:`.bodies`).
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class SqliteMailStore:
         same folder can be told with :meth:`changed`.
     :param furnishing: what a new account has besides INBOX; its names are possible ones.
     :param several: other processes have a store on the same folder, and write as much.
+    :param disk: where large bodies are written, several at a time; the readers if there is nobody else.
     :param clock: monotonic; with one, files are tended in quiet moments (:mod:`launcelot.mailstore.tending`).
 
     The workers belong to the caller, who closes them after the store.
@@ -67,10 +68,12 @@ class SqliteMailStore:
         wrote: Callable[[AccountId, Sequence[int]], None] = lambda account, mailboxes: None,
         clock: IReactorTime | None = None,
         several: bool = False,
+        disk: Workers | None = None,
     ) -> None:
         self._folder = folder
         self._writers = tuple(writers)
         self._readers = readers
+        self._disk = disk
         self._now = now
         self._ids = ids
         self._limit = max(open_files, 1)
@@ -193,6 +196,7 @@ class SqliteMailStore:
                 self._furnishing,
                 self._have_written,
                 self._several,
+                self._disk,
             )
             file.tending = self._tending
             file.synced = self.synced

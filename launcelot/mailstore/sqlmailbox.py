@@ -18,6 +18,7 @@ from typing import TypeVar
 from launcelot.core.errors import Gone
 from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads
 from launcelot.mailstore.arrangements import Arrangement, How, still_holds
+from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.digests import LARGE, can_have
 from launcelot.mailstore.flaghistory import joined
 from launcelot.mailstore.flags import Flags, sort_out
@@ -312,38 +313,37 @@ class SqliteMailbox:
     async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
         """Add a message."""
         given = sort_out(flags)
-        analysis = await self._file.analysis(body)
-        return await self._file.write(
-            lambda writing: writing.add(self._number, body, analysis, given, internal_date), self._limits
+        return await self._file.add(
+            [Draft(lambda: body, len(body))],
+            lambda writing, made: writing.add(self._number, body, made[0], given, internal_date),
+            self._limits,
         )
 
     async def append_all(self, drafts: Sequence[Draft]) -> Sequence[Appended]:
         """Add messages, all or none."""
         given = [sort_out(draft.flags) for draft in drafts]
-        analyses = [await self._file.analysis_of(draft) for draft in drafts]
 
-        def job(writing: Writing) -> Sequence[Appended]:
+        def job(writing: Writing, made: Sequence[Prepared | None]) -> Sequence[Appended]:
             return [
-                writing.add(self._number, draft.body(), analysis, flags, draft.internal_date)
-                for draft, analysis, flags in zip(drafts, analyses, given, strict=True)
+                writing.add(self._number, draft.body(), prepared, flags, draft.internal_date)
+                for draft, prepared, flags in zip(drafts, made, given, strict=True)
             ]
 
-        return await self._file.write(job, self._limits) if drafts else ()
+        return await self._file.add(drafts, job, self._limits) if drafts else ()
 
     async def replace(self, uid: int, body: Buffer, target: str, draft: Draft) -> Appended:
         """Add a message to a mailbox and remove one here."""
         given = sort_out(draft.flags)
-        analysis = await self._file.analysis(body)
 
-        def job(writing: Writing) -> Appended:
+        def job(writing: Writing, made: Sequence[Prepared | None]) -> Appended:
             to = writing.target(self._number, target)
             rows = writing.rows(self._number, [uid])
             if not rows:
                 raise Gone("the message has been removed")
             writing.take(self._number, rows)
-            return writing.add(to, body, analysis, given, draft.internal_date)
+            return writing.add(to, body, made[0], given, draft.internal_date)
 
-        return await self._file.write(job, self._limits)
+        return await self._file.add([Draft(lambda: body, len(body))], job, self._limits)
 
     async def store(
         self, uids: Sequence[int], mode: StoreMode, flags: Collection[str], unchanged_since: int | None = None

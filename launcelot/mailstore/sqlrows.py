@@ -16,7 +16,7 @@ from math import inf
 from typing import Any
 
 from launcelot.core.errors import Gone, NotFound
-from launcelot.mailstore import sqlstates
+from launcelot.mailstore import bodies, sqlstates
 from launcelot.mailstore.dates import moment_of
 from launcelot.mailstore.flags import Keywords
 from launcelot.mailstore.interface import INBOX, Changes, Glance, MailboxInfo, MailboxStatus, Message, Usage
@@ -32,6 +32,7 @@ BLOCK_COST = 16
 
 MUCH = 1 << 20
 """Octets past which no further rows are read before those have been sent."""
+MISSING = "octets of a message are missing; launcelot fsck tells of which"
 SOME = 16
 """Rows that are weighed together."""
 AT_ONCE = 16
@@ -359,11 +360,20 @@ def octets_of(connection: sqlite3.Connection, mailbox: int, uid: int, offset: in
     if row is None:
         raise Gone("the message has been removed")
     content, size = row
-    return content_octets(connection, content, max(offset, 0), min(max(offset, 0) + max(length, 0), size))
+    return content_octets(connection, content, size, max(offset, 0), min(max(offset, 0) + max(length, 0), size))
 
 
-def content_octets(connection: sqlite3.Connection, content: int, start: int, end: int) -> bytes:
-    """Octets of a content from ``start`` to before ``end``, which is at most its size."""
+def content_octets(connection: sqlite3.Connection, content: int, size: int, start: int, end: int) -> bytes:
+    """
+    Octets of a content from ``start`` to before ``end``, which is at most its size.
+
+    :raises Missing: (:mod:`launcelot.mailstore.bodies`) its file has been removed since this commit.
+    """
+    found = bodies.octets_of(connection, content, size, start, end) if start < end else b""
+    if found is not None:
+        if len(found) < end - start:
+            raise sqlite3.DatabaseError(MISSING)
+        return found
     pieces = []
     position = start
     while position < end:
@@ -386,7 +396,7 @@ def _piece(connection: sqlite3.Connection, chunk: int, offset: int, length: int)
             return blob.read(length)
     row = connection.execute(statement, values).fetchone()
     if row is None:
-        raise sqlite3.DatabaseError("octets of a message are missing; launcelot fsck tells of which")
+        raise sqlite3.DatabaseError(MISSING)
     octets: bytes = row[0]
     return octets
 

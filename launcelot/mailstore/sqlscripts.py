@@ -7,13 +7,13 @@ from sqlite3 import Connection
 
 from launcelot.core.errors import Exists, InUse, Invalid, LimitReached, NotFound
 from launcelot.mailstore import sqlrows
+from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.flags import Flags, sort_out
 from launcelot.mailstore.interface import INBOX, Filing, Outgoing
 from launcelot.mailstore.names import known
 from launcelot.mailstore.scripts import MAX_REMEMBERED, ScriptInfo, check_name, check_size
 from launcelot.mailstore.sqlfile import AccountFile
 from launcelot.mailstore.sqlwriting import Writing
-from launcelot.message.analysis import Analysis
 
 FORGET = 100
 """Ids over the limit before the oldest are forgotten, so that not every delivery has to count."""
@@ -123,21 +123,21 @@ def is_active(connection: Connection, name: str) -> bool:
 def file(
     writing: Writing,
     delivery: str,
-    filings: Sequence[tuple[Filing, Analysis | None]],
+    filings: Sequence[tuple[Filing, Prepared | None]],
     remember: Sequence[tuple[str, int]],
     outgoing: Sequence[Outgoing],
 ) -> bool:
     """Do a delivery unless it is known."""
     if not writing.begin_delivery(delivery):
         return False
-    for filing, analysis in filings:
+    for filing, prepared in filings:
         target = target_of(writing, filing)
         flags = sort_out(filing.draft.flags)
         try:
-            writing.add(target, filing.draft.body(), analysis, flags, filing.draft.internal_date)
+            writing.add(target, filing.draft.body(), prepared, flags, filing.draft.internal_date)
         except LimitReached:
             # Keywords that have no room are no reason to lose mail.  RFC 5232 section 5.
-            writing.add(target, filing.draft.body(), analysis, Flags(flags.system, ()), filing.draft.internal_date)
+            writing.add(target, filing.draft.body(), prepared, Flags(flags.system, ()), filing.draft.internal_date)
     connection = writing.connection
     connection.executemany("INSERT OR REPLACE INTO remembered VALUES (?, ?)", remember)
     count: int = connection.execute("SELECT count(*) FROM remembered").fetchone()[0] if remember else 0

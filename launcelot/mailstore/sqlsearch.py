@@ -203,7 +203,7 @@ class SqliteSubject:
     def text(self) -> search.Text:
         """Its octets, decoded."""
         return search.Text(
-            lambda: content_octets(self._connection, self._content, 0, min(self.size, search.MAX_OCTETS))
+            lambda: content_octets(self._connection, self._content, self.size, 0, min(self.size, search.MAX_OCTETS))
         )
 
     def has(self, flag: str) -> bool:

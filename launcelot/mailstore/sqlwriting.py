@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from launcelot.mailstore import sqlrows, sqlstates, textindex, tree
+from launcelot.mailstore import bodies, sqlrows, sqlstates, textindex, tree
+from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import Flags, Keywords, translate
@@ -82,6 +83,7 @@ class Writing:
 
     :param limits: on what the account may hold; None for none.
     :param now: the wall clock; called in the writer's thread, like ``ids``.
+    :ivar dropped: files of bodies (:mod:`launcelot.mailstore.bodies`) that nobody uses once this is committed.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Writing:
     ) -> None:
         self.connection = connection
         self.touched: set[int] = set()
+        self.dropped: list[str] = []
         self._limits = limits
         self._now = now
         self._ids = ids
@@ -120,29 +123,40 @@ class Writing:
         return self.rows(mailbox, found)
 
     def add(
-        self, mailbox: int, body: Buffer, analysis: Analysis | None, flags: Flags, internal_date: datetime | None
+        self, mailbox: int, body: Buffer, prepared: Prepared | None, flags: Flags, internal_date: datetime | None
     ) -> Appended:
         """
         Put a new message into a mailbox.
 
-        :param analysis: of the body, if somebody has already made it.
+        :param prepared: what somebody has already made of the body.
+        :raises TryLater: there is no room for the file of a large body that nobody has prepared.
         """
-        if analysis is None:
-            analysis = analyse(body)
+        if prepared is None:
+            prepared = Prepared(analyse(body))
+        analysis = prepared.analysis
         numbers = sqlrows.numbers_of(self.connection, mailbox)
         self.make_room(analysis.size, 1)
         mask = self._admit(mailbox, flags)
-        (appended,) = self.add_all(numbers, [(body, analysis)], mask, internal_date)
+        (appended,) = self.add_all(numbers, [(body, analysis)], mask, internal_date, prepared)
         return appended
 
     def add_all(
-        self, numbers: Numbers, messages: Sequence[tuple[Buffer, Analysis]], mask: int = 0, internal_date: datetime | None = None
+        self,
+        numbers: Numbers,
+        messages: Sequence[tuple[Buffer, Analysis]],
+        mask: int = 0,
+        internal_date: datetime | None = None,
+        prepared: Prepared | None = None,
     ) -> list[Appended]:
-        """Put new messages into a mailbox, in their order, for which there is room."""
+        """
+        Put new messages into a mailbox, in their order, for which there is room.
+
+        :param prepared: what has been made of the body, if it is one.
+        """
         moment = whole(internal_date or self._now())
         when = (seconds_of(moment), zone_of(moment), moment.date().toordinal())
         ids = ["M" + self._ids() for _ in messages]
-        first = self._add_contents(messages, ids)
+        first = self._add_contents(messages, ids, prepared)
         rows = [Row(0, mask, first + place, analysis.size, *when) for place, (_, analysis) in enumerate(messages)]
         uids = self._add_rows(numbers, rows)
         self._count_usage(rows, 1)
@@ -231,19 +245,31 @@ class Writing:
             used = sqlrows.usage_of(self.connection)
             self._limits.check(used.octets + octets, used.messages + messages)
 
-    def _add_contents(self, messages: Sequence[tuple[Buffer, Analysis]], email_ids: Sequence[str]) -> int:
+    def _add_contents(
+        self, messages: Sequence[tuple[Buffer, Analysis]], email_ids: Sequence[str], prepared: Prepared | None
+    ) -> int:
         """Octets and what they say of; the number of the first one, which those of the others follow."""
+        files = [
+            bodies.keep_beside(self.connection, analysis.size, bodies.pieces_of(body))
+            if prepared is None or prepared.kept is None
+            else prepared.kept
+            for body, analysis in messages
+        ]
         rows = [
-            (id, *content_values(analysis), checksum_of(body[start : start + CHUNK] for start in range(0, len(body), CHUNK)))
-            for id, (body, analysis) in zip(email_ids, messages, strict=True)
+            (id, *content_values(analysis), checksum_of(bodies.pieces_of(body)) if kept is None else kept.checksum)
+            for id, (body, analysis), kept in zip(email_ids, messages, files, strict=True)
         ]
         first = sqlrows.insert(self.connection, _INTO_CONTENTS, _CONTENT, rows) - len(rows) + 1
-        for content, (body, _) in enumerate(messages, first):
-            if len(body) > CHUNK:
-                for number, start in enumerate(range(0, len(body), CHUNK)):
-                    row = (content << CHUNK_BITS | number, body[start : start + CHUNK])
-                    self.connection.execute("INSERT INTO chunks VALUES (?, ?)", row)
-        short = [(content << CHUNK_BITS, body[:]) for content, (body, _) in enumerate(messages, first) if 0 < len(body) <= CHUNK]
+        short: list[tuple[int, bytes]] = []
+        for content, ((body, analysis), kept) in enumerate(zip(messages, files, strict=True), first):
+            if kept is not None:
+                is_ready = prepared is not None and prepared.kept is kept
+                head = prepared.head if prepared is not None and is_ready else bodies.head_of(body, analysis.header_size)
+                bodies.name_it(self.connection, content, kept, head)
+            elif analysis.size > CHUNK:
+                bodies.add_chunks(self.connection, content, bodies.pieces_of(body))
+            elif analysis.size:
+                short.append((content << CHUNK_BITS, body[:]))
         sqlrows.insert(self.connection, "INSERT INTO chunks", "(?, ?)", short)
         return first
 
@@ -299,12 +325,10 @@ class Writing:
             "SELECT number FROM contents WHERE uses = 0 AND number IN (SELECT value FROM json_each(?))",
             (listed(set(contents)),),
         ).fetchall()
-        self.connection.executemany(
-            "DELETE FROM chunks WHERE number BETWEEN ? AND ?",
-            [(number << CHUNK_BITS, (number + 1 << CHUNK_BITS) - 1) for (number,) in unused],
-        )
+        numbers = [number for (number,) in unused]
+        self.dropped += bodies.drop(self.connection, numbers)
         self.connection.executemany("DELETE FROM contents WHERE number = ?", unused)
-        textindex.forget(self.connection, [number for (number,) in unused])
+        textindex.forget(self.connection, numbers)
 
     def _transfer(self, mailbox: int, rows: Sequence[Row], to: Numbers) -> Copied:
         source = sqlrows.keywords_of(self.connection, mailbox)

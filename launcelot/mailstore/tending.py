@@ -1,6 +1,7 @@
 """
 What is done with mail files in quiet moments: blocks of messages are digested, the text index is carried on, or made anew when
-most of it has gone, the expunge log is cut where it is longest, and space of removed mail is given back to the system.
+most of it has gone, the expunge log is cut where it is longest, space of removed mail is given back to the system, and files of
+bodies that a crash has left are removed.
 
 Everything here may as well be done later or never; it is done in pieces of some ten milliseconds outside the reactor thread,
 one file at a time, and a file that somebody changes meanwhile is left alone until it is quiet again.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -41,12 +43,14 @@ class Tending:
     Files that were changed, until they have been tended.
 
     :param clock: monotonic.
+    :ivar swept: folders in which it was looked for bodies that a crash has left; for each once while we run.
     """
 
     log = Logger(namespace="launcelot.mailstore")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self.swept: set[Path] = set()
         self._changed: dict[AccountFile, tuple[float, float]] = {}
         self._timer: IDelayedCall | None = None
         self._busy = False
@@ -58,6 +62,10 @@ class Tending:
         since = self._changed.get(file)
         self._changed[file] = (now if since is None else since[0], now)
         self._wait()
+
+    def is_unswept(self, folder: Path) -> bool:
+        """Whether an account's folder is still to be looked through for such bodies."""
+        return folder not in self.swept
 
     def close(self) -> None:
         """Begin nothing more."""

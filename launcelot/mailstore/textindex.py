@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcelot.mailstore import search
+from launcelot.mailstore import bodies, search
 from launcelot.mailstore.query import And, Contains, Field, Header, Or, Query
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import text
@@ -334,13 +334,18 @@ def reset(connection: sqlite3.Connection) -> None:
 
 def _folded(connection: sqlite3.Connection, content: int, size: int) -> search.Text | None:
     """The text that is searched; None if octets of it are missing."""
-    first = content << CHUNK_BITS
-    rows = connection.execute(
-        "SELECT octets FROM chunks WHERE number BETWEEN ? AND ? ORDER BY number",
-        (first, first + (min(size, search.MAX_OCTETS) >> _CHUNK_SHIFT)),
-    )
-    octets = b"".join(piece for (piece,) in rows)
-    if len(octets) < min(size, search.MAX_OCTETS):
+    wanted = min(size, search.MAX_OCTETS)
+    try:
+        octets = bodies.octets_of(connection, content, size, 0, wanted)
+    except bodies.Missing:
+        return None
+    if octets is None:
+        first = content << CHUNK_BITS
+        rows = connection.execute(
+            "SELECT octets FROM chunks WHERE number BETWEEN ? AND ? ORDER BY number", (first, first + (wanted >> _CHUNK_SHIFT))
+        )
+        octets = b"".join(piece for (piece,) in rows)
+    if len(octets) < wanted:
         return None
     return search.Text(lambda: octets, MAX_TEXT + 1)
 

@@ -14,6 +14,7 @@ from launcelot.app.care import account_of
 from launcelot.app.configuration import configuration_for
 from launcelot.app.folder import DataFolder
 from launcelot.app.stores import build_mail, open_accounts, run_now
+from launcelot.mailstore import bodies
 from launcelot.mailstore.interface import AccountMail, StoreMode
 from launcelot.mailstore.schema import CHUNK
 from launcelot.workers.memory import InlineWorkers
@@ -110,11 +111,18 @@ class CareCase(CommandCase):
 
 
 class FsckCase(CareCase):
-    """Has mail that is right."""
+    """
+    Has mail that is right.
+
+    :ivar large: octets past which a body goes into a file; here all are in the mail file.
+    """
+
+    large = 1 << 40
 
     def setUp(self) -> None:
         """Fill the account."""
         super().setUp()
+        self.patch(bodies, "LARGE", self.large)
         self.fill()
         self.right = self.state()
 

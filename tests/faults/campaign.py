@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from launcelot.core.errors import Refusal
 from launcelot.spool.interface import Envelope, SpoolId, SpoolRecipient
 from tests.faults.warden import KILL, Call, Warden
-from tests.spool.crashing import House, child, forked, fresh_id, recipients_of, tell
+from tests.spool.crashing import House, child, forked, fresh_id, recipients_of, size_of, tell
 
 FULL_FOR = 40
 """Calls for which the disk is full."""
@@ -33,8 +33,8 @@ FULL_FOR = 40
 AGAIN_WITHIN = 5.0
 """Seconds in which a child must take mail again when nothing fails any more."""
 
-MESSAGES = ("m-3", "m-1", "m-2")
-"""For one, for the other, for both: the first two are delivered directly, the third by way of the queue."""
+MESSAGES = ("m-3", "m-10", "m-2")
+"""For one, for the other, for both: the first two are delivered directly, the third by way of the queue; the second is large."""
 
 
 @dataclass
@@ -95,7 +95,7 @@ async def send(house: House, name: str, out: int) -> bool:
     recipients = tuple(SpoolRecipient(one.id, one.address) for one in recipients_of(name))
     try:
         body = house.staging.begin()
-        await body.write(f"Subject: {name}\r\n\r\n".encode() + b"x" * 500 + b"\r\n")
+        await body.write(f"Subject: {name}\r\n\r\n".encode() + b"x" * size_of(name) + b"\r\n")
         await house.spool.accept(Envelope(SpoolId(fresh_id()), None, recipients), body)
     except Refusal:
         os.write(out, f"-{name}\n".encode())

@@ -29,7 +29,7 @@ async def deliver_for_ever(mail: AccountMail, prefix: str) -> None:
     number = 0
     while True:
         key = f"{prefix}-{number}"
-        body = f"Subject: {key}\r\n\r\n".encode() + b"x" * (300_000 if number % 50 == 49 else 2_000)
+        body = f"Subject: {key}\r\n\r\n".encode() + b"x" * (300_000 if number % 20 == 19 else 2_000)
         await mail.deliver(body, key)
         os.write(1, f"{key}\n".encode())
         number += 1

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.mailstore import bodies as bodies_in_files
 from launcelot.mailstore import checking, textindex
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.schema import MIGRATIONS, global_parts
@@ -35,13 +36,14 @@ class GlobalPartsTests(SynchronousTestCase):
 
     def fill(self, *bodies: bytes) -> None:
         """Store messages as the version before did, with their texts in the index."""
-        with patch.object(structure, "_IDENTITIES", ()):
+        with patch.object(structure, "_IDENTITIES", ()), patch.object(bodies_in_files, "LARGE", 1 << 40):
             store = self.open_store()
             inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
             for body in bodies:
                 result_now(self, inbox.append(body, ()))
             result_now(self, store.close())
             connection = sqlite3.connect(self.path)
+            connection.execute("DROP TABLE files")
             connection.execute(f"PRAGMA user_version = {MIGRATIONS.index(global_parts)}")
             if textindex.available():
                 found = textindex.gather(connection)

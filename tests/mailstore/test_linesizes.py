@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.mailstore import bodies
 from launcelot.mailstore.schema import MIGRATIONS, line_sizes
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.workers.memory import InlineWorkers
@@ -31,6 +32,7 @@ class LineSizesTests(SynchronousTestCase):
     def test_a_file_of_the_version_before(self) -> None:
         """What it holds is looked at once, and then told as of new mail."""
         self.folder = Path(self.mktemp())
+        self.patch(bodies, "LARGE", 1 << 40)
         store = self.open_store()
         inbox = result_now(self, result_now(self, store.mail(ANN)).mailbox("INBOX"))
         for body in BODIES:
@@ -43,6 +45,7 @@ class LineSizesTests(SynchronousTestCase):
         for column in ("line_size", "ascii_size"):
             connection.execute(f"ALTER TABLE contents DROP COLUMN {column}")
         connection.execute("DROP TABLE states")
+        connection.execute("DROP TABLE files")
         for column in ("modseq", "flags", "keywords"):
             connection.execute(f"ALTER TABLE messages ADD COLUMN {column} INTEGER NOT NULL DEFAULT 1")
         connection.execute(f"PRAGMA user_version = {MIGRATIONS.index(line_sizes)}")

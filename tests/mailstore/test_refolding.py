@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.mailstore import textindex
+from launcelot.mailstore import bodies, textindex
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.refolding import KEYS, keys_of
 from launcelot.mailstore.schema import MIGRATIONS, casemap
@@ -35,6 +35,7 @@ class RefoldingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
+        self.patch(bodies, "LARGE", 1 << 40)
         store = self.open_store()
         mail = result_now(self, store.mail(ANN))
         inbox = result_now(self, mail.mailbox("INBOX"))

@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.core.errors import Gone, InUse, Invalid, TryLater
 from launcelot.core.ids import AccountId
+from launcelot.mailstore import bodies, sqlrows, sqlstates
 from launcelot.mailstore import sqlite as sqlite_store
-from launcelot.mailstore import sqlrows, sqlstates
 from launcelot.mailstore.interface import MailStore, StoreMode
 from launcelot.mailstore.query import Contains, Field
 from launcelot.mailstore.schema import CHUNK
@@ -95,6 +95,7 @@ class FileTests(Inline):
 
     def test_octets_are_kept_once_for_all_copies(self) -> None:
         """Copying adds rows, not chunks; the last copy takes its chunks along."""
+        self.patch(bodies, "LARGE", 1 << 40)
 
         async def fill(mail: Any) -> None:
             inbox = await mail.mailbox("INBOX")
