@@ -22,6 +22,7 @@ from launcelot.app.guests import BadGuest, build
 from launcelot.app.naming import hostname_of
 from launcelot.app.part import WHOLE, Part
 from launcelot.app.stores import Stores, utc_now
+from launcelot.core.ids import RandomBits
 from launcelot.core.settings import BadSetting
 from launcelot.hosting.certificates import RENEW_DAYS, CertificateFiles, ensure, server_names
 from launcelot.hosting.listening import Listeners
@@ -151,6 +152,7 @@ def build_site(
         domain=configuration.daemon.domains[0],
         accounts=stores.accounts,
         logins=logins,
+        random_bits=RandomBits(),
         mail=stores.mail,
         files=stores.files,
         spool=stores.spool,

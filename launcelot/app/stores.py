@@ -31,7 +31,7 @@ from launcelot.checks.keys import KeyFolder
 from launcelot.checks.running import Checks
 from launcelot.checks.signing import Signer
 from launcelot.core.counters import Counters
-from launcelot.core.ids import AccountId, new_id
+from launcelot.core.ids import AccountId, RandomBits, new_id
 from launcelot.delivery.filtering import FilteredDelivery
 from launcelot.filestore.disk import DiskFileStore
 from launcelot.filestore.interface import FileStore
@@ -164,6 +164,12 @@ def fresh_id() -> str:
     return new_id(time.time(), secrets.randbits)
 
 
+def fresh_ids() -> Callable[[], str]:
+    """What gives fresh identifiers to one store, many a second."""
+    bits = RandomBits()
+    return lambda: new_id(time.time(), bits)
+
+
 def utc_now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
@@ -213,7 +219,7 @@ def build_mail(
         writers,
         readers,
         utc_now,
-        fresh_id,
+        fresh_ids(),
         mail_files(limit()),
         furnishing(configuration.accounts.mailboxes),
         clock=clock,

@@ -7,7 +7,10 @@ mail, sessions and stored objects; they are safe in file names, header fields an
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Callable
+from struct import unpack
 from typing import NewType
 
 AccountId = NewType("AccountId", str)
@@ -18,6 +21,9 @@ TIME_BITS = 48
 RANDOM_BITS = 52
 ID_LENGTH = (TIME_BITS + RANDOM_BITS) // 5
 
+
+DRAWN = 128
+"""Numbers of 64 bits that :class:`RandomBits` draws at once."""
 
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 
@@ -36,6 +42,29 @@ def time_of(id: str) -> float | None:
     for character in id:
         number = number << 5 | ALPHABET.index(character)
     return (number >> RANDOM_BITS) / 1000
+
+
+class RandomBits:
+    """
+    The system's random bits, drawn for many ids at once: each call of the system lets another thread have the interpreter.
+
+    Any thread may ask.  Not for a process that forks and goes on in both.
+    """
+
+    __slots__ = ("_drawn",)
+
+    def __init__(self) -> None:
+        self._drawn: list[int] = []
+
+    def __call__(self, bits: int) -> int:
+        """So many of them, none given twice."""
+        if bits > 64:
+            return secrets.randbits(bits)
+        while True:
+            try:
+                return self._drawn.pop() >> 64 - bits
+            except IndexError:
+                self._drawn.extend(unpack(f"{DRAWN}Q", os.urandom(8 * DRAWN)))
 
 
 def new_id(seconds: float, random_bits: Callable[[int], int]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from launcelot.core.ids import ALPHABET, ID_LENGTH, RANDOM_BITS, encode, new_id
+from launcelot.core.ids import ALPHABET, DRAWN, ID_LENGTH, RANDOM_BITS, RandomBits, encode, new_id
 
 
 def always(number: int) -> Callable[[int], int]:
@@ -37,6 +37,20 @@ class IdTests(SynchronousTestCase):
     def test_ids_of_one_moment_differ(self) -> None:
         """By 52 random bits: ten thousand of one millisecond do not meet."""
         self.assertEqual(len({new_id(1.0, secrets.randbits) for _ in range(10_000)}), 10_000)
+
+    def test_bits_that_are_drawn_together(self) -> None:
+        """Are as many as were asked for, differ, and all of them vary."""
+        drawn = RandomBits()
+        for bits in (1, RANDOM_BITS, 64, 65, 300):
+            made = [drawn(bits) for _ in range(3 * DRAWN)]
+            self.assertTrue(all(0 <= number < 1 << bits for number in made))
+            if bits > 32:
+                self.assertEqual(len(set(made)), len(made))
+            always_set, ever_set = (1 << bits) - 1, 0
+            for number in made:
+                always_set, ever_set = always_set & number, ever_set | number
+            self.assertEqual((always_set, ever_set), (0, (1 << bits) - 1))
+        self.assertEqual(drawn(0), 0)
 
     def test_all_random_bits_count(self) -> None:
         """Each of them changes the id."""
