@@ -2,7 +2,8 @@
 What kind of file system something lies on.
 
 Whoever remembers what a file held and goes by its times has to know that every change by anybody moves them at once, and
-finely enough.  That is so on the file systems that are named here; of others, such as those on a network, nothing is believed.
+finely enough.  That is so on the file systems that are named here.  Of others nothing is believed: those on a network learn of
+changes late, tmpfs does not learn of what is written through mapped pages, and overlayfs may lie on either.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ KNOWN = {
     0x58465342: "xfs",
     0x9123683E: "btrfs",
     0xF2F52010: "f2fs",
-    0x01021994: "tmpfs",
-    0x794C7630: "overlayfs",  # times are those of the upper layer's file, which lies on one of these
 }
 """By the first field of ``struct statfs``, statfs(2)."""
 
