@@ -356,7 +356,7 @@ class SyncTests(ScriptCase):
             ~
             2> SELECT INBOX
             ~
-            2> STORE 2 +FLAGS.SILENT (\Flagged)
+            2> STORE 2 FLAGS.SILENT (\Flagged)
             OK
             1> UID STORE 1:3 (UNCHANGEDSINCE 4) +FLAGS.SILENT (\Draft)
             * 2 FETCH (UID 2 FLAGS (\Flagged \Recent) MODSEQ (5))

@@ -103,7 +103,7 @@ class MessageLimitTests(LimitedCase):
     def test_conditional_store(self) -> None:
         """MODIFIED stays in the tagged answer; the limit is told ahead of it."""
         highest = self.world.result(self.mailbox().status()).highest_modseq
-        self.ask(self.link, b"UID STORE 8 +FLAGS (kw)")
+        self.ask(self.link, b"UID STORE 8 FLAGS (kw)")
         lines = self.ask(self.link, b"UID STORE 1:* (UNCHANGEDSINCE %d) +FLAGS (\\Flagged)" % highest)
         self.assertTrue(lines[-1].startswith(b"OK [MODIFIED 8] "))
         self.assertTrue(lines[-2].startswith(b"* NO [MESSAGELIMIT 3 7] "))
