@@ -271,6 +271,10 @@ class Dialog:
             if data:
                 return False
             raise NotHere(f"the server closed the connection: {self._tail!r}")
+        return self.go_on()
+
+    def go_on(self) -> bool:
+        """Say the next line; whether there is none, and the connection is closed."""
         if self._step == len(self._script):
             self.socket.close()
             return True

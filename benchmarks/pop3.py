@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.frame import Figures, NotHere, Table, measure
 from benchmarks.frame import Subject as Measured
-from benchmarks.imap import calm, crowd
+from benchmarks.imap import Dialog, calm, crowd
 from benchmarks.imapservers import USER, Launcelot, Peer, fill
 from tests.clients.dovecot import PASSWORD
 
@@ -106,42 +106,29 @@ def repeated(server: Server, run: Callable[[], object], units: int) -> Figures:
     return {"ms": statistics.median(times) * 1e3 / units, "ms CPU": used / len(times) * 1e3 / units}
 
 
-class Dialog:
+class LogIn(Dialog):
     """A connection that is opened anew for each run of USER, PASS, STAT and QUIT."""
 
     def __init__(self, port: int, user: str) -> None:
-        self._port = port
-        self._script = (b"USER " + user.encode(), b"PASS " + PASSWORD.encode(), b"STAT", b"QUIT")
-        self.socket = socket.socket()
-
-    def begin(self) -> None:
-        """Connect; the greeting starts it."""
-        self.socket = socket.create_connection(("127.0.0.1", self._port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._step = 0
-        self._heard = b""
+        lines = (b"USER " + user.encode(), b"PASS " + PASSWORD.encode(), b"STAT", b"QUIT")
+        super().__init__(port, [line + b"\r\n" for line in lines])
 
     def readable(self) -> bool:
         """Take what has come; whether it is done."""
-        self._heard += self.socket.recv(4096)
-        if not self._heard.endswith(b"\r\n"):
-            if not self._heard:
-                raise NotHere("the server closed the connection")
+        data = self.socket.recv(4096)
+        self._tail += data
+        if not data:
+            raise NotHere(f"the server closed the connection: {self._tail!r}")
+        if not self._tail.endswith(b"\r\n"):
             return False
-        if not self._heard.startswith(b"+OK"):
-            if b"IN-USE" in self._heard:
+        if not self._tail.startswith(b"+OK"):
+            if b"IN-USE" in self._tail:
                 # Dovecot lets go of a maildrop a moment after its session has been told goodbye.
                 self.socket.close()
                 self.begin()
                 return False
-            raise NotHere(f"the server said {self._heard!r}")
-        if self._step == len(self._script):
-            self.socket.close()
-            return True
-        self.socket.sendall(self._script[self._step] + b"\r\n")
-        self._step += 1
-        self._heard = b""
-        return False
+            raise NotHere(f"the server said {self._tail!r}")
+        return self.go_on()
 
 
 class Bench:
@@ -213,7 +200,7 @@ class Bench:
         """Connect, log in, STAT, QUIT, again and again."""
         server = self.servers[name]
         before = server.cpu()
-        done, elapsed = crowd([Dialog(server.pop3_port, user) for user in users], self.seconds)
+        done, elapsed = crowd([LogIn(server.pop3_port, user) for user in users], self.seconds)
         return {"/s": done / elapsed, "ms CPU": (server.cpu() - before) / done * 1e3}
 
     def memory(self, name: str) -> Figures:
