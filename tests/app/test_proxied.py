@@ -20,6 +20,8 @@ enabled = false
 enabled = false
 [ftp]
 enabled = false
+[managesieve]
+enabled = false
 [questions]
 enabled = false
 """

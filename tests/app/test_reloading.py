@@ -18,7 +18,7 @@ from launcelot.app.configuration import Configuration, defaults, parse
 from launcelot.app.reloading import Reloaded, merge
 from launcelot.app.settings import AccountSettings, DaemonSettings, FileSettings, TlsSettings
 from launcelot.hosting.certificates import ensure, server_names
-from tests.app.programs import COMMAND, LIMIT, environment
+from tests.app.programs import COMMAND, LIMIT, environment, hear_hangups
 from tests.app.test_daemon import FREE, DaemonCase
 from tests.app.test_systemd import manager
 
@@ -33,6 +33,8 @@ listen_submissions = []
 [imap]
 enabled = false
 [ftp]
+enabled = false
+[managesieve]
 enabled = false
 [tls]
 {tls}
@@ -287,6 +289,7 @@ class HangupTests(DaemonCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_hangups,
         )
         self.addCleanup(self.end, process)
         os.close(theirs)

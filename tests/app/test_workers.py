@@ -388,13 +388,15 @@ class KillTests(WorkersCase):
     def test_workers_end_with_the_master(self) -> None:
         """Also one that is just starting, whether the master stops or is killed; then the folder can be had again."""
         process = self.demo()
-        os.kill(self.pids[1], signal.SIGKILL)
-        while len(started := [pid for pid in self.pids if pid]) < 2:
+        killed = self.pids[1]
+        os.kill(killed, signal.SIGKILL)
+        while killed in (started := self.pids) or not all(started):
             pass
         self.stopped(process, started)
         process = self.demo()
-        os.kill(self.pids[1], signal.SIGKILL)
-        while len(pids := [pid for pid in self.pids if pid]) < 2:
+        killed = self.pids[1]
+        os.kill(killed, signal.SIGKILL)
+        while killed in (pids := self.pids) or not all(pids):
             pass
         process.kill()
         process.wait()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.clients.demo import Service
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds to wait for what must come; only a failing test gets there."""
 
 PIECE = 1 << 18

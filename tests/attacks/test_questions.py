@@ -174,7 +174,7 @@ class DatagramTests(AttackCase):
             cwd=CHECKOUT,
             capture_output=True,
             check=True,
-            timeout=PATIENCE * 3,
+            timeout=PATIENCE,
         )
         found = re.search(rb'"questions-udp\.datagrams": (\d+)', done.stdout)
         return int(found[1]) if found else 0
