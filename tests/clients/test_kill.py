@@ -3,7 +3,7 @@ A daemon killed while it receives has every message that it answered with 250, e
 
 Each round sends from several connections at once, kills the daemon with SIGKILL at a random moment, starts it again on the
 same folder
-and counts.  ``LAUNCELOT_KILL_ROUNDS`` sets the number of rounds (50 if it is not set).
+and counts.  ``LAUNCELOT_KILL_ROUNDS`` sets the number of rounds (20 if it is not set).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients.demo import Demo
 
-ROUNDS = int(os.environ.get("LAUNCELOT_KILL_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("LAUNCELOT_KILL_ROUNDS", "20"))
 SENDERS = 4
 SETTLE_LIMIT = 30.0
 
