@@ -20,7 +20,8 @@ from launcelot.app.streams import Streams
 from launcelot.mailstore import emlfolder, maildir, mbox
 from launcelot.mailstore.exporting import Writer, export
 from launcelot.mailstore.importing import Import, Outcome
-from launcelot.mailstore.interface import INBOX, Limits
+from launcelot.mailstore.interface import INBOX
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.mailitems import Item, Unreadable
 from launcelot.mailstore.names import canonical
 from launcelot.workers.memory import InlineWorkers

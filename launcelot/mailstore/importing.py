@@ -17,7 +17,8 @@ from launcelot.core.errors import Invalid, LimitReached, NotFound
 from launcelot.mailstore import sqlrows
 from launcelot.mailstore.flags import sort_out
 from launcelot.mailstore.foldernames import joined
-from launcelot.mailstore.interface import INBOX, Limits
+from launcelot.mailstore.interface import INBOX
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.mailitems import Item, Unreadable
 from launcelot.mailstore.mending import transaction
 from launcelot.mailstore.sqlwriting import Writing

@@ -20,7 +20,6 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from launcelot.core.errors import OverQuota
 from launcelot.core.ids import AccountId
 from launcelot.mailstore.annotations import Annotations
 from launcelot.mailstore.grants import Grants
@@ -221,35 +220,6 @@ class Copied:
     uid_validity: int
     source: tuple[int, ...]
     target: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Limits:
-    """
-    What an account's mail may take; 0 for no limit.
-
-    Whoever holds it may change it, which counts from the next message on.
-
-    :ivar beside: octets of other things of the account that count as well; may block, and be called in any thread.
-    """
-
-    octets: int = 0
-    messages: int = 0
-    beside: Callable[[], int] = int
-
-    @property
-    def any(self) -> bool:
-        """Whether there is a limit."""
-        return self.octets > 0 or self.messages > 0
-
-    def check(self, octets: int, messages: int) -> None:
-        """
-        Refuse what there would be.
-
-        :raises OverQuota: that is over a limit.
-        """
-        if 0 < self.messages < messages or (self.octets and self.octets < octets + self.beside()):
-            raise OverQuota
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,14 @@ from launcelot.mailstore.interface import (
     Filing,
     Furnishing,
     Glance,
-    Limits,
-    Mailbox,
+        Mailbox,
     MailboxInfo,
     Outgoing,
     Scripted,
     Usage,
     nothing_beside,
 )
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.memoryannotations import MemoryAnnotations, Notes
 from launcelot.mailstore.memorygrants import MemoryGrants
 from launcelot.mailstore.memorymailbox import MemoryMailbox, add_message, copy_entries

@@ -18,13 +18,13 @@ from launcelot.mailstore.interface import (
     Draft,
     Filing,
     Glance,
-    Limits,
-    Mailbox,
+        Mailbox,
     MailboxInfo,
     Outgoing,
     Scripted,
     Usage,
 )
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.names import canonical, known, order
 from launcelot.mailstore.scripts import Scripts
 from launcelot.mailstore.sqlannotations import SqliteAnnotations

@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from launcelot.core.errors import OverQuota
 from launcelot.mailstore import sqlrows
-from launcelot.mailstore.interface import Appended, Limits, Scripted, Usage
+from launcelot.mailstore.interface import Appended, Scripted, Usage
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer

@@ -26,7 +26,8 @@ from launcelot.mailstore import bodies
 from launcelot.mailstore.arrangements import Arrangements
 from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.flaghistory import FlagHistory
-from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Limits, Scripted
+from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Scripted
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
 from launcelot.mailstore.sqlarriving import Arrival, analysed, arrive

@@ -21,7 +21,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from launcelot.core.errors import Invalid, TryLater
 from launcelot.core.ids import AccountId
-from launcelot.mailstore.interface import AccountMail, Furnishing, Limits, nothing_beside
+from launcelot.mailstore.interface import AccountMail, Furnishing, nothing_beside
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.sqlaccount import SqliteAccountMail
 from launcelot.mailstore.sqlfile import AccountFile, shielded
 from launcelot.mailstore.tending import Tending

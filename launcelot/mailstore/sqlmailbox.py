@@ -28,14 +28,14 @@ from launcelot.mailstore.interface import (
     Copied,
     Draft,
     Glance,
-    Limits,
-    MailboxInfo,
+        MailboxInfo,
     MailboxStatus,
     Message,
     MessageState,
     Stored,
     StoreMode,
 )
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.linesizes import line_sizes_of
 from launcelot.mailstore.ordering import Criterion
 from launcelot.mailstore.query import All, Query

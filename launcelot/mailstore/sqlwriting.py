@@ -18,7 +18,8 @@ from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.checksums import checksum_of
 from launcelot.mailstore.dates import seconds_of, whole, zone_of
 from launcelot.mailstore.flags import Flags, Keywords, translate
-from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Limits, Stored, StoreMode
+from launcelot.mailstore.interface import INBOX, SEPARATOR, Appended, Copied, Stored, StoreMode
+from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, listed, text
 from launcelot.mailstore.sqlsheets import ascending

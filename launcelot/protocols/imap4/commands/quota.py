@@ -12,7 +12,7 @@ from launcelot.accounts.interface import Group
 from launcelot.core.errors import Invalid, NotFound, NotPermitted
 from launcelot.hosting.accesslists import GROUP
 from launcelot.hosting.neighbours import Owner
-from launcelot.mailstore.interface import Limits
+from launcelot.mailstore.limits import Limits
 from launcelot.protocols.imap4.grammar.quota import GetQuota, Resource, SetQuota, quota, quota_root
 from launcelot.protocols.imap4.grammar.requests import Named
 from launcelot.protocols.imap4.session import Reply, Session, ok
