@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from launcelot.accounts import local, sqlite
+from launcelot.accounts import cachedview, local, sqlite
 from launcelot.accounts.interface import Directory
 from launcelot.accounts.memory import random_id
 from launcelot.accounts.passwords import CHEAPEST, Hasher, Parameters
@@ -254,7 +254,7 @@ Deferred.fromCoroutine(command())
     def test_cache_is_bounded(self) -> None:
         """Asking for ever new names does not fill memory, and answers stay right."""
         self.now(self.directory.add("ann", at("ann"), "pw"))
-        self.patch(sqlite, "MAX_CACHED", 10)
+        self.patch(cachedview, "MAX_CACHED", 10)
         for number in range(100):
             self.refused(self.directory.resolve(at(f"n{number}+x")), NotFound)
         self.now(self.directory.account("ann"))
