@@ -63,15 +63,25 @@ class CachedView:
 
         :param expand: finds it out.
         """
-        if self._data_version() == self._version:
-            found = self._expansions.get(address)
-            if found is not None:
-                return found
+        found = self._expansions.get(address)
+        if found is not None and self._is_current():
+            return found
         found = self.ask(expand)
         if len(self._expansions) >= MAX_CACHED:
             self._expansions.clear()
         self._expansions[address] = found
         return found
+
+    def _is_current(self) -> bool:
+        """Whether nobody has committed anything since what is known was read, or at least until a moment ago."""
+        now = time.monotonic() if self._sure else 0.0
+        if now < self._sure_until:
+            return True
+        if self._data_version() != self._version:
+            return False
+        if self._sure:
+            self._sure_until = now + self._sure
+        return True
 
     def _data_version(self) -> int:
         version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]

@@ -71,9 +71,16 @@ def _from_and_by(helo: str, source: str, source_name: str, by: str, protocol: st
     return tuple(pieces)
 
 
+@lru_cache(1_024)
 def return_path(sender: Address | None) -> bytes:
     """The ``Return-Path`` field with its CRLF; None is the null reverse-path."""
     return fold("Return-Path:", ["<>" if sender is None else f"<{sender}>"])
+
+
+@lru_cache(1_024)
+def delivered_to(recipient: Address) -> bytes:
+    """The ``Delivered-To`` field with its CRLF.  RFC 9228."""
+    return fold("Delivered-To:", [str(recipient)])
 
 
 def count_received(buffer: Buffer) -> int:
@@ -101,22 +108,27 @@ def fold(name: str, pieces: list[str]) -> bytes:
     :param pieces: without CR and LF.
     :raises ValueError: a piece or the name has one, or the name is not ASCII.
     """
-    whole = "".join((name, *pieces))
+    whole = " ".join((name, *pieces))
     if "\r" in whole or "\n" in whole or not name.isascii():
         raise ValueError("line break, or a name that is not ASCII, in a header field")
     plain = whole.isascii()
-    found, line = "", name
+    if plain and len(whole) <= LINE:
+        return f"{whole}\r\n".encode()
+    measure = len if plain else _octets
+    lines, line, length = [], name, len(name)
     for piece in pieces:
-        if _octets(line, plain) + 1 + _octets(piece, plain) > LINE and line is not name:
-            found += line + "\r\n"
-            line = "\t" + piece
+        wide = 1 + measure(piece)
+        if length + wide > LINE and line is not name:
+            lines.append(line)
+            line, length = f"\t{piece}", wide
         else:
-            line += " " + piece
-    return f"{found}{line}\r\n".encode("utf-8", "replace")
+            line, length = f"{line} {piece}", length + wide
+    lines.append(f"{line}\r\n")
+    return "\r\n".join(lines).encode("utf-8", "replace")
 
 
-def _octets(text: str, plain: bool) -> int:
-    return len(text) if plain else len(text.encode("utf-8", "replace"))
+def _octets(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _word(text: str) -> str:

@@ -25,7 +25,7 @@ from launcelot.core.counters import Counters
 from launcelot.message.address import domain_key
 from launcelot.message.headers import find_header_end
 from launcelot.message.recode import EIGHT_BIT, Change, Unencodable, plan, recoded
-from launcelot.message.trace import count_received, fold
+from launcelot.message.trace import count_received, delivered_to
 from launcelot.protocols.smtp.client import Message, Sent
 from launcelot.protocols.smtp.client import Wish as Notify
 from launcelot.protocols.smtp.failures import Disconnected, NotSendable, Refused, SmtpError
@@ -326,7 +326,7 @@ class Stale(Exception):
 
 def front_of(recipient: SpoolRecipient) -> bytes:
     """What is written on top of mail that is sent on: where it has been.  RFC 9228 section 3."""
-    return b"" if recipient.via is None else fold("Delivered-To:", [str(recipient.via)])
+    return b"" if recipient.via is None else delivered_to(recipient.via)
 
 
 def message_of(envelope: Envelope, body: Buffer, last: Last | None = None, front: bytes = b"", listed: bool = False) -> Message:

@@ -21,7 +21,7 @@ from typing import Protocol
 from launcelot.core.errors import NotFound
 from launcelot.core.ids import AccountId
 from launcelot.message.address import Address
-from launcelot.message.trace import fold, return_path
+from launcelot.message.trace import delivered_to, return_path
 from launcelot.spool.interface import Envelope, SpoolRecipient
 from launcelot.workers.staging import Buffer, Staged, Staging
 
@@ -133,7 +133,7 @@ class MailboxDelivery:
 
 def trace_fields(sender: Address | None, recipient: Address) -> bytes:
     """The fields of final delivery, with their CRLFs."""
-    return return_path(sender) + fold("Delivered-To:", [str(recipient)])
+    return return_path(sender) + delivered_to(recipient)
 
 
 async def copy_into(copy: Staged, trace: bytes, body: mmap.mmap) -> None:

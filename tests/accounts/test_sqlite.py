@@ -104,6 +104,19 @@ class SureTests(SureMixin):
         self.failureResultOf(Deferred.fromCoroutine(one.account("bob")), NotFound)
         self.assertFalse(self.successResultOf(Deferred.fromCoroutine(one.account("ann"))).enabled)
 
+    def test_expansions_of_others_count_later(self) -> None:
+        """Likewise who receives mail for an address."""
+        path = Path(self.mktemp())
+        one, other = self.directory_at(path), self.directory_at(path)
+        for directory in (one, other):
+            self.successResultOf(Deferred.fromCoroutine(directory.open()))
+        self.successResultOf(Deferred.fromCoroutine(other.add("ann", at("ann"), "pw")))
+        self.successResultOf(Deferred.fromCoroutine(one.expand(at("ann"))))
+        self.successResultOf(Deferred.fromCoroutine(other.change("ann", enabled=False)))
+        self.successResultOf(Deferred.fromCoroutine(one.expand(at("ann"))))
+        self.failureResultOf(Deferred.fromCoroutine(one.expand(at("bob"))), NotFound)
+        self.failureResultOf(Deferred.fromCoroutine(one.expand(at("ann"))), NotFound)
+
 
 class SqliteFileTests(SqliteMixin):
     """What a file has to do besides."""
