@@ -29,8 +29,8 @@ from launcelot.hosting.transport import Eager
 MOST_EVENTS = 256
 """Events taken from the kernel at once; between two takings timed calls and calls from threads have their turn."""
 
-INPUT = select.EPOLLIN
-"""Of all events the one that is handed on without ceremony."""
+READABLE = (select.EPOLLIN, select.EPOLLIN | select.EPOLLHUP)
+"""Of all events those that are handed on without ceremony: input, and input when both sides have said all they will."""
 
 _log = Logger(namespace="launcelot.reactor")
 
@@ -67,7 +67,7 @@ class EagerReactor(EPollReactor):
         look_up = self._selectables.get
         for descriptor, event in self._poller.poll(-1 if timeout is None else timeout, MOST_EVENTS):
             selectable = look_up(descriptor)
-            if event == INPUT and isinstance(selectable, Eager):
+            if event in READABLE and isinstance(selectable, Eager):
                 try:
                     why = selectable.doRead()
                 except BaseException as error:  # noqa: BLE001 - the edge, where Twisted's reactor has it too

@@ -9,12 +9,13 @@ the protocol's words, the failure is logged with the session's fields and counte
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from launcelot.core.limits import ConnectionCount, source_of
@@ -33,6 +34,9 @@ SESSION_LINE = (
     " out={sent} seconds={seconds:.3f} {outcome}"
 )
 """What the log says of a session at its end."""
+
+ASKED_FOR = frozenset({"quit", "logout"})
+"""Outcomes of sessions whose end the peer has asked for, so that nothing more is on its way from it."""
 
 LEAVE_LIMIT = 60.0
 """Seconds a session may go on, storing what is under way, after its connection has gone; past them it is told once more."""
@@ -143,7 +147,7 @@ class ServerStream(Stream):
             raise
         except Exception:  # noqa: BLE001 - the one edge: what is neither a refusal nor a read's end is our bug
             self._report(Failure())
-        self.close(linger=True)
+        self.close(linger=self.outcome not in ASKED_FOR or self.pending > 0)
 
     def _report(self, failure: Failure) -> None:
         self.outcome = "internal error"
@@ -232,18 +236,29 @@ class ServerStream(Stream):
         if parting:
             self.outcome = parting
         self.factory.ended(self)
-        log.info(
-            SESSION_LINE,
-            service=self.factory.name,
-            session=self.session_id,
-            source=self.source,
-            user=self.user,
-            tls=self.secure,
-            commands=self.commands,
-            received=self.received,
-            sent=self.sent,
-            seconds=self.clock.seconds() - self._began,
-            outcome=self.outcome,
+        self._say_ended()
+
+    def _say_ended(self) -> None:
+        # What Logger.info makes of it, without its search for the level among all there are.
+        log.observer(
+            {
+                "log_logger": log,
+                "log_level": LogLevel.info,
+                "log_namespace": log.namespace,
+                "log_source": None,
+                "log_format": SESSION_LINE,
+                "log_time": time.time(),
+                "service": self.factory.name,
+                "session": self.session_id,
+                "source": self.source,
+                "user": self._user,
+                "tls": self.secure,
+                "commands": self.commands,
+                "received": self.received,
+                "sent": self.sent,
+                "seconds": self.clock.seconds() - self._began,
+                "outcome": self.outcome,
+            }
         )
 
 

@@ -162,7 +162,9 @@ class Stream(Source, Protocol):
         self._input = b""
         self._position = 0
         self._output.clear()
-        self._finish(PeerGone("connection closed" if reason.check(ConnectionDone) else "connection lost"))
+        if self._end is None:
+            self._end = PeerGone("connection closed" if isinstance(reason.value, ConnectionDone) else "connection lost")
+        self._wake_reader()
         self._wake_writer()
 
     def pauseProducing(self) -> None:
@@ -492,9 +494,16 @@ class Stream(Source, Protocol):
             self._lingering = 1
             half_close()
             return
-        if self.secure or not getattr(transport, "all_sent", False):
+        if not self._has_all(transport):
             self._watch("close", self.clock.seconds() + CLOSE_LIMIT)
         transport.loseConnection()
+
+    def _has_all(self, transport: Any) -> bool:
+        """Whether the kernel has all that was written, so that closing waits for nobody."""
+        if self.secure or not hasattr(transport, "all_sent"):
+            return False
+        transport.send_now()
+        return bool(transport.all_sent)
 
     def abort(self) -> None:
         """Drop the connection now, with a reset where the transport has one."""

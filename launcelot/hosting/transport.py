@@ -19,8 +19,9 @@ from functools import cached_property
 from typing import Any
 
 from twisted.internet import main, tcp
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv6Address
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionAborted
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTCP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -190,7 +191,7 @@ class EagerServer(Eager, tcp.Server):
         except OSError:
             return main.CONNECTION_LOST
         if not data:
-            return main.CONNECTION_LOST if self._refused else main.CONNECTION_DONE
+            return self._read_end()
         self._at_once = AT_ONCE
         respond = getattr(self.protocol, "respond", None)
         self._reading = True
@@ -211,6 +212,24 @@ class EagerServer(Eager, tcp.Server):
             self._end_event()
         return None
 
+    def _read_end(self) -> Any:
+        """The peer has sent all it will."""
+        if self._writeDisconnected:
+            # So have we: nobody can say anything more, and nobody has to be asked.
+            self.connectionLost(_DONE)
+            return None
+        return main.CONNECTION_LOST if self._refused else main.CONNECTION_DONE
+
+    def connectionLost(self, reason: Failure) -> None:
+        """All that tcp.Connection's does; what the reason is takes it longer to find out than closing does."""
+        if not hasattr(self, "socket"):
+            return
+        FileDescriptor.connectionLost(self, reason)
+        self._closeSocket(not isinstance(reason.value, ConnectionAborted))  # type: ignore[no-untyped-call]
+        protocol = self.protocol
+        del self.protocol, self.socket, self.fileno
+        protocol.connectionLost(reason)
+
     def doWrite(self) -> Any:
         """Handle one write event."""
         self._at_once = AT_ONCE
@@ -229,6 +248,30 @@ class EagerServer(Eager, tcp.Server):
             self._reading = False
         if self._wants_write:
             self._end_event()
+
+    def send_now(self) -> None:
+        """Send what was written in this read event before its end, so that :attr:`all_sent` tells whether the kernel has it."""
+        if not self._wants_write or not self._is_plain():
+            return
+        pieces = self._tempDataBuffer
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._tempDataLen = 0
+        if self._keep_rest(data):
+            self._registered = True
+            self.reactor.addWriter(self)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing but octets to send, and not too many, waits for the end of the event."""
+        return not (
+            self._registered
+            or self._aborting
+            or self.disconnecting
+            or self._writeDisconnecting
+            or self.producerPaused
+            or self._tempDataLen > AT_ONCE
+            or self._pulls()
+        )
 
     def _end_event(self) -> None:
         """Send what was written in a read event, once."""
@@ -310,6 +353,17 @@ def notice_dead_peer(transport: Any, seconds: int) -> None:
     peer = handle() if handle is not None else None
     if not isinstance(peer, socket.socket) or peer.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    if peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000:
+        return
+    _limit_silence(peer, seconds)
+    port = getattr(transport, "server", None)
+    if isinstance(port, EagerPort):
+        # Whoever comes from now on has it from the port.
+        _limit_silence(port.socket, seconds)
+
+
+def _limit_silence(peer: socket.socket, seconds: int) -> None:
+    """Set the options of :func:`notice_dead_peer`, that by which they are known last."""
     probes = 3
     every = max(1, seconds // (probes + 1))
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -98,6 +98,9 @@ class Talker(ServerStream):
             self.outcome = "quit"
             self.write(b"bye\r\n")
             return False
+        elif verb == b"ENOUGH":
+            self.write(b"go away\r\n")
+            return False
         self.write(b"<" + line + b">\r\n")
         return True
 

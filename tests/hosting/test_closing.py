@@ -28,7 +28,7 @@ class SlowReaderTests(SynchronousTestCase):
     def closing(self) -> Link:
         """A link whose server has just closed."""
         link = connect(talker_factory(self.clock), self.clock)
-        link.say(b"QUIT\r\n")
+        link.say(b"ENOUGH\r\n")
         return link
 
     def advance(self, link: Link, seconds: float) -> None:
@@ -90,6 +90,13 @@ class SocketTests(TestCase):
         notice_dead_peer(transport, 60)
         handle = transport.getHandle()
         self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 60_000)
+        made = Deferred()
+        other = socket.create_connection(("127.0.0.1", port.getHost().port), 10)
+        self.addCleanup(other.close)
+        later: Any = (await made).transport
+        for option, value in ((socket.TCP_USER_TIMEOUT, 60_000), (socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPCNT, 3)):
+            self.assertEqual(later.getHandle().getsockopt(socket.IPPROTO_TCP, option), value)
+        later.abortConnection()
         gone: Deferred[None] = Deferred()
         self.patch(transport.protocol, "connectionLost", lambda reason: gone.callback(None))
         transport.abortConnection()

@@ -249,12 +249,19 @@ class DeadlineTests(StreamCase):
     def test_close_that_the_peer_does_not_finish(self) -> None:
         """A peer that never closes its side after our close is reset after a few seconds."""
         link = self.link()
-        link.say(b"QUIT\r\n")
-        self.assertEqual(link.take(), b"bye\r\n")
+        link.say(b"ENOUGH\r\n")
+        self.assertEqual(link.take(), b"go away\r\n")
         self.assertEqual(len(self.factory.sessions), 1)
         self.advance(link, 6)
         self.assertEqual(self.factory.sessions, set())
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_close_that_was_asked_for(self) -> None:
+        """Nothing more is on its way from a peer that has said goodbye, so nobody waits for it; unless more has come already."""
+        self.link().say(b"QUIT\r\n")
+        self.assertEqual(self.factory.sessions, set())
+        self.link().say(b"QUIT\r\nand another thing")
+        self.assertEqual(len(self.factory.sessions), 1)
 
 
 class TLSTests(StreamCase):

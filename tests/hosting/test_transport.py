@@ -206,6 +206,45 @@ class EndingTests(TransportCase):
         self.turn_until(lambda: server.lost is not None)
         self.assertIsNotNone(server.lost and server.lost.check(ConnectionDone))
 
+    def test_sent_before_the_end_of_a_read_event(self) -> None:
+        """What is to be sent now has left in the middle of the event; what the kernel does not take yet comes in its turn."""
+
+        def hear(server: Said, data: bytes) -> None:
+            server.end.write(PATTERN[: int(data)])
+            server.end.send_now()
+            sent.append(server.end.all_sent)
+            server.end.loseConnection()
+
+        sent: list[bool] = []
+        for size in (10, 60_000):
+            peer, server = self.narrow(hear)
+            peer.sendall(b"%d" % size)
+            self.reactor.iterate(5)
+            self.assertEqual(self.read(peer, size + 1), PATTERN[:size])
+            self.turn_until(lambda server=server: server.lost is not None)  # type: ignore[misc]
+        self.assertEqual(sent, [True, False])
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_an_end_on_both_sides(self) -> None:
+        """Where neither side has anything more to say the connection is over, whether somebody knows of half-closes or not."""
+
+        @implementer(IHalfCloseableProtocol)
+        class Half(Said):
+            def readConnectionLost(self) -> None:
+                raise NotImplementedError
+
+            def writeConnectionLost(self) -> None:
+                pass
+
+        peer, server = self.joined()
+        server.__class__ = Half
+        server.end.loseWriteConnection()
+        self.reactor.iterate(0)
+        self.assertEqual(peer.recv(100), b"")
+        peer.shutdown(socket.SHUT_WR)
+        self.turn_until(lambda: server.lost is not None)
+        self.assertIsNotNone(server.lost and server.lost.check(ConnectionDone))
+
     def test_half_close_is_answered_in_its_turn(self) -> None:
         """The peer's half-close, the answer to it and our close are one turn."""
 
