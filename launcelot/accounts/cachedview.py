@@ -90,7 +90,9 @@ class CachedView:
     def ask(self, question: Callable[[View], T]) -> T:
         """Answer from one consistent state, which is the last committed one, or was a moment ago."""
         now = time.monotonic() if self._sure else 0.0
-        if now < self._sure_until:
+        if now < self._sure_until or self._data_version() == self._version:
+            if self._sure and now >= self._sure_until:
+                self._sure_until = now + self._sure
             self._only_known = True
             try:
                 return question(self)

@@ -126,6 +126,10 @@ class LocalDirectory(LocalGroups, LocalFolders):
             if record is None:
                 await self._hasher.check(None, "", password)
                 raise BadCredentials
+            if record.account.enabled and self._hasher.knows(record.account.id, record.hash, password):
+                # Nothing has been waited for since the look, so another one would find the same.
+                await self._renew(record, password)
+                return record.account
             if not await self._hasher.check(record.account.id, record.hash, password):
                 raise BadCredentials
             present = self._look(lambda view: find(view, name))

@@ -10,6 +10,7 @@ it has neither ``@`` (so that it is never taken for an address) nor ``+`` (so th
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -25,6 +26,7 @@ VALID = idna.idnadata.codepoint_classes["PVALID"]
 """Letters, digits and marks that are their own normal form (RFC 5892); PRECIS derives its identifiers the same way."""
 
 
+@lru_cache(maxsize=4_096)  # A log-in asks four times; what is too long or no name is not kept.
 def canonical(name: str) -> str:
     """
     The one form of a log-in name.

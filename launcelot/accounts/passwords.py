@@ -172,13 +172,24 @@ class Hasher:
                 self.log.error("the password hash of account {account} is damaged or too costly", account=account)
             await self._workers.run(lambda: fits(self._nobody, secret))
             return False
-        known = (account, blake2b(secret, digest_size=32, key=self._key).digest(), stored)
+        known = self._mark_of(account, stored, secret)
         if self._remembered.get(known, 0.0) > self._now():
             return True
         if not await self._workers.run(lambda: fits(stored, secret)):
             return False
         self._remember(known)
         return True
+
+    def knows(self, account: AccountId, stored: str, password: str) -> bool:
+        """Whether a password is remembered as the one a hash was made of, so that nobody has to wait for :meth:`check`."""
+        try:
+            secret = prepared(password)
+        except Invalid:
+            return False
+        return self._remembered.get(self._mark_of(account, stored, secret), 0.0) > self._now()
+
+    def _mark_of(self, account: AccountId, stored: str, secret: bytes) -> tuple[AccountId, bytes, str]:
+        return account, blake2b(secret, digest_size=32, key=self._key).digest(), stored
 
     def _remember(self, known: tuple[AccountId, bytes, str]) -> None:
         now = self._now()
@@ -207,6 +218,8 @@ def prepared(password: str) -> bytes:
         raise Invalid("password is empty")
     if len(password) > MAX_PASSWORD:
         raise Invalid("password too long")
+    if password.isascii() and password.isprintable():
+        return password.encode()
     if not password.isascii():
         spaced = "".join(" " if unicodedata.category(one) == "Zs" else one for one in password)
         password = unicodedata.normalize("NFC", spaced)
