@@ -70,8 +70,8 @@ MAIL_WRITERS = 2
 LEAST_TRAIL = 1 << 19
 """Octets of the trail of mail that every worker has, however little is set."""
 
-PER_ACCOUNT = 6
-"""Descriptors of an account's open mail file: the readers' and the writer's, each with its log and index."""
+PER_ACCOUNT = 7
+"""Descriptors of an account's open mail file: the readers' and the writer's, each with its log and index; and POP3's lock."""
 
 
 @dataclass

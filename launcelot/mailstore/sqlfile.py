@@ -87,6 +87,7 @@ class AccountFile:
         self.arrangements = Arrangements()
         self.flag_history = FlagHistory()
         self._locked = False
+        self._lock: int | None = None
         self.ended: type[Refusal] | None = None
         self.tending: Tending | None = None
         self.synced: Callable[[], None] | None = None
@@ -144,31 +145,47 @@ class AccountFile:
         :raises TryLater: the lock's file cannot be opened.
         """
         self.check()
-        descriptor = self._lock_file()
+        if self._locked:
+            raise InUse("another session has the mailbox open")
+        self._take_lock()
         self._locked = True
         self._held(self)
-        taken = [descriptor]
+        taken = [True]
 
         def release() -> None:
-            while taken:
+            if taken:
+                taken.clear()
                 self._locked = False
-                os.close(taken.pop())
+                self._give_lock_back()
 
         return release
 
-    def _lock_file(self) -> int:
+    def _take_lock(self) -> None:
         # Never the database itself: closing any descriptor of it would drop SQLite's own locks.
+        if self._lock is None:
+            try:
+                self._lock = os.open(self._lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                self.log.error("cannot lock {folder}: {error}", folder=str(self.folder), error=str(error))
+                raise TryLater("storage is not available") from error
         try:
-            descriptor = os.open(self._lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self.log.error("cannot lock {folder}: {error}", folder=str(self.folder), error=str(error))
-            raise TryLater("storage is not available") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
+            if self._database is None:
+                self._close_lock()
             raise InUse("another session has the mailbox open") from error
-        return descriptor
+
+    def _give_lock_back(self) -> None:
+        # The descriptor stays for the next session while the database does.
+        if self._database is None:
+            self._close_lock()
+        elif self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _close_lock(self) -> None:
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     # -- opening and closing -------------------------------------------------------------------------------------
 
@@ -239,6 +256,8 @@ class AccountFile:
     def close(self) -> Deferred[None]:
         """Close the database, which is :attr:`idle` now; the next use opens it again."""
         database, self._database = self._database, None
+        if not self._locked:
+            self._close_lock()
         self.rolls.clear()
         self.arrangements.clear()
         self.flag_history.clear()

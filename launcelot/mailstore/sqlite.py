@@ -30,7 +30,7 @@ from launcelot.workers.heap import give_back
 from launcelot.workers.interface import Workers
 
 OPEN_FILES = 500
-"""Accounts whose files are open at once; each takes about six descriptors, and a few MiB of cache when it is busy."""
+"""Accounts whose files are open at once; each takes about seven descriptors, and a few MiB of cache when it is busy."""
 REST = 60.0
 """Seconds after which a file is closed that nobody uses or watches: open it takes 350 KiB, opening it again a millisecond."""
 SWEEP = 100

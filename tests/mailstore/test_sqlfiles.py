@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import sqlite3
 import stat
 from collections.abc import Coroutine
@@ -29,6 +31,15 @@ from tests.mailstore.kit import ANN, BOB, Hands, all_messages, check_counters, f
 from tests.mailstore.searchcontract import SearchContract
 from tests.mailstore.test_sqlite import Inline
 from tests.mailstore.treecontract import DeliveryContract, TreeContract
+
+
+def open_files() -> list[str]:
+    """Names of the files that this process has open."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return found
 
 
 class FileTests(Inline):
@@ -144,6 +155,25 @@ class FileTests(Inline):
         release()
         result_now(self, store.mail(BOB)).lock()()
         stop()
+
+    def test_a_locks_descriptor(self) -> None:
+        """It is the same for all sessions of an open file, and is closed with it, or by the session that outlives it."""
+        store = self.open_store(open_files=1)
+        file = store._file(BOB)
+        for _ in range(3):
+            release = result_now(self, store.mail(BOB)).lock()
+            kept = file._lock
+            release()
+            release()
+            self.assertEqual((file._lock, file._locked), (kept, False))
+        result_now(self, store.mail(ANN))
+        self.assertIsNone(file._lock)
+        release = result_now(self, store.mail(BOB)).lock()
+        result_now(self, store.mail(ANN))
+        self.assertIsNotNone(file._lock)
+        release()
+        self.assertIsNone(file._lock)
+        self.assertEqual([one for one in open_files() if one.startswith(str(self.folder)) and one.endswith(".lock")], [])
 
     def test_files_that_are_quiet_are_closed(self) -> None:
         """Unless somebody watches them; locks outlive it, and the next use opens them again."""
