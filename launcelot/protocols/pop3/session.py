@@ -47,6 +47,9 @@ class State(Enum):
     UPDATE = "UPDATE"
     OVER = "over"
 
+    # Enum's own, which is written in Python, is asked several times for each command.
+    __hash__ = object.__hash__
+
 
 LAWFUL: Mapping[State, frozenset[State]] = {
     State.AUTHORIZATION: frozenset({State.TRANSACTION, State.OVER}),
