@@ -1,9 +1,6 @@
-"""Messages that several tests look at, and a bound on the CPU time of one call."""
+"""Messages that several tests look at."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import Callable
 
 from launcelot.message.structure import Part
 
@@ -90,10 +87,3 @@ def parts_of(root: Part) -> list[Part]:
         found.append(part)
         pending.extend(reversed([*part.children, *([part.message] if part.message is not None else [])]))
     return found
-
-
-def cpu_seconds(function: Callable[[], object]) -> float:
-    """CPU time of one call, which other programs on the machine do not change."""
-    start = time.process_time()
-    function()
-    return time.process_time() - start

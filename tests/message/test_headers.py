@@ -29,34 +29,34 @@ from launcelot.message.headers import (
 from launcelot.message.lists import MAX_ADDRESSES, MAX_LIST, fits
 from launcelot.message.parameters import MAX_PARAMETERS, strip_comments
 from launcelot.message.words import _CODECS, MAX_TEXT, codec_name, decode_base64, decode_charset
-from tests.message.messages import cpu_seconds
+from tests.bounded import linear, many
 
 HOSTILE = {
-    "quotes": b'"a' * 20_000,
-    "closed quotes": b'"a" ' * 20_000,
-    "addresses": b"a@b," * 20_000,
-    "full addresses": b'"A B" <a@b.c>, ' * 20_000,
-    "open comments": b"(" * 200_000,
-    "comments": b"(a)" * 50_000,
-    "escapes": b'\\"' * 100_000,
-    "open quote and escapes": b'"' + b"\\" * 200_000,
-    "brackets": b"<" * 200_000,
-    "at signs": b"@" * 200_000,
-    "colons": b":" * 200_000,
-    "groups": b"a:;" * 50_000,
-    "literals": b"[a" * 100_000,
-    "blanks": b" " * 200_000 + b"!;",
-    "words": b"a " * 100_000,
-    "encoded words": b"=?utf-8?q?a?= " * 20_000,
-    "half words": b"=?a?q?" * 40_000,
-    "question marks": b"=?" * 100_000,
-    "ids": b"<a@b>" * 50_000,
-    "half ids": b"<a" * 100_000,
-    "parameters": b"a/b; " + b"x=y; " * 50_000,
-    "open parameters": b"a/b" + b'; x="' * 50_000,
-    "semicolons": b";" * 200_000,
-    "repeated fields": b"a@b\r\nTo: " * 30_000,
-    "segments": b"a/b" + b"".join(b"; a*%d*=x" % n for n in range(5000)),
+    "quotes": many(b'"a'),
+    "closed quotes": many(b'"a" '),
+    "addresses": many(b"a@b,"),
+    "full addresses": many(b'"A B" <a@b.c>, '),
+    "open comments": many(b"("),
+    "comments": many(b"(a)"),
+    "escapes": many(b'\\"'),
+    "open quote and escapes": b'"' + many(b"\\"),
+    "brackets": many(b"<"),
+    "at signs": many(b"@"),
+    "colons": many(b":"),
+    "groups": many(b"a:;"),
+    "literals": many(b"[a"),
+    "blanks": many(b" ") + b"!;",
+    "words": many(b"a "),
+    "encoded words": many(b"=?utf-8?q?a?= "),
+    "half words": many(b"=?a?q?"),
+    "question marks": many(b"=?"),
+    "ids": many(b"<a@b>"),
+    "half ids": many(b"<a"),
+    "parameters": b"a/b; " + many(b"x=y; "),
+    "open parameters": b"a/b" + many(b'; x="'),
+    "semicolons": many(b";"),
+    "repeated fields": many(b"a@b\r\nTo: "),
+    "segments": b"a/b" + b"".join(b"; a*%d*=x" % n for n in range(100_000)),
 }
 
 
@@ -545,7 +545,7 @@ class HostileTests(SynchronousTestCase):
     """Section 0.9 and case S19 of the security reference."""
 
     def test_every_parser_is_bounded(self) -> None:
-        """No hostile value takes any parser a second of CPU."""
+        """Each is linear in each hostile value, or looks at its beginning only."""
         for name, value in HOSTILE.items():
             for parser in (
                 decode_words,
@@ -555,8 +555,13 @@ class HostileTests(SynchronousTestCase):
                 message_ids,
                 collect,
                 unfold,
-                strip_comments,
             ):
-                self.assertLess(cpu_seconds(lambda: parser(value)), 1.0, f"{name} in {parser}")  # noqa: B023
+                with linear(f"{name} in {parser}"):
+                    parser(value)
+            # This one is no regular expression: a step of it is 100 times dearer, quadratic or not.
+            with linear(f"{name} in strip_comments"):
+                strip_comments(value[:300_000])
             header = b"To: " + value + b"\r\n"
-            self.assertLess(cpu_seconds(lambda: list(fields(header, 0, len(header)))), 1.0, name)  # noqa: B023
+            with linear(name):
+                for _ in fields(header, 0, len(header)):
+                    pass
