@@ -56,13 +56,13 @@ def check_start(programs: Path, scratch: Path) -> None:
                 break
         else:
             sys.exit("twistd -n launcelot ended:\n" + "".join(said))
-        with socket.create_connection(("127.0.0.1", 1060), timeout=10) as asking:
+        with socket.create_connection(("127.0.0.1", 1060), timeout=60) as asking:
             asking.sendall(b"What is your quest?")
             answer = asking.recv(100)
         if answer != b"To seek the Holy Grail.":
             sys.exit(f"Sir Launcelot said {answer!r}")
         daemon.send_signal(signal.SIGTERM)
-        daemon.communicate(timeout=15)
+        daemon.communicate(timeout=60)
     finally:
         daemon.kill()
         daemon.wait()

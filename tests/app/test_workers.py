@@ -426,10 +426,10 @@ class StuckTests(WorkersCase):
     """A guest that blocks."""
 
     def test_a_stuck_worker_is_replaced_and_the_other_answers_meanwhile(self) -> None:
-        """Within 250 ms; the log tells where it was stuck."""
+        """Nobody new waits for the stuck one; the log tells where it was stuck."""
         (self.folder / "standing.py").write_text(GUEST)
         table = '[questions]\nlisten = ["tcp:0:interface=127.0.0.1"]\nanswerer = "standing:answer"'
-        process = self.run_daemon(table, '[imap]\nenabled = false', patience=1)
+        process = self.run_daemon(table, '[imap]\nenabled = false', patience=3)
         first, second = pids = self.pids
         with self.only(first, pids):
             stuck = self.peer("questions")
@@ -437,18 +437,18 @@ class StuckTests(WorkersCase):
         stuck.socket.sendall(b"Are you stuck?")
         while not (self.folder / "standing").exists():
             self.assertTrue(is_alive(first), self.log)
-        times = []
+        answered = 0
         while is_alive(first):
-            began = time.monotonic()
             peer = self.peer("questions")
             self.assertEqual(ANSWER, peer.question())
-            times.append(time.monotonic() - began)
+            answered += is_alive(first)
             peer.close()
             self.peers.remove(peer)
         self.assertEqual(b"", stuck.socket.recv(10))
-        self.assertLess(sorted(times)[len(times) * 9 // 10], 0.25)
+        # Whoever had waited for the stuck worker would have been answered when it was there no more.
+        self.assertGreater(answered, 5)
         self.assertEqual(0, self.replaced(first)["number"])
-        self.assertIn("has not answered for 1 s", self.log)
+        self.assertIn("has not answered for 3 s", self.log)
         self.assertRegex(self.log, r'worker 0 wrote: +File ".*standing\.py", line \d+ in stand_still')
         self.stopped(process, [second, *self.pids])
 

@@ -103,7 +103,7 @@ class SignatureTests(SigningCase):
             letter = folder / f"{number}.eml"
             letter.write_bytes(self.signed(HEAD + body))
             command = [opendkim, "-x", str(folder / "conf"), "-vvv", "-t", str(letter)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             said = done.stdout + done.stderr
             self.assertEqual((done.returncode, said.count("dkim=pass")), (0, 2), said[-2000:])
 

@@ -177,7 +177,7 @@ class Dovecot:
         left = [(self.port, b"* OK"), *([(self.pop3_port, b"+OK")] if self.pop3_port else [])]
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                with socket.create_connection(("127.0.0.1", left[0][0]), timeout=5) as one:
+                with socket.create_connection(("127.0.0.1", left[0][0]), timeout=60) as one:
                     if one.recv(100).startswith(left[0][1]):
                         del left[0]
                         if not left:
@@ -203,7 +203,7 @@ class Dovecot:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -28,6 +28,8 @@ FLAGS = (b"\\Seen", b"\\Flagged", b"\\Deleted", b"\\Draft", b"\\Answered", b"kw1
 KEEPING = (b"FETCH", b"STORE", b"SEARCH")
 MOST = 60
 """Messages past which sessions rather remove than add."""
+PATIENCE = 120.0
+"""Seconds that sessions may need beyond their time."""
 
 
 class Wrong(AssertionError):
@@ -254,6 +256,7 @@ class Race:
         self.over = False
         self.rests = 0
         self._until = float("inf")
+        self._least = 0
         self._appended = 0
         self._seen: dict[int, tuple[str, dict[int, frozenset[bytes] | None]]] = {}
         first = self.connect()
@@ -272,7 +275,7 @@ class Race:
         """All are at rest: only here the race ends, so that nobody waits for one who has left."""
         self.rests += 1
         self._seen.clear()
-        self.over = self.rests % 2 == 0 and time.monotonic() > self._until
+        self.over = self.rests % 2 == 0 and time.monotonic() > self._until and self.made >= self._least
 
     def next(self) -> int:
         """A number nobody has had."""
@@ -291,23 +294,30 @@ class Race:
         if told != seen:
             raise Wrong(f"{other} is told {told}, {runner.name} {seen}")
 
-    def whole(self, seconds: float) -> int:
+    @property
+    def made(self) -> int:
+        """How many commands were made."""
+        return sum(runner.made for runner in self.runners)
+
+    def whole(self, seconds: float, least: int = 0) -> int:
         """
         Run for some time.
 
+        :param least: commands that are made, however long it takes.
         :returns: how many commands were made.
         :raises Wrong: something was.
         """
         self._until = time.monotonic() + seconds
+        self._least = least
         for runner in self.runners:
             runner.start()
         for runner in self.runners:
-            runner.join(seconds + 90)
+            runner.join(seconds + PATIENCE)
         for runner in self.runners:
             runner.wire.close()
         if self.found:
             raise Wrong("\n".join(self.found))
-        return sum(runner.made for runner in self.runners)
+        return self.made
 
 
 def main() -> int:

@@ -156,7 +156,7 @@ class FileClientTests(DemoCase):
         )
         for _ in range(5):
             command = [sys.executable, "-c", program, str(self.ftp.port), self.user, self.password]
-            self.assertEqual(subprocess.run(command, timeout=30, check=False).returncode, -signal.SIGKILL)
+            self.assertEqual(subprocess.run(command, timeout=60, check=False).returncode, -signal.SIGKILL)
             client = self.logged_in()
             got = io.BytesIO()
             client.retrbinary("RETR kept.bin", got.write)

@@ -44,7 +44,7 @@ class Sender(threading.Thread):
         """Send until it fails."""
         service = self._demo.service("smtp")
         try:
-            with smtplib.SMTP(service.host, service.port, timeout=20) as client:
+            with smtplib.SMTP(service.host, service.port, timeout=60) as client:
                 for number in range(100_000):
                     self._send(client, f"{self._name}-{number}")
                     self.began.set()

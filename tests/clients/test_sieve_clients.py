@@ -24,7 +24,7 @@ class SieveConnectTests(MailClientCase):
             "--tlscafile", str(self.demo.ca_file), "--passwordfd", str(ours), *arguments,
         ]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, pass_fds=(ours,), check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, pass_fds=(ours,), check=False)
         finally:
             os.close(ours)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

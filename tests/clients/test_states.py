@@ -20,7 +20,7 @@ class RaceTests(DemoCase):
     def test_sessions_at_once(self) -> None:
         """Eight sessions change one mailbox at the same time; none is told what cannot be, all are told the same."""
         race = Race(self.demo, seed=1, sessions=8)
-        self.assertGreater(race.whole(3.0), 8 * 40)
+        self.assertGreaterEqual(race.whole(0.0, 8 * 100), 8 * 100)
 
     def test_it_notices(self) -> None:
         """The checks themselves: an EXPUNGE in the wrong place, a number that changes its UID, UIDs that fall."""

@@ -34,7 +34,7 @@ def factory_of(listeners: Listeners) -> TalkerFactory:
 class ExchangeTests(TestCase):
     """Ports and sessions."""
 
-    timeout = 20
+    timeout = 120
 
     async def listening(self, *endpoints: str, per_source: int = 1000) -> Listeners:
         """A service that listens."""

@@ -76,7 +76,7 @@ class MemoryListenersTests(SynchronousTestCase):
 class SocketListenersTests(TestCase):
     """On real sockets."""
 
-    timeout = 20
+    timeout = 120
 
     async def _greeted(self, listeners: Listeners, endpoint: object) -> None:
         peer = Recorder()

@@ -336,7 +336,7 @@ class SessionTests(SynchronousTestCase):
 class SocketTests(TestCase):
     """On real sockets, with our own transport, and TLS begun behind the header."""
 
-    timeout = 30
+    timeout = 120
 
     async def listening(self, implicit_tls: bool = False) -> tuple[Listeners, TalkerFactory]:
         """A service behind balancers of this machine."""
@@ -368,7 +368,7 @@ class SocketTests(TestCase):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
             plain.sendall(binary(0x21, 0x11, ADDRESSES))
             if starts:
                 heard = b""

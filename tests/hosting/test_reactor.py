@@ -113,12 +113,12 @@ class LoopTests(ReactorCase):
 
     def test_call_moved_sooner_inside_a_read_event(self) -> None:
         """A timed call brought forward while the loop serves is not slept over."""
-        late = self.reactor.callLater(9, self.reactor.stop)
+        late = self.reactor.callLater(600, self.reactor.stop)
         peer = self.connect(self.listen(lambda server, data: late.reset(0)))
         began = self.reactor.seconds()
         peer.sendall(b"sooner")
         self.run_until_stopped()
-        self.assertLess(self.reactor.seconds() - began, 8)
+        self.assertLess(self.reactor.seconds() - began, 300)
 
     def test_a_failure_of_a_timed_call_does_not_end_the_loop(self) -> None:
         """What a timed call raises is logged, and the loop goes on to its stop."""

@@ -377,7 +377,7 @@ class TLSTests(TransportCase):
 class OwnStartTests(TestCase):
     """The transport's own ``startTLS``, which runs on the process's reactor."""
 
-    timeout = 20
+    timeout = 120
 
     def test_behind_an_answer_in_the_clear(self) -> Deferred[None]:
         """Called in a read event behind an answer in the clear: that arrives in the clear, the next inside TLS."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
+from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 
@@ -21,11 +23,14 @@ from launcelot.mailstore.sheets import Column
 from launcelot.mailstore.sqlite import SqliteMailStore
 from launcelot.mailstore.threads import Algorithm
 from launcelot.workers.threads import ThreadWorkers
+from tests.bounded import slowness
 from tests.mailstore.holding import Holding, no_collections
 from tests.mailstore.kit import ANN, Hands, message
 
 LIMIT = 0.020
 """Seconds."""
+TRIES = 3
+"""How often all is done, on a fresh account, before a call counts as one that holds the thread."""
 MESSAGES = 100_000
 DIFFERENT = 100
 """Contents in the mailbox; the others are copies."""
@@ -44,10 +49,11 @@ def methods(interface: type) -> set[str]:
 class HoldingTests(TestCase):
     """A large mailbox on real threads."""
 
-    timeout = 120
+    timeout = 600
 
     def setUp(self) -> None:
         """Make the store."""
+        self.fills = itertools.count()
         self.hands = Hands()
         writer = ThreadWorkers(reactor, "write", 1)  # type: ignore[arg-type]
         readers = ThreadWorkers(reactor, "read", 2)  # type: ignore[arg-type]
@@ -68,8 +74,8 @@ class HoldingTests(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(close()))
 
     async def fill(self, messages: int) -> None:
-        """So many messages with different flags, half of them read, in a tree with many names."""
-        self.mail = await self.store.mail(ANN)
+        """So many messages with different flags, half of them read, in a tree with many names, of somebody new."""
+        self.mail = await self.store.mail(AccountId(f"{ANN}{next(self.fills)}"))
         inbox = self.inbox = await self.mail.mailbox("INBOX")
         numbers = range(DIFFERENT)
         bodies = [message(f"subject {one % 7}", f"text {one} " * 40, From=f"u{one}@a.example") for one in numbers]
@@ -159,20 +165,34 @@ class HoldingTests(TestCase):
         await timed("delete", mail.delete("moved"))
         stop()
 
-    def within(self, holding: Holding, interface: type, untold: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-        """All methods were called, and none kept the thread for long."""
+    async def hold(self, messages: int, use: Callable[[Holding], Awaitable[None]]) -> Holding:
+        """
+        Use what was filled; no call may keep the thread for long.
+
+        The limit is for a machine that is not slower than it was; and what a neighbour on the same core, a page that is not
+        there or an interrupt cost does not come back on the second try, where what a call costs by itself does.
+        """
+        over: set[str] | None = None
+        for _ in range(TRIES):
+            await self.fill(messages)
+            holding, before = Holding(), slowness()
+            with no_collections():
+                await use(holding)
+            found = holding.over(LIMIT * max(before, slowness()))
+            over = set(found) if over is None else over & set(found)
+            if not over:
+                return holding
+        raise AssertionError(f"the reactor thread was kept each time by {sorted(over or ())}: {found}")
+
+    def all_called(self, holding: Holding, interface: type, untold: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+        """What an interface has was used."""
         self.assertEqual(methods(interface) - holding.longest.keys() - untold, set(), "these are to be called here, too")
-        self.assertEqual(holding.over(LIMIT), {})
 
     def test_methods_of_a_mailbox(self) -> Deferred[None]:
         """Each on all of its messages."""
 
         async def run() -> None:
-            await self.fill(MESSAGES)
-            holding = Holding()
-            with no_collections():
-                await self.use_mailbox(holding)
-            self.within(holding, Mailbox)
+            self.all_called(await self.hold(MESSAGES, self.use_mailbox), Mailbox)
 
         return Deferred.fromCoroutine(run())
 
@@ -180,11 +200,8 @@ class HoldingTests(TestCase):
         """With many mailboxes, one of them large."""
 
         async def run() -> None:
-            await self.fill(MESSAGES // 10)
-            holding = Holding()
-            with no_collections():
-                await self.use_account(holding)
-            self.within(holding, AccountMail, {"annotations", "grants"})
+            holding = await self.hold(MESSAGES // 10, self.use_account)
+            self.all_called(holding, AccountMail, {"annotations", "grants"})
             named = {name.partition(".")[2] for name in holding.longest if name.startswith("annotations.")}
             self.assertEqual(methods(Annotations) - named, set())
             self.assertIn("of", methods(Grants))
@@ -225,5 +242,5 @@ class WatcherTests(SynchronousTestCase):
     def test_other_threads_and_waits_do_not_count(self) -> None:
         """Only what this thread's processor time goes into."""
         holding = Holding()
-        holding.at_once("sleep", lambda: time.sleep(2 * LIMIT))
-        self.assertEqual(holding.over(LIMIT), {})
+        holding.at_once("sleep", lambda: time.sleep(10 * LIMIT))
+        self.assertEqual(holding.over(5 * LIMIT), {})

@@ -16,7 +16,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.relay.running import LIMIT, NextHop, RelayingDaemon, message
+from tests.relay.running import NextHop, RelayingDaemon, message
 
 ROUNDS = int(os.environ.get("LAUNCELOT_RELAY_ROUNDS", "6"))
 SENDERS = 3
@@ -73,11 +73,13 @@ class KillTests(SynchronousTestCase):
                     sender.join(30)
                     acknowledged += sender.acknowledged
                 daemon.start()
-            told = daemon.said().count("may have arrived, and is not sent again")
-            hop.wait_for(set(acknowledged), LIMIT if not told else 20.0)
+
             # Who may have got it twice before we were killed is not sent it again, and the sender is told.
-            told = daemon.said().count("may have arrived, and is not sent again")
-            self.assertLessEqual(len(set(acknowledged) - set(hop.got)), told, "lost")
+            def told() -> int:
+                return daemon.said().count("may have arrived, and is not sent again")
+
+            hop.wait_for(set(acknowledged), told)
+            self.assertLessEqual(len(set(acknowledged) - set(hop.got)), told(), "lost")
             self.assertGreater(len(acknowledged), ROUNDS)
             self.assertEqual({mark: times for mark, times in hop.got.items() if times > 2}, {})
             twice = [mark for mark, times in hop.got.items() if times == 2 and not mark.endswith("7")]

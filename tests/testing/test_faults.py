@@ -373,7 +373,7 @@ class SocketTests(SynchronousTestCase):
 
     def send(self, lc: Any) -> None:
         """A mail."""
-        with smtplib.SMTP(lc.smtp.host, lc.smtp.port, timeout=10) as client:
+        with smtplib.SMTP(lc.smtp.host, lc.smtp.port, timeout=60) as client:
             client.sendmail("a@b.example", [lc.address("ann")], "Subject: News\r\n\r\nhi\r\n")
 
     def test_smtp(self) -> None:
@@ -386,7 +386,7 @@ class SocketTests(SynchronousTestCase):
         lc.mail.wait(to=lc.address("ann"))
         lc = self.serve("smtp", fault=at.smtp("DATA").end.loses_reply())
         self.assertRaises(smtplib.SMTPServerDisconnected, self.send, lc)
-        self.assertEqual(lc.mail.wait(timeout=5).subject, "News")
+        self.assertEqual(lc.mail.wait(timeout=60).subject, "News")
         lc = self.serve("smtp", fault=at.smtp("DATA").body.after(9).resets())
         self.assertRaises((ConnectionResetError, smtplib.SMTPServerDisconnected), self.send, lc)
         lc.mail.none()
@@ -424,7 +424,7 @@ class SocketTests(SynchronousTestCase):
         ):
             lc = self.serve("ftp", fault=fault)
             heard: list[bytes] = []
-            ftp = ftplib.FTP(timeout=10)
+            ftp = ftplib.FTP(timeout=60)
             ftp.connect(*lc.ftp.address)
             ftp.login("ann", "pw")
             with contextlib.suppress(*ftplib.all_errors):
@@ -439,7 +439,7 @@ class SocketTests(SynchronousTestCase):
     def test_ftp_end(self) -> None:
         """The whole file, and then no 226, or another."""
         lc = self.serve("ftp", fault=at.ftp("RETR").end.replies(451, "disk").times(1))
-        ftp = ftplib.FTP(timeout=10)
+        ftp = ftplib.FTP(timeout=60)
         ftp.connect(*lc.ftp.address)
         ftp.login("ann", "pw")
         heard: list[bytes] = []

@@ -234,7 +234,7 @@ class SocketUnixTests(_EndpointConformance, TestCase):
     """Over a path, on sockets."""
 
     reactor = reactor
-    timeout = 60
+    timeout = 120
     peers_hear_of_abort = False
 
     def setUp(self) -> None:
@@ -266,7 +266,7 @@ del _EndpointConformance
 
 
 class _SocketConformance(Conformance, TestCase):
-    timeout = 20
+    timeout = 120
 
     def run_scenario(self, scenario: Coroutine[Any, Any, None]) -> Any:
         return Deferred.fromCoroutine(scenario)

@@ -650,7 +650,7 @@ class ThreadedTests(TestCase):
         database = Database(Path(self.mktemp()), (SCHEMA,), self.workers(1), self.workers(2))
         await database.open()
         await database.write(insert("a"))
-        together = threading.Barrier(3, timeout=30)
+        together = threading.Barrier(3, timeout=60)
 
         def read(connection: sqlite3.Connection) -> list[str]:
             connection.execute("BEGIN")

@@ -24,7 +24,7 @@ BIG = bytes(range(256)) * 12_000
 class OutsideTests(TestCase):
     """What programs we did not write make of it."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         self.workers = ThreadWorkers(reactor, "files", 2)  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ class ImaplibTests(OutsideCase):
     """Python's imaplib."""
 
     def open(self) -> imaplib.IMAP4:
-        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
         self.ok(client.login("ann", "pw"))
         return client
 
@@ -177,7 +177,7 @@ class ImaplibTests(OutsideCase):
         """imaplib tells it as its own error."""
 
         def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             with self.assertRaisesRegex(imaplib.IMAP4.error, "authentication failed"):
                 client.login("ann", "nope")
             client.authenticate("PLAIN", lambda _challenge: b"\0ann\0pw")
@@ -320,7 +320,7 @@ class SocketTests(OutsideCase):
         """A client that goes on sending still hears why it was closed, not a reset."""
 
         def talk() -> None:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as raw:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=60) as raw:
                 raw.sendall(b"a NOOP " + b"x" * 20_000 + b"\r\n")
                 heard = b""
                 while not heard.endswith(b"* BYE command line is too long\r\n"):
@@ -334,7 +334,7 @@ class SocketTests(OutsideCase):
         """Our side sends at once, and can acknowledge at once what has arrived."""
 
         def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             client.login("ann", "pw")
             server: Any = next(iter(self.service.listeners[0].factory.sessions))
             self.assertTrue(server.wire_transport.getTcpNoDelay())

@@ -23,7 +23,7 @@ class ExtensionTests(OutsideCase):
 
     def client(self) -> Any:
         """An imapclient that has logged in."""
-        client = imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=20)
+        client = imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=60)
         client.login("ann", "pw")
         return client
 
@@ -52,12 +52,12 @@ class ExtensionTests(OutsideCase):
         """Names in UTF-8 after ENABLE; a message put together; a search over all mailboxes; news between commands."""
 
         def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             client.login("ann", "pw")
             self.assertEqual(client.enable("UTF8=ACCEPT")[0], "OK")
             self.assertEqual(client.create('"Entwürfe & mehr"')[0], "OK")
             self.assertIn('"/" "Entwürfe & mehr"'.encode(), client.list()[1][-1])
-            other = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            other = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             other.login("ann", "pw")
             other.append("INBOX", "", "", MESSAGE)
             imaplib.Commands.update({"ESEARCH": ("AUTH", "SELECTED"), "NOTIFY": ("AUTH", "SELECTED")})

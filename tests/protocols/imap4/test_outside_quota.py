@@ -25,7 +25,7 @@ class QuotaTests(OutsideCase):
         """Quota, quota root, a new quota, and one that is full."""
 
         def talk() -> None:
-            with imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=20) as client:
+            with imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=60) as client:
                 client.login("ann", "pw")
                 client.append("INBOX", MESSAGE)
                 self.assertEqual(
@@ -45,7 +45,7 @@ class QuotaTests(OutsideCase):
         """The same commands."""
 
         def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             self.assertEqual(client.login("ann", "pw")[0], "OK")
             self.assertEqual(client.getquota("ann"), ("OK", [b'"ann" (STORAGE 0 10 MESSAGE 0 2)']))
             self.assertEqual(client.getquotaroot("INBOX"), ("OK", [[b'"INBOX" "ann"'], [b'"ann" (STORAGE 0 10 MESSAGE 0 2)']]))

@@ -23,7 +23,7 @@ class SharingTests(OutsideCase):
 
     def client(self, name: str) -> Any:
         """Somebody's imapclient."""
-        client = imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=20)
+        client = imapclient.IMAPClient("127.0.0.1", self.port, ssl=False, timeout=60)
         client.login(name, "pw")
         return client
 
@@ -57,7 +57,7 @@ class SharingTests(OutsideCase):
         """The same commands."""
 
         def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
             client.login("ann", "pw")
             self.assertEqual(client.setacl("INBOX", "bob", "lr")[0], "OK")
             self.assertEqual(client.getacl("INBOX")[1], [b'"INBOX" ann lrswipkxteacd bob lr'])

@@ -83,7 +83,7 @@ class SocketTests(TestCase):
         plain, _ = await self.start()
 
         def talk() -> list[bytes]:
-            pop = poplib.POP3(plain.host, plain.port, timeout=20)
+            pop = poplib.POP3(plain.host, plain.port, timeout=60)
             capabilities = pop.capa()
             self.assertIn("STLS", capabilities)
             pop.user("ann")
@@ -106,12 +106,12 @@ class SocketTests(TestCase):
 
         def talk() -> list[bytes]:
             heard = []
-            over = poplib.POP3_SSL("localhost", secure.port, timeout=20, context=self.context())
+            over = poplib.POP3_SSL("localhost", secure.port, timeout=60, context=self.context())
             over.user("ann")
             over.pass_("pw")
             heard.append(b"\r\n".join(over.retr(3)[1]) + b"\r\n")
             over.quit()
-            started = poplib.POP3("localhost", plain.port, timeout=20)
+            started = poplib.POP3("localhost", plain.port, timeout=60)
             started.stls(self.context())
             started.user("ann")
             started.pass_("pw")
@@ -126,7 +126,7 @@ class SocketTests(TestCase):
         plain, _ = await self.start()
 
         def talk() -> bytes:
-            pop = poplib.POP3(plain.host, plain.port, timeout=20)
+            pop = poplib.POP3(plain.host, plain.port, timeout=60)
             pop.user("ann")
             self.assertRaises(poplib.error_proto, pop.pass_, "wrong")
             return pop.quit()
@@ -173,7 +173,7 @@ class SocketTests(TestCase):
 
         def curl(*arguments: str) -> bytes:
             command = ["curl", "-sS", "--max-time", "20", "--user", "ann:pw", "--cacert", authority, *arguments]
-            return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
+            return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
 
         self.assertEqual(await deferToThread(curl, f"pop3://localhost:{plain.port}/2"), SECOND)
         self.assertEqual(await deferToThread(curl, "--ssl-reqd", f"pop3://localhost:{plain.port}/3"), LARGE)
@@ -205,7 +205,7 @@ class SocketTests(TestCase):
         plain, _ = await self.start()
 
         def vanish() -> None:
-            with socket.create_connection((plain.host, plain.port), timeout=20) as peer, peer.makefile("rb") as answers:
+            with socket.create_connection((plain.host, plain.port), timeout=60) as peer, peer.makefile("rb") as answers:
                 answers.readline()
                 for line in (b"USER ann\r\n", b"PASS pw\r\n", b"DELE 1\r\n"):
                     peer.sendall(line)

@@ -421,13 +421,11 @@ class SocketTests(TestCase):
         listening.startReading()
 
     async def test_nobody_listens_there(self) -> None:
-        """The ICMP error is told at once, not after two seconds."""
+        """The ICMP error is told; silence would be another error, after two seconds."""
         address = await self.listen()
         await self.service.unlisten()
         client = await self.client(*address)
-        began = self.reactor.seconds()
         await self.assertFailure(client.ask(NAME), Refused)
-        self.assertLess(self.reactor.seconds() - began, 1.0)
 
     async def test_closing_ends_what_is_asked(self) -> None:
         """And what is asked later."""

@@ -168,7 +168,7 @@ class SmtplibTests(SocketCase):
         """A reset in the middle of DATA leaves the next client alone, and nothing is delivered."""
 
         def vanish() -> None:
-            with socket.create_connection(("127.0.0.1", self.ports["smtp"]), timeout=30) as peer:
+            with socket.create_connection(("127.0.0.1", self.ports["smtp"]), timeout=60) as peer:
                 peer.sendall(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann@test>\r\nDATA\r\nhalf")
                 heard = b""
                 while b"354" not in heard:
@@ -182,7 +182,7 @@ class SmtplibTests(SocketCase):
         """A whole session in one segment, the goodbye heard before the end."""
 
         def burst() -> bytes:
-            with socket.create_connection(("127.0.0.1", self.ports["smtp"]), timeout=30) as peer:
+            with socket.create_connection(("127.0.0.1", self.ports["smtp"]), timeout=60) as peer:
                 peer.sendall(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ann@test>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n")
                 heard = b""
                 while data := peer.recv(4096):
