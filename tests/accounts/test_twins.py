@@ -92,7 +92,7 @@ class TwinTests(SynchronousTestCase):
             return ended[0].type, str(ended[0].value)
         return list(ended[0]) if isinstance(ended[0], (list, tuple)) else ended[0]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(OPERATIONS, max_size=25))
     def test_answers_are_the_same(self, operations: list[tuple[Any, ...]]) -> None:
         """Accounts, aliases and refusals, after every step; and no alias ever leads nowhere or in a circle."""

@@ -360,7 +360,7 @@ class StreamTests(SynchronousTestCase):
         path.write_bytes(octets)
         return [one for one in mbox.read(path, "mboxrd", False) if isinstance(one, Item)]
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
             st.lists(

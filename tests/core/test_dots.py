@@ -94,7 +94,7 @@ class ReaderTests(SynchronousTestCase):
         self.assertGreaterEqual(given_on, 3 * 10 * 1000 - 4)
 
     @given(PIECES, st.integers(0, 200))
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     def test_random_texts_split_anywhere(self, data: bytes, cut: int) -> None:
         """The cut is never seen in the result."""
         self.assertEqual(read([data[:cut], data[cut:]]), read([data]))
@@ -151,7 +151,7 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(write([]), b".\r\n")
 
     @given(PIECES, st.integers(0, 200))
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     def test_reader_gets_what_writer_was_given(self, data: bytes, cut: int) -> None:
         """Written and read again a text is the same but for its line ends, and nothing stands behind it."""
         ends = LineEnds(normalise=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,7 +30,6 @@ class FieldColumnTests(SynchronousTestCase):
         found = assembled(octets, names, len(headers))
         self.assertEqual(list(found), [header_subset(header, names, False) for header in headers])
 
-    @settings(deadline=None)
     @given(st.lists(HEADERS, min_size=1, max_size=6), ASKED)
     def test_any_headers(self, headers: list[bytes], names: frozenset[bytes]) -> None:
         """Folded, empty, without end, in any order, and with fields that come twice."""

@@ -122,7 +122,7 @@ class IndexTestCase(SynchronousTestCase):
 class SameAnswerTests(IndexTestCase):
     """Against the memory store."""
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(st.tuples(TEXTS, st.sampled_from(("raw", "base64", "quoted", "parts"))), max_size=5),
         st.integers(0, 5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -83,7 +83,6 @@ class FormTests(SynchronousTestCase):
         self.assertEqual(for_rev1(stored), b'("message" "global" NIL NIL NIL "base64" 22 NIL NIL NIL NIL)')
         self.assertEqual(for_rev2(stored), b'("application" "octet-stream" NIL NIL NIL "base64" 22 NIL NIL NIL NIL)')
 
-    @settings(deadline=None)
     @given(MESSAGES, st.booleans())
     def test_against_a_reader_to_whom_it_is_a_leaf(self, data: bytes, extended: bool) -> None:
         """IMAP4rev1's form is what a parser says that does not look inside."""
@@ -96,7 +95,6 @@ class FormTests(SynchronousTestCase):
         self.assertEqual(for_rev1(stored), old)
         self.assertEqual(for_rev1(old), old)
 
-    @settings(deadline=None)
     @given(MESSAGES, st.booleans())
     def test_none_is_a_leaf_in_rev2(self, data: bytes, extended: bool) -> None:
         """The form can be read, all else in it is as it was, and each ``message/global`` has an envelope."""

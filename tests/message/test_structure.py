@@ -277,7 +277,7 @@ def oracle(message: email.message.Message) -> Iterator[tuple[str, str | None]]:
 class OracleTests(SynchronousTestCase):
     """``email`` and this parser see the same tree and the same octets."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(trees(3))
     def test_same_tree_and_bodies(self, message: email.message.EmailMessage) -> None:
         """Types in order, and each leaf's body octet for octet."""
@@ -293,7 +293,7 @@ class OracleTests(SynchronousTestCase):
         ]
         self.assertEqual(seen, list(oracle(email.message_from_bytes(data, policy=email.policy.compat32))))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(trees(2), st.randoms(use_true_random=False))
     def test_damaged_messages_keep_the_invariants(self, message: email.message.EmailMessage, random: object) -> None:
         """Whatever is cut out or doubled: offsets nest, children follow each other, containers are not empty."""

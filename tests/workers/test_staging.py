@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -106,7 +106,6 @@ class StagingTests(SynchronousTestCase):
         self.assertIsNotNone(staged._file)
         self.assertEqual((staging._spare.octets, staged._pieces), (SPARE, []))
 
-    @settings(deadline=None)
     @given(st.lists(st.binary(max_size=100), max_size=20), st.integers(1, 120), st.integers(0, 300))
     def test_chunks_are_the_body(self, pieces: list[bytes], length: int, bound: int) -> None:
         """In memory or in a file, cut anywhere."""

@@ -502,7 +502,7 @@ class BadInputTests(SynchronousTestCase):
             expected = expected or heard
             self.assertEqual(heard, expected)
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(st.lists(st.sampled_from([*WORDS, "PASV", "EPSV", "ABOR", "DATA", "CLOSE", "RESET"]), max_size=25))
     def test_any_order_of_commands(self, words: list[str]) -> None:
         """Whatever is said in whatever order, with data connections coming and going, nothing is an internal error."""

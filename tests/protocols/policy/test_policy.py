@@ -52,7 +52,7 @@ class RequestTests(SynchronousTestCase):
             self.assertEqual(self.wrong(b"GET / HTTP/1.1", *fields), 400, fields)
         self.assertEqual(self.wrong(b"PRI * HTTP/2.0"), 505)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.binary(max_size=60), st.lists(st.binary(max_size=40), max_size=4))
     def test_any_octets(self, first: bytes, fields: list[bytes]) -> None:
         """A request or none; never anything else."""
