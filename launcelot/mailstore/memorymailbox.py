@@ -112,7 +112,7 @@ class MemoryMailbox:
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``."""
-        return sum(entry.body.analysis.size for entry in self._shelf.entries.values() if entry.mask & DELETED)
+        return sum(entry.body.size for entry in self._shelf.entries.values() if entry.mask & DELETED)
 
     async def uids(self) -> Sequence[int]:
         """Every message's UID, ascending."""
@@ -125,7 +125,7 @@ class MemoryMailbox:
 
     async def sizes(self) -> Sequence[tuple[int, int]]:
         """Every message's UID and octets, ascending by UID."""
-        return [(entry.uid, entry.body.analysis.size) for entry in self._shelf.entries.values()]
+        return [(entry.uid, entry.body.size) for entry in self._shelf.entries.values()]
 
     async def line_sizes(self) -> Mapping[int, LineSizes]:
         """The octets of messages that are not sent as they are stored, by UID."""
@@ -225,7 +225,7 @@ class MemoryMailbox:
         old = shelf.entries.get(uid)
         if old is None:
             raise Gone("the message has been removed")
-        self._account.make_room(len(body) - old.body.analysis.size, 0)
+        self._account.make_room(len(body) - old.body.size, 0)
         to.keywords.admit(given, to.masks)
         shelf.take([uid])
         appended = add_message(self._account, to, body, given, draft.internal_date)
@@ -283,7 +283,7 @@ class MemoryMailbox:
         shelf = self._shelf
         entries = shelf.present(uids)
         to = self._account.shelf(target)
-        self._account.make_room(sum(entry.body.analysis.size for entry in entries), len(entries))
+        self._account.make_room(sum(entry.body.size for entry in entries), len(entries))
         copied = copy_entries(shelf, entries, to, self._account.now())
         if entries:
             self._account.watchers.notify([to.number])
@@ -376,7 +376,7 @@ class Found:
     @property
     def size(self) -> int:
         """Its octets."""
-        return self._entry.body.analysis.size
+        return self._entry.body.size
 
     @property
     def internal_day(self) -> date:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from heapq import heappop, heappush
 
 from launcelot.mailstore.flaghistory import FlagHistory
@@ -20,14 +21,23 @@ from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Body:
     """What never changes of a message."""
 
     octets: bytes
     email_id: str
-    analysis: Analysis
     number: int
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """What is computed from the octets, once, when somebody asks: a test may never."""
+        return analyse(self.octets)
+
+    @property
+    def size(self) -> int:
+        """How many octets there are."""
+        return len(self.octets)
 
     @property
     def keys(self) -> Sequence[int]:
@@ -36,8 +46,8 @@ class Body:
 
 
 def body_from(buffer: Buffer, email_id: str, number: int) -> Body:
-    """A copy of the octets, and what is computed from them once; bodies are numbered in the order in which they came."""
-    return Body(buffer[:], email_id, analyse(buffer), number)
+    """A copy of the octets; bodies are numbered in the order in which they came."""
+    return Body(buffer[:], email_id, number)
 
 
 @dataclass(slots=True)
@@ -99,7 +109,7 @@ class Shelf:
             new = replace(entry, uid=self.uid_next, modseq=self.modseq)
             self.entries[new.uid] = new
             self.uid_next += 1
-            self.size += new.body.analysis.size
+            self.size += new.body.size
             self._count(_ABSENT, new.mask, new.uid)
             uids.append(new.uid)
         return uids
@@ -111,7 +121,7 @@ class Shelf:
             self.modseq += 1
         for entry in entries:
             del self.entries[entry.uid]
-            self.size -= entry.body.analysis.size
+            self.size -= entry.body.size
             self._count(entry.mask, _ABSENT, entry.uid)
             self.expunged.append((self.modseq, entry.uid))
         return [entry.uid for entry in entries]
