@@ -10,8 +10,10 @@ Twisted's.  With ``proxied:`` before it a listener of connections expects the he
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from twisted.application.service import Service
@@ -241,13 +243,20 @@ class Listeners(Service):
         await gather([factory.drain() for factory in factories.values()])
 
 
+@lru_cache(maxsize=64)
+def _parsed(endpoint: str) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Twisted's reading of an endpoint string, which takes an octet at a time; tests listen at the same ones again and again."""
+    words, options = _parse(endpoint)
+    return tuple(words), MappingProxyType(options)
+
+
 async def listen(reactor: Any, endpoint: str, factory: Factory) -> Any:
     """
     An ``IListeningPort`` for an endpoint string.
 
     :raises ValueError: it is no endpoint string.
     """
-    words, options = _parse(endpoint)
+    words, options = _parsed(endpoint)
     if words[0] in ("tcp", "tcp6") and len(words) == 2:
         interface = options.get("interface", "" if words[0] == "tcp" else "::")
         backlog = int(options.get("backlog", BACKLOG))
