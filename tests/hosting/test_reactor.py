@@ -67,6 +67,19 @@ class TurnTests(ReactorCase):
         self.reactor.iterate(0)
         self.assertEqual(len(heard), 1)
 
+    def test_an_end_behind_ours_takes_the_short_way(self) -> None:
+        """A peer that has heard our end and sends its own is input with a hang-up: no logging context is made for it."""
+        peer = self.connect(self.listen(lambda server, data: server.end.loseWriteConnection()))
+        peer.sendall(b"hello")
+        self.reactor.iterate(5)
+        self.assertEqual(peer.recv(100), b"")
+        peer.close()
+        self.patch(self.reactor, "_doReadOrWrite", lambda *arguments: self.fail("Twisted's way"))
+        for _ in range(3):
+            self.reactor.iterate(0)
+        lost = self.servers[0].lost
+        self.assertTrue(lost is not None and lost.check(ConnectionDone))
+
     def test_time_is_monotonic(self) -> None:
         """The clock is not the one that can be set."""
         self.assertNotEqual(EagerReactor.seconds, epollreactor.EPollReactor.seconds)
