@@ -37,6 +37,11 @@ class Outlet(Tap):
         self._close: Callable[[], None] | None = None
         self._said = 0
 
+    @property
+    def holds(self) -> bool:
+        """Whether something waits here, or sticks."""
+        return self.stuck or bool(self._queue)
+
     def out(self, data: bytes, pause: float = 0.0) -> None:
         """
         Let octets out behind those that wait.

@@ -32,13 +32,13 @@ from launcelot.testing.machine import Machine, Running
 from launcelot.testing.mail import LOOK_AGAIN, PATIENCE, Mail
 from launcelot.testing.messages import Message
 from launcelot.testing.nameserver import NameServer
+from launcelot.testing.ports import QuietReactor
 from launcelot.testing.post import Post
 from launcelot.testing.reactorthread import Loan
 from launcelot.testing.servedcuts import EveryCut
 from launcelot.testing.services import DNS, HOST, entries, wants_tls
 from launcelot.testing.site import furnish
 from launcelot.testing.storing import guard
-from launcelot.testing.tapping import TappingReactor
 from launcelot.testing.transcript import Transcript
 from launcelot.testing.trees import all_files, make_team, put_files
 from launcelot.testing.ways import Caught
@@ -147,7 +147,7 @@ class Served:
 
     def _furnish(self) -> None:
         reactor = self._thread.reactor
-        tapping = TappingReactor(reactor)
+        tapping = QuietReactor(reactor)
         self._site, self._post = furnish(
             tapping,
             reactor,
@@ -172,7 +172,7 @@ class Served:
             running = Running(self._site, service, names, settings.get(service, {}))
             self._machine.running.append(running)
             await running.listen()
-            for listening in running.built.listening:
+            for listening in running.listening:
                 self._places[listening.name] = Place(listening.name, listening.host, listening.port, self)
 
     def _serve_names(self) -> None:
@@ -193,6 +193,8 @@ class Served:
         return [*left, *self._complaints.end()]
 
     async def _close(self) -> None:
+        # Most clients have gone, and their sessions have just not heard of it.
+        self._thread.reactor.look()
         await self._machine.close()
         if self._name_server is not None:
             await self._name_server.close()

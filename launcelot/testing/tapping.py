@@ -50,9 +50,11 @@ class Facade:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._below, name)
+        # Not every transport has these, so they are not among our own methods.
         if name == "loseWriteConnection" and self._tap.transport is self:
-            # Not every transport has it, so it is not one of our own methods.
             return lambda: self._tap.closing(found)
+        if name == "close_at_once" and self._tap.holds:
+            return refuses
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -112,6 +114,11 @@ class Tap:
         """Keep what was said, or what happened, for the transcript."""
         if self.taps.keeps:
             self.transcript.said.append(Said(self.age, who, octets))
+
+    @property
+    def holds(self) -> bool:
+        """Whether something that the protocol has said has not been let out, or never will be."""
+        return False
 
     # -- from the peer -------------------------------------------------------------------------------------------
 
@@ -283,6 +290,11 @@ class TappedReceiver(Protocol):
         """The peer is owed a reply from now on."""
         self._tap.owes(envelope.id)
         super().note_accepted(envelope, *arguments)  # type: ignore[misc]
+
+
+def refuses() -> bool:
+    """What a transport answers that is to close at once and cannot."""
+    return False
 
 
 @lru_cache(maxsize=256)

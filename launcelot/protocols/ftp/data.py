@@ -340,7 +340,7 @@ class DataConnection(Protocol):
                 self._layer.silent = False
             self._transport.unregisterProducer()
             self._choked = False
-            if not self.secure and issubclass(type(self._below), EagerServer) and self._below.close_at_once():
+            if not self.secure and isinstance(self._below, EagerServer) and self._below.close_at_once():
                 return
             self._transport.loseConnection()
             if not self._client:
