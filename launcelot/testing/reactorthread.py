@@ -13,11 +13,11 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from math import inf
-from typing import Any, TypeVar
+from types import coroutine
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -47,6 +47,62 @@ class Stuck(Exception):
 
 class Ended(Exception):
     """Something was asked of a Site that has been stopped."""
+
+
+class Answer(Generic[T]):
+    """
+    What becomes of something that one thread asks of another.
+
+    Most is done by who asks, so what it takes to wait is made by who must.
+
+    :ivar done: it is known.
+    """
+
+    __slots__ = ("_error", "_value", "_waiting", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._value: T
+        self._error: BaseException | None = None
+        self._waiting: threading.Lock | None = None
+
+    def give(self, value: T) -> None:
+        """It is done, and this came of it."""
+        self._value = value
+        self._end()
+
+    def fail(self, error: BaseException) -> None:
+        """It has failed."""
+        self._error = error
+        self._end()
+
+    def _end(self) -> None:
+        self.done = True
+        if self._waiting is not None:
+            self._waiting.release()
+
+    def wait(self, timeout: float | None = None) -> T:
+        """
+        What came of it, or what it raised; for one thread, once.
+
+        :param timeout: seconds.
+        :raises TimeoutError: they have passed.
+        """
+        if not self.done:
+            waiting = threading.Lock()
+            waiting.acquire()
+            self._waiting = waiting
+            # It may have been done until now, and nobody would wake us.
+            if not self.done and not waiting.acquire(timeout=-1 if timeout is None else timeout) and not self.done:
+                raise TimeoutError
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            # The error knows this call, and must not be known by it.
+            del error
 
 
 class SharedPoll:
@@ -117,14 +173,18 @@ class PrivateReactor(EagerReactor):
         return left + [f"still open: {one}" for one in descriptors]
 
     @property
-    def is_fresh(self) -> bool:
-        """Whether it is as it was when it began: nothing is left, no threads work for it, and nobody waits for its end."""
-        return not self.awaited and self.threadpool is None and not self.left
+    def is_free(self) -> bool:
+        """Whether nothing but what is :attr:`left` holds it: no threads work for it, and nobody waits for its end."""
+        return not self.awaited and self.threadpool is None
 
     def addSystemEventTrigger(self, *arguments: Any, **named: Any) -> Any:
         """As Twisted's."""
         self.awaited = self.awaited or self.running
         return super().addSystemEventTrigger(*arguments, **named)
+
+    def look(self) -> None:
+        """Handle what has reached this machine until now; for who has it."""
+        self.doPoll(0.0)
 
     def hurry(self) -> None:
         """Have its thread look up if there is something to do before it would by itself; for who has had it meanwhile."""
@@ -176,9 +236,9 @@ class ReactorThread:
         """What a function returns that has the reactor, or raises."""
         if self.inside:
             return function(*arguments)
-        answer: Future[T] = Future()
+        answer: Answer[T] = Answer()
         self._do(_answer, answer, function, arguments)
-        return answer.result()
+        return answer.wait()
 
     def run(self, running: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """
@@ -187,17 +247,17 @@ class ReactorThread:
         :param timeout: seconds, after which it goes on but nobody waits.
         :raises TimeoutError: they have passed.
         """
-        answer: Future[T] = Future()
+        answer: Answer[T] = Answer()
         self._do(_start, answer, running)
         try:
-            return answer.result(timeout)
+            return answer.wait(timeout)
         except (LookupError, Refusal) as mistake:
             # Whoever asked has made it; where we found out tells him nothing.  Ours are of narrower kinds.
             if isinstance(mistake, (KeyError, IndexError)):
                 raise
             raise mistake.with_traceback(None) from mistake.__cause__
 
-    def _do(self, work: Callable[..., None], answer: Future[Any], *arguments: Any) -> None:
+    def _do(self, work: Callable[..., None], answer: Answer[Any], *arguments: Any) -> None:
         """Have work done that puts its outcome into ``answer``: here and now if the reactor can be had, or by its own thread."""
         poll = self.reactor.poll
         if not poll.turn.acquire(timeout=BORROW_LIMIT):
@@ -217,10 +277,10 @@ class ReactorThread:
             self.reactor.hurry()
             poll.turn.release()
 
-    def _play(self, work: Callable[..., None], answer: Future[Any], arguments: tuple[Any, ...]) -> None:
+    def _play(self, work: Callable[..., None], answer: Answer[Any], arguments: tuple[Any, ...]) -> None:
         work(answer, *arguments)
         for _ in range(TURNS):
-            if answer.done():
+            if answer.done:
                 break
             self.reactor.iterate()
 
@@ -312,21 +372,57 @@ class Loan:
     async def _end(self, closing: Coroutine[Any, Any, object]) -> tuple[bool, list[str]]:
         await closing
         for _ in range(TURNS):
-            if self.reactor.is_fresh:
+            if not self.reactor.left:
                 break
             await deferLater(self.reactor, 0)
-        return self.reactor.is_fresh, self.reactor.left
+        left = self.reactor.left
+        return self.reactor.is_free and not left, left
 
 
-def _answer(answer: Future[T], function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
+def _answer(answer: Answer[T], function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
     try:
-        answer.set_result(function(*arguments))
+        answer.give(function(*arguments))
     except Exception as error:  # noqa: BLE001 - handed on whole to the thread that asked
-        answer.set_exception(error)
+        answer.fail(error)
 
 
-def _start(answer: Future[T], running: Coroutine[Any, Any, T]) -> None:
-    def failed(failure: Failure) -> None:
-        answer.set_exception(failure.value)
+def _start(answer: Answer[T], running: Coroutine[Any, Any, T]) -> None:
+    """Run a coroutine; one that waits for nothing needs no Deferred."""
+    try:
+        waits_for = running.send(None)
+    except StopIteration as end:
+        answer.give(end.value)
+    except Exception as error:  # noqa: BLE001 - handed on whole to the thread that asked
+        answer.fail(error)
+    else:
 
-    Deferred.fromCoroutine(running).addCallbacks(answer.set_result, failed)
+        def failed(failure: Failure) -> None:
+            error: Any = failure.value
+            answer.fail(error)
+
+        Deferred.fromCoroutine(_rest(running, waits_for)).addCallbacks(answer.give, failed)
+
+
+async def _rest(running: Coroutine[Any, Any, T], waits_for: Any) -> T:
+    return await _from(running, waits_for)
+
+
+@coroutine
+def _from(running: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """The rest of a coroutine that waits for something."""
+    go_on: Callable[[Any], Any]
+    while True:
+        try:
+            what = yield waits_for
+            go_on = running.send
+        except GeneratorExit:
+            running.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed on whole
+            what = error
+            go_on = running.throw
+        try:
+            waits_for = go_on(what)
+        except StopIteration as end:
+            value: T = end.value
+            return value

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.testing.keeping import Kept
-from launcelot.testing.reactorthread import Ended, ReactorThread, SharedPoll, Threads
+from launcelot.testing.reactorthread import Answer, Ended, ReactorThread, SharedPoll, Threads
 from launcelot.testing.served import serve
 
 GUARD = 60.0
@@ -24,6 +24,34 @@ NAME = ContextVar("NAME", default="")
 
 async def nothing() -> None:
     """What has nothing to close."""
+
+
+class AnswerTests(SynchronousTestCase):
+    """What one thread tells another."""
+
+    def test_one_that_is_known_is_not_waited_for(self) -> None:
+        """Nothing is made to wait with."""
+        answer: Answer[int] = Answer()
+        answer.give(7)
+        self.assertEqual((answer.wait(0.0), answer._waiting), (7, None))
+        failed: Answer[int] = Answer()
+        failed.fail(ZeroDivisionError())
+        self.assertRaises(ZeroDivisionError, failed.wait)
+
+    def test_one_that_comes_while_it_is_waited_for(self) -> None:
+        """However the two threads fall."""
+        for late in (0.0, 0.0, 0.0, 0.01):
+            answer: Answer[int] = Answer()
+            timer = threading.Timer(late, answer.give, (7,))
+            timer.start()
+            self.assertEqual(answer.wait(GUARD), 7)
+            timer.join(GUARD)
+
+    def test_one_that_does_not_come(self) -> None:
+        """Is not waited for any longer than wanted; what comes later is lost."""
+        answer: Answer[int] = Answer()
+        self.assertRaises(TimeoutError, answer.wait, 0.01)
+        answer.give(7)
 
 
 class ThreadsTests(SynchronousTestCase):
@@ -173,6 +201,25 @@ class ReactorThreadTests(SynchronousTestCase):
         self.assertRaises(ZeroDivisionError, self.thread.run, later(True), GUARD)
         self.assertRaises(ValueError, self.thread.call, int, "x")
 
+    def test_what_waits_several_times(self) -> None:
+        """It hears of what failed, and goes on; what it raises before it waits is heard as well."""
+        reactor = self.thread.reactor
+
+        async def recovers() -> list[Any]:
+            heard: list[Any] = [await deferLater(reactor, 0.01, str, 1)]
+            try:
+                await deferLater(reactor, 0.01, int, "x")
+            except ValueError:
+                heard.append(await deferLater(reactor, 0.01, str, 2))
+            heard.append(await deferLater(reactor, 0.0, str, 3))
+            return heard
+
+        async def breaks() -> None:
+            raise ZeroDivisionError
+
+        self.assertEqual(self.thread.run(recovers(), GUARD), ["1", "2", "3"])
+        self.assertRaises(ZeroDivisionError, self.thread.run, breaks())
+
     def test_its_own_thread_wakes_for_what_was_begun(self) -> None:
         """A timed call that a borrower makes is not late because the reactor sleeps, nor is one from its thread."""
         done = threading.Event()
@@ -194,7 +241,7 @@ class ReactorThreadTests(SynchronousTestCase):
             raise KeyboardInterrupt
 
         self.assertRaises(KeyboardInterrupt, self.thread.call, interrupted)
-        self.assertFalse(self.thread.reactor.is_fresh)
+        self.assertFalse(self.thread.reactor.is_free)
 
     def test_waiting_for_what_never_comes(self) -> None:
         """Ends when the asker has had enough."""
