@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from launcelot.hosting.gather import gather
-from launcelot.hosting.listening import Listeners
+from launcelot.hosting.listening import Listeners, Listening
 from launcelot.hosting.site import Site
 from launcelot.testing.services import HOST, build
 from launcelot.testing.tapping import Taps
@@ -25,6 +25,7 @@ class Running:
     One service.
 
     :ivar built: what listens now; another after each restart.
+    :ivar listening: where, since it listened last.
     :ivar ports: those that it has, by listener, also while it is away.
     """
 
@@ -37,6 +38,7 @@ class Running:
         self._site = site
         self._settings = settings
         self._host = host
+        self.listening: Sequence[Listening] = ()
         self.built = self._build()
 
     def _build(self) -> Listeners:
@@ -49,7 +51,8 @@ class Running:
         :raises CannotListen: somebody has the port.
         """
         await self.built.listen()
-        self.ports = {one.name: one.port for one in self.built.listening}
+        self.listening = self.built.listening
+        self.ports = {one.name: one.port for one in self.listening}
 
     async def close(self) -> None:
         """Listen no more, and end all sessions."""

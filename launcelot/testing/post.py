@@ -35,6 +35,7 @@ class Post:
         self.soon = soon
         self._hidden: list[tuple[str, Message]] = []
         self._watchers: dict[object, Shown] = {}
+        self._showing = False
 
     # -- arriving ------------------------------------------------------------------------------------------------
 
@@ -42,10 +43,16 @@ class Post:
         """Somebody has got a message; whether a client waits for a reply to it is known a turn later."""
         sender = "" if envelope.sender is None else str(envelope.sender)
         self._hidden.append((envelope.id, Message(str(recipient.address), sender, raw, self._seconds())))
-        self.soon(self.show)
+        self._show_soon()
+
+    def _show_soon(self) -> None:
+        if not self._showing:
+            self._showing = True
+            self.soon(self.show)
 
     def show(self) -> None:
         """Show what nobody is owed a reply for."""
+        self._showing = False
         hidden, self._hidden = self._hidden, []
         for id, message in hidden:
             if id in self.owed:
@@ -58,7 +65,7 @@ class Post:
     def settled(self, ids: Sequence[str]) -> None:
         """The replies to these have left, or never will."""
         self.owed.difference_update(ids)
-        self.soon(self.show)
+        self._show_soon()
 
     # -- asking --------------------------------------------------------------------------------------------------
 

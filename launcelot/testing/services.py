@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from launcelot.app.catalogue import SERVICES, ServiceEntry
@@ -28,12 +27,11 @@ def entries(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
 
     :raises LookupError: there is no such listener; the text says which there are.
     """
-    known = {place: service for service, entry in SERVICES.items() for place in entry.places}
     found: dict[str, list[str]] = {}
     for name in names:
-        if name not in known:
-            raise LookupError(f"there is no service {name!r}; there are {', '.join([*known, DNS])}")
-        found.setdefault(known[name], []).append(name)
+        if name not in _SERVICE_OF:
+            raise LookupError(f"there is no service {name!r}; there are {', '.join([*_SERVICE_OF, DNS])}")
+        found.setdefault(_SERVICE_OF[name], []).append(name)
     return found
 
 
@@ -64,9 +62,12 @@ def build(
         place = entry.places[name]
         values[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={host}",)
     chosen = {**QUICK.get(service, {}), **settings}
-    known = {field.name for field in fields(group)}
     for name in chosen:
-        if name not in known:
-            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(known))}")
+        if name not in group.__dataclass_fields__:
+            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(group.__dataclass_fields__))}")
     built: Listeners = entry.builder()(site, group(**{**values, **chosen}))
     return built
+
+
+_SERVICE_OF = {place: service for service, entry in SERVICES.items() for place in entry.places}
+"""The service that a listener is of."""

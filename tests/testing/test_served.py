@@ -13,12 +13,13 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.core.errors import Exists, NotFound
 from launcelot.testing.mail import NoMail
 from launcelot.testing.matching import contains
-from launcelot.testing.served import Served, serve
+from launcelot.testing.served import Served, octets_of, serve
 from launcelot.testing.transcript import SERVER
 
 
@@ -227,6 +228,22 @@ class WaitingTests(ServedCase):
             self.assertEqual(client.rcpt("ann@test")[0], 421)
         self.assertIn("a bug", "".join(lc.stop()))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_failure_that_nobody_looked_at_is_reported(self) -> None:
+        """Also one that waits for the collector of garbage, in a circle."""
+        lc = serve("smtp")
+
+        def drop() -> None:
+            deferred: Any = Deferred()
+            deferred.circle = deferred
+            try:
+                octets_of(Path("nowhere"))
+            except FileNotFoundError:
+                deferred.errback()
+
+        lc._thread.call(drop)
+        self.assertIn("nowhere", "".join(lc.stop()))
+        self.assertEqual(len(self.flushLoggedErrors(FileNotFoundError)), 1)
 
 
 def iter_file(octets: bytes) -> Any:
