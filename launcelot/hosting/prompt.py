@@ -144,6 +144,7 @@ class PromptServer(ServerStream):
             while self._input and awaited is None and not self._choked:
                 taken, awaited = self.take(self._input)
                 if not taken:
+                    self.acknowledge()
                     break
                 self._input = self._input[taken:]
                 self._expect("request" if awaited is None else "answer")

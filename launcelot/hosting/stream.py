@@ -38,7 +38,7 @@ from zope.interface import implementer
 from launcelot.core.wire import BareNewline, DeadlinePassed, LineTooLong, PeerGone, Stopping, WireEnd
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.driving import Source, arrival
-from launcelot.hosting.transport import unsent
+from launcelot.hosting.transport import acknowledge, unsent
 
 HIGH_WATER = 65_536
 """Octets of unread input past which the transport is paused."""
@@ -144,6 +144,8 @@ class Stream(Source, Protocol):
         elif enough or len(data) > self._line_limit + 1:
             self._reader = None
             reader.callback(None)
+        else:
+            self.acknowledge()
 
     def readConnectionLost(self) -> None:
         """The peer has sent all it will; what it sent is still read and answered."""
@@ -250,7 +252,10 @@ class Stream(Source, Protocol):
     async def _more(self, line_limit: int) -> None:
         self._raise_end(line_limit)
         before = self.received
-        self.flush()
+        if self._output:
+            self.flush()
+        elif before:
+            self.acknowledge()
         if self._choked:
             await self.drain()
         if self._held and self.pending <= LOW_WATER:
@@ -273,6 +278,14 @@ class Stream(Source, Protocol):
             self._watch("work", self._turn_began + self._work)
         if self._position == len(self._input):
             self._raise_end(line_limit)
+
+    def acknowledge(self) -> None:
+        """
+        Let the peer's system know at once that something has arrived which is not answered yet; an answer would have told it.
+
+        Called whenever there is only a part of a line, or of a body.
+        """
+        acknowledge(self.wire_transport)
 
     async def _give_way(self) -> None:
         """Wait while the send buffer is full, and for a turn of the reactor after :data:`TURN_SECONDS` of work."""

@@ -15,6 +15,7 @@ import fcntl
 import socket
 import sys
 import termios
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +46,9 @@ READ_OCTETS = 65_536
 
 MOST_ACCEPTS = 1_024
 """Peers let in during one event of a port; fewer at first, and twice as many whenever as many as might have come."""
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it; elsewhere clients wait as they do with other servers."""
 
 _log = Logger(namespace="launcelot.transport")
 _DONE = Failure(main.CONNECTION_DONE)
@@ -341,6 +345,21 @@ def lowest(transport: Any) -> Any:
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
     return transport
+
+
+def acknowledge(transport: Any) -> None:
+    """
+    Have the kernel acknowledge now what has arrived, where there is a kernel that can.
+
+    RFC 1122 section 4.2.3.2 lets an acknowledgement wait for the answer, 40 ms on Linux.  A peer that sends its line in pieces
+    under Nagle's algorithm (RFC 896) holds the second piece back until the first is acknowledged, so both would wait.
+    """
+    connection = lowest(transport)
+    if _QUICKACK is None or not isinstance(connection, tcp.Connection) or not connection.connected:
+        return
+    with suppress(OSError):
+        # A Unix socket knows nothing of it, and needs nothing of it.
+        connection.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 def notice_dead_peer(transport: Any, seconds: int) -> None:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from launcelot.hosting import stream
 from launcelot.hosting.stream import CLOSE_LIMIT, STALL_LIMIT
-from launcelot.hosting.transport import listen_tcp, notice_dead_peer, unsent
+from launcelot.hosting.transport import acknowledge, listen_tcp, notice_dead_peer, unsent
 from launcelot.testing.link import Link, connect
 from tests.hosting.bare import talker_factory
 
@@ -71,7 +71,7 @@ class SocketTests(TestCase):
     """What the kernel is asked, on a real connection."""
 
     async def test_unsent_and_noticed(self) -> None:
-        """Octets nobody reads are left over; a dead peer would be noticed in the time that was asked for."""
+        """Octets nobody reads are left over; a dead peer would be noticed in the time asked for; acknowledging can be hurried."""
         from twisted.internet import reactor
 
         made: Deferred[Protocol] = Deferred()
@@ -89,6 +89,9 @@ class SocketTests(TestCase):
         self.assertGreater(unsent(transport), 1 << 20)
         notice_dead_peer(transport, 60)
         handle = transport.getHandle()
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        acknowledge(transport)
+        self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK), 1)
         self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 60_000)
         made = Deferred()
         other = socket.create_connection(("127.0.0.1", port.getHost().port), 10)
@@ -103,3 +106,4 @@ class SocketTests(TestCase):
         await gone
         peer.close()
         self.assertEqual(unsent(transport), 0)
+        acknowledge(transport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -50,6 +51,28 @@ class LineTests(StreamCase):
             link.say(first)
             link.say(second)
             self.assertEqual(link.take(), self.HEARD)
+
+    def test_what_is_not_answered_is_acknowledged(self) -> None:
+        """A part may be all that the peer can send before it hears of it, under Nagle's algorithm; what is whole is answered."""
+        link = self.link()
+        asked: list[str] = []
+        server: Any = link.server
+        server.acknowledge = lambda: asked.append("now")
+        for said, times in (
+            (b"one\r\n", 0),
+            (b"tw", 1),
+            (b"o\r\nthr", 0),
+            (b"e", 1),
+            (b"e\r\n", 0),
+            (b"BODY 5\r\n", 1),
+            (b"ab", 1),
+            (b"c\r\nBODY 2", 0),
+            (b"\r\nxx", 0),
+        ):
+            asked.clear()
+            link.say(said)
+            self.assertEqual(len(asked), times, said)
+        self.assertEqual(link.take(), b"<one>\r\n<two>\r\n<three>\r\ngot 5\r\ngot 2\r\n")
 
     def test_random_cuts(self) -> None:
         """The same answers come for many random cuts."""

@@ -19,7 +19,6 @@ from launcelot.protocols.imap4.receiving import (
     EARLY_LITERALS,
     end_unless_clear,
     limit_of,
-    line_behind_literal,
     read_literal,
     refused,
 )
@@ -211,7 +210,7 @@ class Incoming:
             raise Refuse(no("literal is too large", oversize))
         data = await read_literal(session.wire, literal)
         self.open = None
-        line = await line_behind_literal(session, limit - self._size)
+        line = await session.wire.line(limit - self._size)
         self._size += len(line)
         self._reader.add(data, line)
         self.open = announced(line)

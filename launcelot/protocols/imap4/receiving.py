@@ -106,10 +106,3 @@ def refused(session: Session) -> Refused:
     """What throws a refused command of this session away."""
     early = session.state is State.NOT_AUTHENTICATED
     return Refused(session.wire, EARLY_SKIP if early else session.settings.max_append_size, limit_of(session))
-
-
-async def line_behind_literal(session: Session, limit: int) -> bytes:
-    """The line that follows a literal; if it has not come yet, the peer may be waiting to hear that the literal has."""
-    if not session.wire.pending:
-        session.wire.acknowledge()
-    return await session.wire.line(limit)

@@ -8,7 +8,6 @@ wherever a line can still be sent.
 from __future__ import annotations
 
 import math
-import socket
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -21,13 +20,9 @@ from launcelot.hosting.binding import channel_binding
 from launcelot.hosting.deflate import Deflated, start_deflate
 from launcelot.hosting.server import ServerFactory, ServerStream
 from launcelot.hosting.site import Site
-from launcelot.hosting.transport import lowest
 from launcelot.protocols.imap4.dispatch import greet, step
 from launcelot.protocols.imap4.session import Bye, CutOff, Session, State
 from launcelot.protocols.imap4.settings import Settings
-
-TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""Linux has it; elsewhere clients wait as they do with other servers."""
 
 
 class ImapServer(ServerStream):
@@ -128,18 +123,6 @@ class ImapServer(ServerStream):
     def channel_binding(self, kind: str) -> bytes | None:
         """See :mod:`launcelot.hosting.binding`."""
         return channel_binding(self.transport, kind)
-
-    def acknowledge(self) -> None:
-        """Send the TCP acknowledgement now, where the connection is a socket and the system can."""
-        handle = getattr(lowest(self.wire_transport), "getHandle", None)
-        connection = handle() if handle is not None else None
-        if TCP_QUICKACK is None or not isinstance(connection, socket.socket):
-            return
-        if connection.family != socket.AF_UNIX:
-            try:
-                connection.setsockopt(socket.IPPROTO_TCP, TCP_QUICKACK, 1)
-            except OSError:
-                pass
 
     def logged_in(self, name: str) -> None:
         """Who it is, for the log."""

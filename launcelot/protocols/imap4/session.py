@@ -208,14 +208,6 @@ class Connection(Wire, Protocol):
     def notice(self) -> None:
         """Wake ``line_or_notice``."""
 
-    def acknowledge(self) -> None:
-        """
-        Let the peer's system know at once what has arrived.
-
-        Many clients send a literal and the CRLF behind it apart; under Nagle's algorithm theirs waits for this, 40 ms
-        if nobody hurries.
-        """
-
     def logged_in(self, name: str) -> None:
         """Who it is, for the log."""
 

@@ -329,19 +329,3 @@ class SocketTests(OutsideCase):
                     heard += piece
 
         return self.in_thread(talk)
-
-    def test_nothing_waits_for_nagle(self) -> Deferred[None]:
-        """Our side sends at once, and can acknowledge at once what has arrived."""
-
-        def talk() -> None:
-            client = imaplib.IMAP4("127.0.0.1", self.port, timeout=60)
-            client.login("ann", "pw")
-            server: Any = next(iter(self.service.listeners[0].factory.sessions))
-            self.assertTrue(server.wire_transport.getTcpNoDelay())
-            handle = server.wire_transport.getHandle()
-            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-            server.acknowledge()
-            self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK), 1)
-            client.logout()
-
-        return self.in_thread(talk)

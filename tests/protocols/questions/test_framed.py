@@ -101,6 +101,19 @@ class NetstringTests(FramedCase):
             link.say(second)
             self.assertEqual(link.take(), net(KNIGHT, b"Blue.", b"Error: unknown aphorism."))
 
+    def test_a_part_is_acknowledged_at_once(self) -> None:
+        """It may be all that the peer can send before it hears of it, under Nagle's algorithm; what is whole is answered."""
+        link = self.link()
+        asked: list[str] = []
+        server: Any = link.server
+        server.acknowledge = lambda: asked.append("now")
+        link.say(net(NAME))
+        self.assertEqual(asked, [])
+        link.say(net(NAME)[:5])
+        self.assertEqual(asked, ["now"])
+        link.say(net(NAME)[5:])
+        self.assertEqual(asked, ["now"])
+
     def test_octet_by_octet_and_random_cuts(self) -> None:
         """Order and number are kept."""
         said = net(*[NAME, COLOR, b"x?"] * 300)

@@ -27,7 +27,6 @@ from launcelot.protocols.imap4.receiving import (
     SLOWEST,
     end_unless_clear,
     limit_of,
-    line_behind_literal,
     read_literal,
     refused,
 )
@@ -224,7 +223,7 @@ class Assembly:
         return text
 
     async def _next_line(self) -> bytes:
-        self._line = await line_behind_literal(self._session, limit_of(self._session))
+        self._line = await self._session.wire.line(limit_of(self._session))
         self._open = announced(self._line)
         return self._line
 
