@@ -203,15 +203,19 @@ class DiskTree:
             opened.close()
 
     async def lines(self, path: Path, form: Form) -> AsyncIterator[bytes]:
-        """What a folder holds, put into octets by the worker that looks at it."""
-        opened, listing, (octets, more) = await self.run(lambda: self.place.open_lines(path, form, LINES))
+        """What a folder holds, put into octets by the worker that looks at it, which goes on while what there is leaves."""
+        listing, octets = await self.run(lambda: self.place.open_lines(path, form, LINES))
+        coming: Deferred[bytes] | None = None
         try:
-            yield octets
-            while more:
-                octets, more = await self.run(lambda: self.place.lines(listing, form, LINES))
+            while listing.more:
+                coming = self.run(lambda: self.place.lines(listing))
                 yield octets
+                octets, coming = await coming, None
+            yield octets
         finally:
-            opened.close()
+            if coming is not None:
+                # Nobody waits for it any more; the folder is closed when nobody has it.
+                coming.addErrback(lambda failure: failure.trap(Refusal) and None)
 
     async def read(self, path: Path) -> DiskReader:
         """Open a file; at once where the kernel remembers it."""

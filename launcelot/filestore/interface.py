@@ -9,7 +9,6 @@ symbolic links are not followed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,15 +43,21 @@ class Entry:
     fixed: bool = False
 
 
+Look = tuple[int, int, int, int, int, int, int]
+"""What a look tells: mode with its kind, inode, octets; seconds and nanoseconds of last change; device, major and minor."""
+
+
 class Form(Protocol):
     """
     How what a folder holds is put into octets, many at once; called in any thread.
 
     :ivar bare: whether names are all it shows, so that nobody has to look at what is behind them.
+    :ivar selects: whether some names may not fit.
     :ivar rights: what whoever looks may do with what they are shown; set before it is used.
     """
 
     bare: bool
+    selects: bool
     rights: Right
 
     def fits(self, name: str) -> bool:
@@ -64,7 +69,7 @@ class Form(Protocol):
     def of_names(self, names: Sequence[str]) -> bytes:
         """Entries of which only names are known, where it is bare."""
 
-    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+    def of_looks(self, names: Sequence[str], found: Sequence[Look]) -> bytes:
         """Files and folders as the system tells of them."""
 
 

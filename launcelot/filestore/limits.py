@@ -18,7 +18,7 @@ VECTOR = 512
 BATCH = 250
 """Entries of a folder that are handed over at once."""
 
-LINES = 1_000
+LINES = 2_500
 """Entries of a folder that are looked at in one go, where they are not handed over but put into octets."""
 
 FILE_MODE = 0o644

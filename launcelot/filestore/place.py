@@ -34,6 +34,7 @@ from launcelot.filestore.filesystems import file_clock
 from launcelot.filestore.ground import FILES, FOLDER, KEPT, NEW, PATH, UPLOADS, Ground
 from launcelot.filestore.interface import Entry, Form, Path, Withdrawn, anywhere
 from launcelot.filestore.limits import FILE_MODE, FOLDER_MODE, MODE_MASK
+from launcelot.filestore.looks import Listing
 from launcelot.filestore.paths import decode, encode, unique_name
 
 UTF8 = sys.getfilesystemencoding() == "utf-8" and sys.getfilesystemencodeerrors() == "surrogateescape"
@@ -184,35 +185,30 @@ class Place(Ground):
                     break
         return batch
 
-    def open_lines(
-        self, path: Path, form: Form, count: int
-    ) -> tuple[Descriptor, Iterator[os.DirEntry[str]], tuple[bytes, bool]]:
+    def open_lines(self, path: Path, form: Form, count: int) -> tuple[Listing, bytes]:
         """A folder open for listing, and its first entries in a form."""
         with refusing():
-            opened = self.descriptor(octets_of(path), FOLDER)
-            listing = os.scandir(opened.number)
-            return opened, listing, self.lines(listing, form, count)
+            listing = Listing(self.descriptor(octets_of(path), FOLDER), form, count)
+            return listing, self.lines(listing)
 
-    def lines(self, listing: Iterator[os.DirEntry[str]], form: Form, count: int) -> tuple[bytes, bool]:
-        """The next entries in a form, and whether there may be more.  Links and special files are left out."""
+    def lines(self, listing: Listing) -> bytes:
+        """The next entries in a form.  Links and special files are left out."""
         with refusing():
-            entries = list(islice(listing, count))
-            more = len(entries) == count
+            entries = list(islice(listing.entries, listing.count))
+            listing.more = len(entries) == listing.count
+            form = listing.form
             if not UTF8:
-                return form.of_entries(self.batch(iter(entries), count)), more
-            chosen = [one for one in entries if form.fits(one.name)]
+                return form.of_entries(self.batch(iter(entries), listing.count))
             if form.bare:
-                return form.of_names([one.name for one in chosen if _is_shown(one)]), more
-            names, looks = [], []
-            for one in chosen:
-                try:
-                    found = one.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if found[0] & KIND in SHOWN:
-                    names.append(one.name)
-                    looks.append(found)
-            return form.of_looks(names, looks), more
+                return form.of_names([one.name for one in entries if form.fits(one.name) and _is_shown(one)])
+            names = [one.name for one in entries]
+            if form.selects:
+                names = list(filter(form.fits, names))
+            found = listing.looks.at(listing.opened.number, names)
+            if all(found) and SHOWN.issuperset({look[0] & KIND for look in found if look}):
+                return form.of_looks(names, [look for look in found if look])
+            there = [(name, look) for name, look in zip(names, found, strict=True) if look and look[0] & KIND in SHOWN]
+            return form.of_looks([name for name, _ in there], [look for _, look in there])
 
     def free(self) -> int:
         """Octets the disk still takes from us."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
+import stat
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -15,8 +15,8 @@ from launcelot.core.errors import Exists, Invalid, NotFound, NotPermitted, OverQ
 from launcelot.core.filerights import ALL
 from launcelot.core.ids import AccountId
 from launcelot.filestore import disk, memory
-from launcelot.filestore.calls import entry_of
-from launcelot.filestore.interface import Entry, FileStore, Form, Path, Tree, Withdrawn
+from launcelot.filestore.interface import Entry, FileStore, Form, Look, Path, Tree, Withdrawn
+from launcelot.filestore.limits import MODE_MASK
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ class Told:
 
     def __init__(self, bare: bool) -> None:
         self.bare = bare
+        self.selects = True
         self.rights = ALL
 
     def fits(self, name: str) -> bool:
@@ -47,9 +48,16 @@ class Told:
         """See :class:`launcelot.filestore.interface.Form`."""
         return b"".join(repr((name,)).encode() + b"\n" for name in names)
 
-    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+    def of_looks(self, names: Sequence[str], found: Sequence[Look]) -> bytes:
         """See :class:`launcelot.filestore.interface.Form`."""
-        return self.of_entries([entry_of(name, one) for name, one in zip(names, found, strict=True)])
+        return self.of_entries(list(map(entry_seen, names, found)))
+
+
+def entry_seen(name: str, look: Look) -> Entry:
+    """As far as a look tells."""
+    mode, _, size, second, nanosecond, _, _ = look
+    folder = stat.S_ISDIR(mode)
+    return Entry(name, folder, 0 if folder else size, second + 1e-9 * nanosecond, mode & MODE_MASK, "")
 
 
 class Contract:

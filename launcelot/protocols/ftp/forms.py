@@ -6,13 +6,12 @@ What recurs is put into words once: a template for each mode, a text for each mi
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 from collections.abc import Callable, Sequence
 
 from launcelot.core.filerights import ALL
-from launcelot.filestore.interface import Entry, with_rights
+from launcelot.filestore.interface import Entry, Look, with_rights
 from launcelot.filestore.paths import decode
 from launcelot.protocols.ftp.grammar import write_time
 from launcelot.protocols.ftp.listing import OWNED, RECENT, Pattern, facts_line, list_line, list_time, name_line
@@ -40,6 +39,7 @@ class Lines:
     def __init__(self, line: Line, pattern: Pattern | None = None) -> None:
         self._line = line
         self._pattern = pattern
+        self.selects = pattern is not None
         self.rights = ALL
 
     def fits(self, name: str) -> bool:
@@ -72,17 +72,15 @@ class ListLines(Lines):
         self._indent = indent
         self._heads: dict[int, str] = {}
         self._times: dict[int, str] = {}
+        self._seconds: dict[int, str] = {}
 
-    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+    def of_looks(self, names: Sequence[str], found: Sequence[Look]) -> bytes:
         """See :class:`launcelot.filestore.interface.Form`."""
-        heads, times, floor = self._heads, self._times, math.floor
-        lines = []
-        for name, one in zip(shown(names), found, strict=True):
-            minute = floor(one.st_mtime) // 60
-            head = heads.get(one[stat.ST_MODE]) or self._head(one[stat.ST_MODE])
-            when = times.get(minute) or self._time(minute, one.st_mtime)
-            lines.append(head % (one[stat.ST_SIZE], when, name))
-        return octets(lines)
+        heads, times, make_head, make_time = self._heads.get, self._times.get, self._head, self._time
+        return octets([
+            (heads(mode) or make_head(mode)) % (size, times(second // 60) or make_time(second, nanosecond), name)
+            for name, (mode, _, size, second, nanosecond, _, _) in zip(shown(names), found, strict=True)
+        ])  # fmt: skip
 
     def _head(self, mode: int) -> str:
         folder = stat.S_ISDIR(mode)
@@ -91,13 +89,22 @@ class ListLines(Lines):
         head = self._heads[mode] = f"{self._indent}{mode_words(folder, mode & bits)}{OWNED}{size} %s %s\r\n"
         return head
 
-    def _time(self, minute: int, modified: float) -> str:
-        first, behind, now = minute * 60, minute * 60 + 60, self._now
-        when = list_time(modified, now)
-        # In two minutes some files are recent and others not.
-        if first > now or behind <= now - RECENT or (first > now - RECENT and behind <= now):
-            remember(self._times, minute, when)
+    def _time(self, second: int, nanosecond: int) -> str:
+        minute, now = second // 60, self._now
+        if not self._in_two_ways(minute * 60, 60):
+            return remember(self._times, minute, list_time(second, now))
+        # Files that have just come, and such of half a year ago: some are recent and others not.
+        when = self._seconds.get(second)
+        if when is None:
+            when = list_time(second + 1e-9 * nanosecond, now)
+            if not self._in_two_ways(second, 1):
+                self._seconds[second] = when
         return when
+
+    def _in_two_ways(self, first: int, length: int) -> bool:
+        """Whether moments within so many seconds may be written in two ways."""
+        behind, now = first + length, self._now
+        return not (first > now or behind <= now - RECENT or (first > now - RECENT and behind <= now))
 
 
 class FactsLines(Lines):
@@ -110,33 +117,31 @@ class FactsLines(Lines):
     def __init__(self, wanted: tuple[str, ...]) -> None:
         super().__init__(lambda entry: facts_line(entry, wanted))
         self._wanted = wanted
-        self._heads: dict[tuple[int, int], str] = {}
+        self._heads: dict[tuple[int, int, int], str] = {}
         self._times: dict[int, str] = {}
 
-    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+    def of_looks(self, names: Sequence[str], found: Sequence[Look]) -> bytes:
         """See :class:`launcelot.filestore.interface.Form`."""
-        heads, times, floor = self._heads, self._times, math.floor
-        lines = []
-        for name, one in zip(shown(names), found, strict=True):
-            mode, inode, device, _, _, _, size, _, _, _ = one
-            minute, second = divmod(floor(one.st_mtime), 60)
-            head = heads.get((mode, device)) or self._head(mode, device)
-            lines.append(head % (size, times.get(minute) or self._time(minute), second, inode, name))
-        return octets(lines)
+        heads, times, make_head, make_time = self._heads.get, self._times.get, self._head, self._time
+        return octets([
+            (heads((mode, major, minor)) or make_head(mode, major, minor))
+            % (size, times(second // 60) or make_time(second // 60), second % 60, inode, name)
+            for name, (mode, inode, size, second, _, major, minor) in zip(shown(names), found, strict=True)
+        ])  # fmt: skip
 
-    def _head(self, mode: int, device: int) -> str:
+    def _head(self, mode: int, major: int, minor: int) -> str:
         folder = stat.S_ISDIR(mode)
         every = {
             "type": "type=dir;" if folder else "type=file;",
             "size": "%.0s" if folder else "size=%d;",
             "modify": "modify=%s%02d;",
             "perm": f"perm={letters(folder, self.rights)};",
-            "unique": f"unique={device:x}g%x;",
+            "unique": f"unique={os.makedev(major, minor):x}g%x;",
             "UNIX.mode": f"UNIX.mode={mode & _BITS:04o};",
         }
         absent = {"size": "%.0s", "modify": "%.0s%.0s", "unique": "%.0s"}
         said = "".join(text if name in self._wanted else absent.get(name, "") for name, text in every.items())
-        head = self._heads[mode, device] = said + " %s\r\n"
+        head = self._heads[mode, major, minor] = said + " %s\r\n"
         return head
 
     def _time(self, minute: int) -> str:
@@ -160,7 +165,7 @@ class NameLines(Lines):
         """See :class:`launcelot.filestore.interface.Form`."""
         return octets([f"{self._prefix}{name}\r\n" for name in shown(names)])
 
-    def of_looks(self, names: Sequence[str], found: Sequence[os.stat_result]) -> bytes:
+    def of_looks(self, names: Sequence[str], found: Sequence[Look]) -> bytes:
         """Nobody needs to have looked."""
         return self.of_names(names)
 

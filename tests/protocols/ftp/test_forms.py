@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.core.filerights import ALL, Right
 from launcelot.filestore.calls import entry_of
 from launcelot.filestore.interface import Form, with_rights
+from launcelot.filestore.looks import look_of
 from launcelot.protocols.ftp import forms
 from launcelot.protocols.ftp.forms import FactsLines, ListLines, NameLines
 from launcelot.protocols.ftp.listing import ALL_FACTS, RECENT, Pattern, choose_facts, facts_line, list_line, name_line
@@ -22,7 +23,9 @@ ODD = ("a\r\n226 ok", "\x1b[2J", "\x7f", "\t")
 
 def looked(mode: int, size: int, modified: float, inode: int = 77, device: int = 2050) -> os.stat_result:
     """What the system might tell."""
-    return os.stat_result((mode, inode, device, 1, 0, 0, size, 0, int(modified // 1), 0), {"st_mtime": modified})
+    second, rest = divmod(modified, 1)
+    times = {"st_mtime": modified, "st_mtime_ns": int(second) * 10**9 + int(rest * 10**9)}
+    return os.stat_result((mode, inode, device, 1, 0, 0, size, 0, int(second), 0), times)
 
 
 def moments() -> list[float]:
@@ -45,8 +48,8 @@ class FormTests(SynchronousTestCase):
         entries = [entry_of(name, one) for name, one in zip(names, found, strict=True)]
         for quick, slow in zip(self.all_forms(), self.all_forms(), strict=True):
             wanted = slow.of_entries(entries)
-            self.assertEqual(quick.of_looks(names, found), wanted)
-            self.assertEqual(quick.of_looks(names, found), wanted)
+            self.assertEqual(quick.of_looks(names, list(map(look_of, found))), wanted)
+            self.assertEqual(quick.of_looks(names, list(map(look_of, found))), wanted)
             if quick.bare:
                 self.assertEqual(quick.of_names(names), wanted)
             self.assertEqual(wanted.count(b"\r\n"), len(names))
@@ -83,7 +86,7 @@ class FormTests(SynchronousTestCase):
             ):
                 form.rights = Right(number)
                 wanted = b"".join(map(line, seen))
-                self.assertEqual((form.of_looks(names, found), form.of_entries(entries)), (wanted, wanted))
+                self.assertEqual((form.of_looks(names, list(map(look_of, found))), form.of_entries(entries)), (wanted, wanted))
 
     def test_names(self) -> None:
         """Of any octets; a control character anywhere is a question mark, and the other names stay as they are."""
@@ -97,7 +100,7 @@ class FormTests(SynchronousTestCase):
         found = [looked(stat.S_IFREG | 0o644, 1, NOW - choose.randrange(10**8)) for _ in range(500)]
         self.same(["f"] * 500, found)
         form = ListLines(NOW)
-        form.of_looks(["f"] * 500, found)
+        form.of_looks(["f"] * 500, list(map(look_of, found)))
         self.assertLessEqual(len(form._times), 50)
 
     def test_patterns(self) -> None:
