@@ -39,7 +39,9 @@ class Deadlines:
     def set(self, watched: Watched, deadline: float) -> None:
         """Give ``watched`` a deadline, earlier or later than the one it has."""
         watched.deadline = deadline
-        if deadline < watched.looked_at:
+        looked_at = watched.looked_at
+        # Within the second at whose end it will be looked at anyway it stays where it is.
+        if deadline < looked_at and deadline <= looked_at - 1:
             self._enter(watched, deadline)
 
     def forget(self, watched: Watched) -> None:

@@ -71,6 +71,13 @@ class SharedMailbox:
         return self._info
 
     @property
+    def opened(self) -> Glance:
+        """How it stood when it was opened; needed ``r`` then."""
+        if not self._readable:
+            raise NotPermitted("the access list of the mailbox does not allow that")
+        return self.inner.opened
+
+    @property
     def rights(self) -> Rights:
         """What could be done with it when that was last asked."""
         return self._rights
@@ -110,11 +117,6 @@ class SharedMailbox:
         """Its numbers now; needs ``r``, as all that reads."""
         await self._read()
         return await self.inner.status()
-
-    async def glance(self) -> Glance:
-        """How it stands."""
-        await self._read()
-        return await self.inner.glance()
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\\\Deleted``."""

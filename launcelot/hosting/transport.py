@@ -370,9 +370,13 @@ def notice_dead_peer(transport: Any, seconds: int) -> None:
     """
     handle = getattr(transport, "getHandle", None)
     peer = handle() if handle is not None else None
-    if not isinstance(peer, socket.socket) or peer.family not in (socket.AF_INET, socket.AF_INET6):
+    if not isinstance(peer, socket.socket):
         return
-    if peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000:
+    try:
+        if peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000:
+            return
+    except OSError:
+        # Of another kind.
         return
     _limit_silence(peer, seconds)
     port = getattr(transport, "server", None)

@@ -261,6 +261,14 @@ class Mailbox(Protocol):
         """Its id and its name when it was opened."""
 
     @property
+    def opened(self) -> Glance:
+        """
+        How it stood when it was opened: for who wants to know whether something has happened since the last time.
+
+        :raises NotPermitted: it was not to be read then.
+        """
+
+    @property
     def rights(self) -> Rights:
         """What may be done with it, as far as known now; all with one's own.  RFC 4314."""
 
@@ -270,9 +278,6 @@ class Mailbox(Protocol):
 
         :raises Gone: (as every method below) it has been deleted.
         """
-
-    async def glance(self) -> Glance:
-        """The few numbers that tell whether something has happened in it; a third of what :meth:`status` costs."""
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``: what EXPUNGE would free.  RFC 9208 section 4.1.4."""

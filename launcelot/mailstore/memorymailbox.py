@@ -85,11 +85,17 @@ class MemoryMailbox:
         self._account = account
         self._kept = shelf
         self._info = info
+        self._opened = shelf.glance()
 
     @property
     def info(self) -> MailboxInfo:
         """Its id and its name when it was opened."""
         return self._info
+
+    @property
+    def opened(self) -> Glance:
+        """How it stood then."""
+        return self._opened
 
     @property
     def rights(self) -> Rights:
@@ -105,10 +111,6 @@ class MemoryMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return self._shelf.status()
-
-    async def glance(self) -> Glance:
-        """How it stands."""
-        return self._shelf.glance()
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``."""

@@ -64,8 +64,8 @@ class SqliteAccountMail:
         if found is None:
             raise NotFound("no such mailbox")
         # One statement needs no transaction around it.
-        number, info = (await self._file.opened()).read(lambda connection: sqlrows.mailbox_named(connection, found))
-        return SqliteMailbox(self._file, self._limits, number, info)
+        opened, info = (await self._file.opened()).read(lambda connection: sqlrows.mailbox_named(connection, found))
+        return SqliteMailbox(self._file, self._limits, opened, info)
 
     async def create(self, name: str, special_use: str = "") -> MailboxInfo:
         """Make a mailbox and those missing above it."""

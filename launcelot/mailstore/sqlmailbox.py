@@ -77,19 +77,25 @@ class SqliteMailbox:
     """
     One mailbox; see :class:`launcelot.mailstore.interface.Mailbox`.
 
-    :param number: its row, kept through a rename.
+    :param opened: how it stands; its number is its row's, kept through a rename.
     """
 
-    def __init__(self, file: AccountFile, limits: Limits, number: int, info: MailboxInfo) -> None:
+    def __init__(self, file: AccountFile, limits: Limits, opened: Glance, info: MailboxInfo) -> None:
         self._file = file
         self._limits = limits
-        self._number = number
+        self._number = opened.number
         self._info = info
+        self._opened = opened
 
     @property
     def info(self) -> MailboxInfo:
         """Its id and its name when it was opened."""
         return self._info
+
+    @property
+    def opened(self) -> Glance:
+        """How it stood then."""
+        return self._opened
 
     @property
     def rights(self) -> Rights:
@@ -101,11 +107,6 @@ class SqliteMailbox:
     async def status(self) -> MailboxStatus:
         """Its numbers now."""
         return await self._file.read(lambda connection: sqlrows.status_of(connection, self._number))
-
-    async def glance(self) -> Glance:
-        """How it stands."""
-        # One statement needs no transaction around it.
-        return (await self._file.opened()).read(lambda connection: sqlrows.glance_at(connection, self._number))
 
     async def deleted_size(self) -> int:
         """Octets of the messages flagged ``\\Deleted``."""

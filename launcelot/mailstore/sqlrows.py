@@ -138,9 +138,9 @@ def kept_mailboxes(connection: sqlite3.Connection) -> list[Kept]:
     return [Kept(*row) for row in connection.execute("SELECT id, name, special_use FROM mailboxes")]
 
 
-def mailbox_named(connection: sqlite3.Connection, name: str) -> tuple[int, MailboxInfo]:
+def mailbox_named(connection: sqlite3.Connection, name: str) -> tuple[Glance, MailboxInfo]:
     """
-    The number of a mailbox and how it is listed, without looking at all others.
+    How a mailbox stands, and how it is listed, without looking at all others.
 
     :param name: in its one spelling.
     :raises NotFound: there is none.
@@ -148,10 +148,9 @@ def mailbox_named(connection: sqlite3.Connection, name: str) -> tuple[int, Mailb
     row = connection.execute(_NAMED, {"name": name}).fetchone()
     if row is None:
         raise NotFound("no such mailbox")
-    number, id, special_use, subscribed, below = row
-    return number, MailboxInfo(
-        id=id, name=name, subscribed=bool(subscribed), has_children=bool(below), special_use=special_use
-    )
+    special_use, subscribed, below, *numbers = row
+    opened = Glance(*numbers)
+    return opened, MailboxInfo(opened.id, name, True, bool(subscribed), bool(below), special_use)
 
 
 def glances_at(connection: sqlite3.Connection, numbers: Iterable[int] | None) -> list[Glance]:
@@ -160,18 +159,6 @@ def glances_at(connection: sqlite3.Connection, numbers: Iterable[int] | None) ->
         return [Glance(*row) for row in connection.execute(f"{_GLANCES} ORDER BY number")]
     where = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number"
     return [Glance(*row) for row in connection.execute(f"{_GLANCES} {where}", (listed(numbers),))]
-
-
-def glance_at(connection: sqlite3.Connection, mailbox: int) -> Glance:
-    """
-    How a mailbox stands.
-
-    :raises Gone: it has been deleted.
-    """
-    row = connection.execute(_GLANCE, (mailbox,)).fetchone()
-    if row is None:
-        raise Gone("the mailbox has been deleted")
-    return Glance(*row)
 
 
 def tree_size(connection: sqlite3.Connection) -> int:
@@ -408,13 +395,13 @@ _INBOX = f"""
 """
 
 _NAMED = """
-    SELECT number, id, special_use,
+    SELECT special_use,
         EXISTS (SELECT 1 FROM subscriptions WHERE name = :name),
-        EXISTS (SELECT 1 FROM mailboxes WHERE name > :name || '/' AND name < :name || '0')
+        EXISTS (SELECT 1 FROM mailboxes WHERE name > :name || '/' AND name < :name || '0'),
+        number, id, name, uid_validity, uid_next, modseq, messages, unseen
     FROM mailboxes WHERE name = :name
 """
 _GLANCES = "SELECT number, id, name, uid_validity, uid_next, modseq, messages, unseen FROM mailboxes"
-_GLANCE = f"{_GLANCES} WHERE number = ?"
 _STATUS = """
     SELECT id, uid_validity, uid_next, modseq, messages, unseen, deleted, recent_from, size FROM mailboxes WHERE number = ?
 """

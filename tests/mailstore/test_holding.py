@@ -102,7 +102,7 @@ class HoldingTests(TestCase):
         )  # fmt: skip
         holding.at_once("info", lambda: inbox.info)
         holding.at_once("watch", lambda: inbox.watch(lambda: None))()
-        for name in ("status", "glance", "uids", "states", "sizes", "line_sizes", "claim_recent", "deleted_size"):
+        for name in ("status", "uids", "states", "sizes", "line_sizes", "claim_recent", "deleted_size"):
             await timed(name, getattr(inbox, name)())
         await timed("states", inbox.states(every))
         await timed("changes", inbox.changes(0))

@@ -20,6 +20,7 @@ from launcelot.protocols.pop3 import grammar
 from launcelot.protocols.pop3.grammar import END, Apop, Auth, SyntaxWrong, Top, bad, good
 from launcelot.protocols.pop3.session import MAX_LOGINS, CutOff, Session, State
 
+NOW_PASSWORD = good("now the password")
 NEED_TLS = "passwords are taken under TLS only; see STLS"
 
 LANGUAGES: Mapping[str, str] = {"i-default": "English for everybody", "en": "English"}
@@ -53,7 +54,7 @@ async def user(session: Session, name: bytes) -> bytes:
     if not session.wire.takes_passwords:
         return bad(NEED_TLS)
     session.name = name
-    return good("now the password")
+    return NOW_PASSWORD
 
 
 async def password(session: Session, secret: bytes) -> bytes:
@@ -132,7 +133,12 @@ async def _log_in(session: Session, proving: Awaitable[sasl.Proved]) -> bytes:
         if session.failures >= MAX_LOGINS:
             return _limited(session, b"")
         raise
-    return good(f"{session.drop.messages} messages ({session.drop.octets} octets)")
+    return _told(session)
+
+
+def _told(session: Session) -> bytes:
+    """What there is, for people."""
+    return b"+OK %d messages (%d octets)\r\n" % (session.drop.messages, session.drop.octets)
 
 
 def _limited(session: Session, reply: bytes) -> bytes:
@@ -211,7 +217,7 @@ async def leave(session: Session, _: None) -> bytes:
         return bad("the messages marked deleted are not removed", "SYS/TEMP")
     finally:
         session.become(State.OVER)
-    return good(f"goodbye, {removed} messages removed")
+    return b"+OK goodbye, %d messages removed\r\n" % removed
 
 
 # -- the maildrop --------------------------------------------------------------------------------------------------------
@@ -239,7 +245,7 @@ async def unique_ids(session: Session, number: int | None) -> bytes:
 
 
 async def _list(session: Session, batches: Iterator[bytes]) -> bytes:
-    await session.send(good(f"{session.drop.messages} messages ({session.drop.octets} octets)"))
+    await session.send(_told(session))
     for batch in batches:
         await session.send(batch)
     return END
@@ -293,7 +299,7 @@ async def delete(session: Session, number: int) -> bytes:
 async def reset(session: Session, _: None) -> bytes:
     """Take all marks off.  RFC 1939 section 5."""
     session.drop.reset()
-    return good(f"{session.drop.messages} messages ({session.drop.octets} octets)")
+    return _told(session)
 
 
 async def nothing(session: Session, _: None) -> bytes:
@@ -311,13 +317,13 @@ async def obey(session: Session, line: bytes) -> bytes:
     :raises SyntaxWrong: it is no command, or does not belong here.
     :raises Refusal: it is understood and not granted.
     """
-    request = grammar.parse_line(line)
-    command = COMMANDS.get(request.verb)
+    verb, argument = grammar.parse_line(line)
+    command = COMMANDS.get(verb)
     if command is None:
         raise SyntaxWrong("unknown command")
     if session.state not in command.states:
         raise SyntaxWrong(f"not in {session.state.value} state")
-    return await command.run(session, command.parse(request.argument))
+    return await command.run(session, command.parse(argument))
 
 
 _BEFORE = frozenset({State.AUTHORIZATION})

@@ -86,14 +86,18 @@ class Listings:
         self._known: OrderedDict[tuple[AccountId, bool], tuple[tuple[str, int, int, int], Listing]] = OrderedDict()
 
     async def of(self, account: AccountId, mailbox: Mailbox, utf8: bool) -> Listing:
-        """What an account's INBOX has now; see :meth:`Maildrop.open`."""
-        glance = await mailbox.glance()
-        state = _state_of(glance)
+        """
+        What an account's INBOX has; see :meth:`Maildrop.open`.
+
+        :param mailbox: opened just now.
+        """
+        opened = mailbox.opened
+        state = _state_of(opened)
         known = self._known.get((account, utf8))
         if known is not None and known[0] == state:
             self._known.move_to_end((account, utf8))
             return known[1]
-        listing = await Listing.of(mailbox, glance.uid_validity, utf8)
+        listing = await Listing.of(mailbox, opened.uid_validity, utf8)
         self._keep((account, utf8), state, listing)
         return listing
 
