@@ -9,6 +9,7 @@ descriptor, goes Twisted's own way.  Invariants:
 - A timed call that is due, a call from a thread, a stop and a crash are attended to before the kernel is asked again.
 - An exception out of a read event is logged and ends that one connection.
 - Time is monotonic.
+- The second SIGINT or SIGTERM changes nothing.
 
 Only the roof installs it, and only where no other reactor is installed; nothing needs it, everything runs on Twisted's too.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import select
 import time
+from types import FrameType
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
@@ -80,6 +82,16 @@ class EagerReactor(EPollReactor):
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, descriptor, event)
 
     doIteration = doPoll
+
+    def sigInt(self, number: int, frame: FrameType | None = None) -> None:
+        """Stop; impatient people press Control-C twice, and Twisted's reactor complains that it has stopped already."""
+        if self._exitSignal is None and not self._stopped:
+            super().sigInt(number, frame)
+
+    def sigTerm(self, number: int, frame: FrameType | None = None) -> None:
+        """Stop; ``timeout(1)`` sends it twice."""
+        if self._exitSignal is None and not self._stopped:
+            super().sigTerm(number, frame)
 
     def _end(self, selectable: Eager, why: BaseException) -> None:
         self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from twisted.internet import epollreactor
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -139,3 +141,21 @@ class LoopTests(ReactorCase):
         self.reactor.callLater(0.001, self.reactor.stop)
         self.run_until_stopped()
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class SignalTests(ReactorCase):
+    """Being told to stop."""
+
+    def test_more_than_once(self) -> None:
+        """The first signal stops it and is the one that it ended by; nothing is logged of the others."""
+
+        def tell() -> None:
+            self.reactor.sigTerm(signal.SIGTERM)
+            self.reactor.sigTerm(signal.SIGTERM)
+            self.reactor.sigInt(signal.SIGINT)
+
+        self.reactor.callWhenRunning(tell)
+        self.run_until_stopped()
+        self.assertEqual(self.reactor._exitSignal, signal.SIGTERM)
+        self.reactor.sigInt(signal.SIGINT)
+        self.assertEqual(self.flushLoggedErrors(), [])
