@@ -22,6 +22,7 @@ from launcelot.core.limits import ConnectionCount, source_of
 from launcelot.core.wire import DeadlinePassed, Dismissed, PeerGone, Stopping, WireEnd
 from launcelot.hosting.driving import Driven
 from launcelot.hosting.stream import PlaintextBehindTLS, Stream
+from launcelot.hosting.tls import failure_of
 
 if TYPE_CHECKING:
     from launcelot.core.sharing import SharedNumbers
@@ -228,6 +229,9 @@ class ServerStream(Stream):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session and say so in one line."""
         parting = "" if self._closing else self.parting()
+        refused = failure_of(reason) if self.secure else ""
+        if refused:
+            parting = f"TLS failed ({refused})"
         if self._dismissing is not None:
             self._dismissing.cancel()
             self._dismissing = None

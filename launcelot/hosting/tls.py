@@ -31,6 +31,7 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20")
 """Of TLS 1.2; the suites of TLS 1.3 are always there."""
@@ -74,6 +75,18 @@ def server_options(certificate: bytes, key: bytes, minimum: str = "1.2") -> Cert
     except SSL.Error:
         raise ValueError("certificate and key do not belong together") from None
     return options
+
+
+def failure_of(reason: Failure) -> str:
+    """
+    What OpenSSL says of TLS that could not be spoken, in its own words; empty where something else ended the connection.
+
+    A peer's alert is among them: ``tlsv1 alert unknown ca`` is one that does not trust our certificate.
+    """
+    error = reason.value
+    if not isinstance(error, SSL.Error) or not error.args or not isinstance(error.args[0], list):
+        return ""
+    return "; ".join(str(words[-1]) for words in error.args[0])
 
 
 def own_sessions(options: CertificateOptions) -> CertificateOptions:

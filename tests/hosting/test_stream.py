@@ -5,13 +5,17 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from launcelot.hosting.stream import HIGH_WATER, LINGER_OCTETS, TURN_LINES
 from launcelot.testing.link import Link, connect, every_split, random_cuts
 from tests.hosting.bare import talker_factory
 from tests.testing.certificates import contexts
+
+UNTRUSTED = "TLS failed (tlsv1 alert unknown ca)"
 
 
 class StreamCase(SynchronousTestCase):
@@ -314,10 +318,24 @@ class TLSTests(StreamCase):
         link = self.link()
         link.say(b"STARTTLS\r\n")
         link.take()
-        link.say(b"evil\r\n")
-        self.assertNotIn(b"evil", link.take())
-        self.assertTrue(link.closed)
-        self.assertEqual(self.factory.sessions, set())
+        with capturedLogs() as logs:
+            link.say(b"evil\r\n")
+            self.assertNotIn(b"evil", link.take())
+            self.assertTrue(link.closed)
+            self.assertEqual(self.factory.sessions, set())
+            link.close()
+        self.assertEqual([event["outcome"] for event in logs if "outcome" in event], ["TLS failed (wrong version number)"])
+
+    def test_certificate_the_peer_does_not_trust(self) -> None:
+        """The log has the peer's reason in OpenSSL's words; one that goes away in the midst of it has none."""
+        for context, outcome in ((optionsForClientTLS("localhost"), UNTRUSTED), (None, "peer gone")):
+            self.factory = talker_factory(self.clock, implicit_tls=True)
+            link = connect(self.factory, self.clock)
+            with capturedLogs() as logs:
+                if context is not None:
+                    link.start_tls(context)
+                link.close()
+            self.assertEqual([event["outcome"] for event in logs if "outcome" in event], [outcome])
 
     def test_implicit_tls(self) -> None:
         """A listener with implicit TLS greets inside TLS."""
