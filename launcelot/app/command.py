@@ -7,6 +7,7 @@ Exit codes are those of sysexits.h; errors are one line on standard error, witho
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
@@ -22,6 +23,11 @@ from launcelot.app.settings import worker_count
 from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
 from launcelot.app.teamcommands import add_files
+
+
+COLLECT_AT = 100_000
+"""Objects made and not freed again after which the garbage collector looks at them: all that is imported stays, and looking at it
+again and again took a quarter of a start.  A daemon that serves has its own rule, ``run.COLLECT_AT``."""
 
 
 class Subcommand(Protocol):
@@ -263,7 +269,9 @@ def main(arguments: Sequence[str] | None = None, streams: Streams | None = None)
     :param arguments: without the program's name; those of the process if none are given.
     :returns: the exit code.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        gc.set_threshold(COLLECT_AT)
     streams = Streams() if streams is None else streams
     try:
         return dispatch(arguments, streams)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import stat
@@ -15,7 +16,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import launcelot
-from launcelot.app.command import main
+from launcelot.app.command import COLLECT_AT, main
 from launcelot.app.configuration import configuration_for
 from launcelot.app.errors import CANNOT_CREATE
 from launcelot.app.folder import DataFolder
@@ -147,6 +148,17 @@ class GeneralTests(CommandCase):
         for command in (["status"], ["account", "list"], ["alias", "list"]):
             self.assertEqual(78, self.command(*command, "--config", str(path)))
             self.assertEqual(f"launcelot: {path}:3: daemon.x: unknown key 'x'\n", self.errors)
+
+    def test_collector_of_a_process_of_its_own(self) -> None:
+        """It is called seldom while a command is imported; whoever calls it within a program keeps the program's rule."""
+        before = gc.get_threshold()
+        self.addCleanup(gc.set_threshold, *before)
+        self.assertEqual(0, self.command("version"))
+        self.assertEqual(before, gc.get_threshold())
+        self.patch(sys, "argv", ["launcelot", "version"])
+        self.assertEqual(0, main(streams=Streams(StringIO(), StringIO(), StringIO())))
+        self.assertEqual(COLLECT_AT, gc.get_threshold()[0])
+
 
 
 class GroupTests(CommandCase):
