@@ -24,7 +24,6 @@ from launcelot.app.sievecommands import add_sieve
 from launcelot.app.streams import Streams
 from launcelot.app.teamcommands import add_files
 
-
 COLLECT_AT = 100_000
 """Objects made and not freed again after which the garbage collector looks at them: all that is imported stays, and looking at it
 again and again took a quarter of a start.  A daemon that serves has its own rule, ``run.COLLECT_AT``."""

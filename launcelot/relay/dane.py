@@ -23,11 +23,14 @@ from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from launcelot.hosting.tls import CIPHERS
 from launcelot.relay.tlsa import DANE_EE, DANE_TA, EXACT, WHOLE, Tlsa
+
+_log = Logger(namespace="launcelot.relay")
 
 UNREADABLE = (
     ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, CryptoError,
@@ -65,12 +68,8 @@ class DaneTls:
             if where & SSL.SSL_CB_HANDSHAKE_DONE and ours is not None:
                 problem: NotNamed | None = NotNamed("the certificate cannot be read")
                 try:
-                    verify(connection.get_peer_cert_chain(as_cryptography=True) or [], self._records, self._names)
-                    problem, self.shown = None, True
-                except NotNamed as error:
-                    problem = error
-                except UNREADABLE as error:
-                    problem = NotNamed(f"the certificate cannot be read: {error}")
+                    with _log.failuresHandled("the certificate of {name} could not be looked at", name=self._names[0]):
+                        problem = self._problem(connection)
                 finally:
                     # Whatever goes wrong in here OpenSSL does not hear of, and would go on.
                     if problem is not None:
@@ -81,6 +80,16 @@ class DaneTls:
         # RFC 7672 section 8.1: the server may have several certificates.
         connection.set_tlsext_host_name(self._names[0].encode("ascii"))
         return connection
+
+    def _problem(self, connection: SSL.Connection) -> NotNamed | None:
+        try:
+            verify(connection.get_peer_cert_chain(as_cryptography=True) or [], self._records, self._names)
+        except NotNamed as error:
+            return error
+        except UNREADABLE as error:
+            return NotNamed(f"the certificate cannot be read: {error}")
+        self.shown = True
+        return None
 
 
 def verify(chain: Sequence[x509.Certificate], records: Sequence[Tlsa], names: Sequence[str]) -> None:

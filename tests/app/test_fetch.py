@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import json
@@ -129,8 +130,8 @@ class ServedCase(TestCase):
         if kind == "maildir":
             box: Any = mailbox.Maildir(self.folder / "M", create=False)
             return sorted(box.get_bytes(key) for key in box.keys())
-        mbox = mailbox.mbox(self.folder / "box", create=False)
-        return sorted(mbox.get_bytes(key).replace(b"\n>From here", b"\nFrom here") for key in mbox.keys())
+        with contextlib.closing(mailbox.mbox(self.folder / "box", create=False)) as mbox:
+            return sorted(mbox.get_bytes(key).replace(b"\n>From here", b"\nFrom here") for key in mbox.keys())
 
 
 class RunTests(ServedCase):

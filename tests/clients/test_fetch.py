@@ -6,6 +6,7 @@ The run is a child that is killed as it begins its next call of the system or it
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import mailbox
 import os
@@ -94,11 +95,12 @@ class KillCase(SynchronousTestCase):
 
     def stored(self, kind: str) -> list[str]:
         """Subjects of what is there, whole messages only."""
-        if kind == "mbox":
-            box: Any = mailbox.mbox(self.folder / "box", create=False) if (self.folder / "box").exists() else []
-        else:
-            box = mailbox.Maildir(self.folder / "M", create=False) if (self.folder / "M" / "new").exists() else []
-        return sorted(str(one["Subject"]) for one in box if one.get_payload().rstrip("\n").endswith("the end"))
+        place = self.folder / ("box" if kind == "mbox" else "M")
+        if not (place if kind == "mbox" else place / "new").exists():
+            return []
+        made: Callable[..., mailbox.Mailbox[Any]] = mailbox.mbox if kind == "mbox" else mailbox.Maildir
+        with contextlib.closing(made(place, create=False)) as box:
+            return sorted(str(one["Subject"]) for one in box if one.get_payload().rstrip("\n").endswith("the end"))
 
     def killed_at_each_step(self, protocol: str, kind: str, stride: int = 1) -> None:
         """Every step of a run over two messages that removes them, or every few."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,8 +117,11 @@ class PolicyTests(SynchronousTestCase):
         """A client that knows nothing newer gets an alert."""
         client = strict_client()
         client.set_ciphers("ALL:@SECLEVEL=0")
-        client.minimum_version = ssl.TLSVersion.TLSv1
-        client.maximum_version = ssl.TLSVersion.TLSv1_1
+        with warnings.catch_warnings():
+            # Python says itself that nobody should.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            client.minimum_version = ssl.TLSVersion.TLSv1
+            client.maximum_version = ssl.TLSVersion.TLSv1_1
         self.assertRaises(SSL.Error, Visit, self.options, client, "localhost")
 
     def test_1_3_alone_when_asked(self) -> None:

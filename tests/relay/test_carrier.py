@@ -440,7 +440,7 @@ class TlsTests(RelayCase):
             self.assertEqual(self.carry(X), [(LATER, status)])
 
     def test_dane_with_a_certificate_that_nobody_understands(self) -> None:
-        """What goes wrong while it is looked at, known or not, is no permission to go on."""
+        """What goes wrong while it is looked at, known or not, is no permission to go on; what is not known is logged."""
         for error in (ValueError("odd"), RuntimeError("a bug")):
 
             def broken(*_: object, error: Exception = error) -> None:
@@ -451,6 +451,7 @@ class TlsTests(RelayCase):
             self.relay = self.make()
             self.assertEqual(self.carry(X), [(LATER, "4.7.5")])
         self.assertEqual(self.received(), [])
+        self.assertEqual([str(one.value) for one in self.flushLoggedErrors()], ["a bug"])
 
     def test_dane_with_records_that_cannot_be_used(self) -> None:
         """TLS with whoever is there; a route that wants DANE is not content with that."""

@@ -410,6 +410,7 @@ class SocketTests(SynchronousTestCase):
         """Inside a literal."""
         lc = self.serve("imap", fault=at.imap("APPEND").literal.after(3).disconnects(), tls=True)
         client = imaplib.IMAP4(*lc.imap.address)
+        self.addCleanup(client.shutdown)
         client.starttls(lc.ssl_context())
         client.login("ann", "pw")
         self.assertRaises((imaplib.IMAP4.abort, OSError), client.append, "INBOX", None, None, b"Subject: x\r\n\r\n")
