@@ -1,5 +1,5 @@
 """
-Mail that arrives in the inbox of an account's file: what waits is put there together, in a few statements.
+Mail that arrives in an account's file, in its inbox or where a session puts it: what waits is added in a few statements.
 
 Each message is accepted, known already or refused by itself, as if it had come alone; only the moment is the same for all.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import OverQuota
 from launcelot.mailstore import sqlrows
+from launcelot.mailstore.bodies import Prepared
+from launcelot.mailstore.flags import Flags
 from launcelot.mailstore.interface import Appended, Scripted, Usage
 from launcelot.mailstore.limits import Limits
-from launcelot.mailstore.sqlwriting import Writing
+from launcelot.mailstore.sqlwriting import New, Writing
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.staging import Buffer
 
@@ -39,6 +42,22 @@ class Arrival:
     delivery: str
     limits: Limits
     unless_scripted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """
+    One message that somebody puts into a mailbox.
+
+    :ivar mailbox: its number.
+    :ivar limits: on what the account may hold.
+    """
+
+    mailbox: int
+    body: Buffer
+    flags: Flags
+    internal_date: datetime | None
+    limits: Limits
 
 
 def analysed(arriving: Sequence[Arrival]) -> list[Analysis]:
@@ -66,7 +85,7 @@ def arrive(writing: Writing, arriving: Sequence[Arrival], analyses: Sequence[Ana
             raise OneByOne
         return answers
     room = Room(writing)
-    chosen: dict[int, tuple[Buffer, Analysis]] = {}
+    chosen: dict[int, New] = {}
     for place in wanted:
         one, analysis = arriving[place], analyses[place]
         try:
@@ -75,12 +94,37 @@ def arrive(writing: Writing, arriving: Sequence[Arrival], analyses: Sequence[Ana
             answers[place] = Failure()
             writing.forget_deliveries([one.delivery])
         else:
-            chosen[place] = (one.body, analysis)
+            chosen[place] = New(one.body, Prepared(analysis))
     if chosen:
         made = writing.add_all(inbox, list(chosen.values()))
         for place, appended in zip(chosen, made, strict=True):
             answers[place] = appended
     return answers
+
+
+def append(writing: Writing, additions: Sequence[Addition], analyses: Sequence[Analysis]) -> list[Appended | Failure]:
+    """
+    Put messages into mailboxes.
+
+    :returns: an answer for each, in their order.
+    :raises Refusal: one of them cannot be added, and nothing has been done that is to stay.
+    """
+    room = Room(writing)
+    answers: dict[int, Appended | Failure] = {}
+    chosen: dict[int, list[int]] = {}
+    for place, (one, analysis) in enumerate(zip(additions, analyses, strict=True)):
+        try:
+            room.take(one.limits, analysis.size)
+        except OverQuota:
+            answers[place] = Failure()
+        else:
+            chosen.setdefault(one.mailbox, []).append(place)
+    for mailbox, places in chosen.items():
+        numbers = sqlrows.numbers_of(writing.connection, mailbox)
+        some = [(additions[place], Prepared(analyses[place])) for place in places]
+        new = [New(one.body, made, writing.admit(mailbox, one.flags), one.internal_date) for one, made in some]
+        answers.update(zip(places, writing.add_all(numbers, new), strict=True))
+    return [answers[place] for place in range(len(additions))]
 
 
 class Room:

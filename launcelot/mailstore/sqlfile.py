@@ -30,13 +30,14 @@ from launcelot.mailstore.interface import INBOX, Appended, Draft, Furnishing, Sc
 from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.rolls import Rolls
 from launcelot.mailstore.schema import MIGRATIONS
-from launcelot.mailstore.sqlarriving import Arrival, analysed, arrive
+from launcelot.mailstore.sqlarriving import Addition, Arrival, analysed, append, arrive
 from launcelot.mailstore.sqlwriting import Writing
 from launcelot.mailstore.tending import Tending, next_piece
 from launcelot.mailstore.watchers import Watchers
 from launcelot.message.analysis import Analysis, analyse
 from launcelot.workers.database import Database, connect, sync_directory
 from launcelot.workers.interface import Workers
+from launcelot.workers.jobs import Together
 from launcelot.workers.staging import Buffer
 
 T = TypeVar("T")
@@ -344,19 +345,35 @@ class AccountFile:
         :raises Scripted: see :meth:`launcelot.mailstore.interface.AccountMail.deliver`.
         :raises OverQuota: the account is full.
         """
+        return cast("Appended | None", await self._together(self._arriving, arrival))
+
+    async def append(self, addition: Addition) -> Appended:
+        """
+        Have a short message put into a mailbox, together with what others put anywhere; it is on disk then.
+
+        :raises Refusal: it cannot be, by itself.
+        """
+        return cast(Appended, await self._together(self._appending, addition))
+
+    async def _together(self, together: Together, about: Any) -> Any:
         self.wants_tending()
         database = await self.opened()
         self._busy += 1
-        outcome = await shielded(database.write_together(self._arriving, arrival).addBoth(self._written))
-        return cast("Appended | None", outcome)
+        return await shielded(database.write_together(together, about).addBoth(self._written))
 
     def _arriving(self, arrivals: Sequence[Arrival]) -> Callable[[sqlite3.Connection], Sequence[Any]]:
         """What :meth:`Database.write_together` does, in the writer's thread."""
         analyses = analysed(arrivals)
+        return self._answering(lambda writing: arrive(writing, arrivals, analyses))
 
+    def _appending(self, additions: Sequence[Addition]) -> Callable[[sqlite3.Connection], Sequence[Any]]:
+        analyses = [analyse(one.body) for one in additions]
+        return self._answering(lambda writing: append(writing, additions, analyses))
+
+    def _answering(self, job: Callable[[Writing], Sequence[Any]]) -> Callable[[sqlite3.Connection], Sequence[Any]]:
         def work(connection: sqlite3.Connection) -> list[Any]:
             writing = Writing(connection, None, self._now, self._ids)
-            answers = arrive(writing, arrivals, analyses)
+            answers = job(writing)
             # One of them tells the watchers.
             touched = iter([sorted(writing.touched)])
             return [one if isinstance(one, Failure) else (one, next(touched, ()), ()) for one in answers]

@@ -42,7 +42,8 @@ from launcelot.mailstore.query import All, Query
 from launcelot.mailstore.rights import ALL, Rights
 from launcelot.mailstore.rolls import brought_up, roll_of
 from launcelot.mailstore.sheets import Asked, Column, Fields, Sheet
-from launcelot.mailstore.sqlfile import AccountFile
+from launcelot.mailstore.sqlarriving import Addition
+from launcelot.mailstore.sqlfile import PREPARE_ASIDE, AccountFile
 from launcelot.mailstore.sqlrows import MUCH
 from launcelot.mailstore.sqlsheets import ascending, end_of_piece, sheet_of, sheet_of_one
 from launcelot.mailstore.sqlwriting import Writing
@@ -312,8 +313,10 @@ class SqliteMailbox:
         return await self._file.write(lambda writing: writing.claim_recent(self._number))
 
     async def append(self, body: Buffer, flags: Collection[str], internal_date: datetime | None = None) -> Appended:
-        """Add a message."""
+        """Add a message; a short one together with what else comes."""
         given = sort_out(flags)
+        if len(body) < PREPARE_ASIDE:
+            return await self._file.append(Addition(self._number, body, given, internal_date, self._limits))
         return await self._file.add(
             [Draft(lambda: body, len(body))],
             lambda writing, made: writing.add(self._number, body, made[0], given, internal_date),

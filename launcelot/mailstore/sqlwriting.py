@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from launcelot.mailstore import bodies, sqlrows, sqlstates, textindex, tree
 from launcelot.mailstore.bodies import Prepared
@@ -78,6 +79,25 @@ def content_values(analysis: Analysis) -> tuple[object, ...]:
     )
 
 
+def _arrival(moment: datetime) -> tuple[int, int, int]:
+    """What ``messages`` holds of the moment of arrival."""
+    return seconds_of(moment), zone_of(moment), moment.date().toordinal()
+
+
+class New(NamedTuple):
+    """
+    A message that is put into a mailbox.
+
+    :ivar prepared: what has been made of the body.
+    :ivar mask: its flags, which the mailbox has admitted.
+    """
+
+    body: Buffer
+    prepared: Prepared
+    mask: int = 0
+    internal_date: datetime | None = None
+
+
 class Writing:
     """
     One job's hands on the file.
@@ -134,31 +154,20 @@ class Writing:
         """
         if prepared is None:
             prepared = Prepared(analyse(body))
-        analysis = prepared.analysis
         numbers = sqlrows.numbers_of(self.connection, mailbox)
-        self.make_room(analysis.size, 1)
-        mask = self._admit(mailbox, flags)
-        (appended,) = self.add_all(numbers, [(body, analysis)], mask, internal_date, prepared)
+        self.make_room(prepared.analysis.size, 1)
+        (appended,) = self.add_all(numbers, [New(body, prepared, self.admit(mailbox, flags), internal_date)])
         return appended
 
-    def add_all(
-        self,
-        numbers: Numbers,
-        messages: Sequence[tuple[Buffer, Analysis]],
-        mask: int = 0,
-        internal_date: datetime | None = None,
-        prepared: Prepared | None = None,
-    ) -> list[Appended]:
-        """
-        Put new messages into a mailbox, in their order, for which there is room.
-
-        :param prepared: what has been made of the body, if it is one.
-        """
-        moment = whole(internal_date or self._now())
-        when = (seconds_of(moment), zone_of(moment), moment.date().toordinal())
+    def add_all(self, numbers: Numbers, messages: Sequence[New]) -> list[Appended]:
+        """Put new messages into a mailbox, in their order, for which there is room."""
+        now = self._now()
         ids = ["M" + self._ids() for _ in messages]
-        first = self._add_contents(messages, ids, prepared)
-        rows = [Row(0, mask, first + place, analysis.size, *when) for place, (_, analysis) in enumerate(messages)]
+        first = self._add_contents(messages, ids)
+        rows = [
+            Row(0, new.mask, content, new.prepared.analysis.size, *_arrival(whole(new.internal_date or now)))
+            for content, new in enumerate(messages, first)
+        ]
         uids = self._add_rows(numbers, rows)
         self._count_usage(rows, 1)
         return [Appended(numbers.uid_validity, uid, id) for uid, id in zip(uids, ids, strict=True)]
@@ -166,8 +175,8 @@ class Writing:
     def put(self, mailbox: int, content: int, flags: Flags, moment: datetime) -> int:
         """Put a content that is there already into a mailbox, whatever the limits say; its UID."""
         size: int = self.connection.execute("SELECT size FROM contents WHERE number = ?", (content,)).fetchone()[0]
-        mask = self._admit(mailbox, flags)
-        row = Row(0, mask, content, size, seconds_of(moment), zone_of(moment), moment.date().toordinal())
+        mask = self.admit(mailbox, flags)
+        row = Row(0, mask, content, size, *_arrival(moment))
         (uid,) = self._add_rows(sqlrows.numbers_of(self.connection, mailbox), [row])
         self.connection.execute("UPDATE contents SET uses = uses + 1 WHERE number = ?", (content,))
         self._count_usage([row], 1)
@@ -210,7 +219,7 @@ class Writing:
         if not chosen:
             return Stored([], alone, 0)
         keywords = sqlrows.keywords_of(self.connection, mailbox)
-        mask = keywords.mask(given) if mode is StoreMode.REMOVE else self._admit(mailbox, given, keywords)
+        mask = keywords.mask(given) if mode is StoreMode.REMOVE else self.admit(mailbox, given, keywords)
         now = [(block, block.stored(mode, mask, modseq, slots), slots) for block, slots in chosen]
         moved = [(old, new) for old, new, _ in now if new is not old]
         if moved:
@@ -246,26 +255,27 @@ class Writing:
             used = sqlrows.usage_of(self.connection)
             self._limits.check(used.octets + octets, used.messages + messages)
 
-    def _add_contents(
-        self, messages: Sequence[tuple[Buffer, Analysis]], email_ids: Sequence[str], prepared: Prepared | None
-    ) -> int:
+    def _add_contents(self, messages: Sequence[New], email_ids: Sequence[str]) -> int:
         """Octets and what they say of; the number of the first one, which those of the others follow."""
         files = [
-            bodies.keep_beside(self.connection, analysis.size, bodies.pieces_of(body))
-            if prepared is None or prepared.kept is None
-            else prepared.kept
-            for body, analysis in messages
+            new.prepared.kept or bodies.keep_beside(self.connection, new.prepared.analysis.size, bodies.pieces_of(new.body))
+            for new in messages
         ]
         rows = [
-            (id, *content_values(analysis), checksum_of(bodies.pieces_of(body)) if kept is None else kept.checksum)
-            for id, (body, analysis), kept in zip(email_ids, messages, files, strict=True)
+            (
+                id,
+                *content_values(new.prepared.analysis),
+                checksum_of(bodies.pieces_of(new.body)) if kept is None else kept.checksum,
+            )
+            for id, new, kept in zip(email_ids, messages, files, strict=True)
         ]
         first = sqlrows.insert(self.connection, _INTO_CONTENTS, _CONTENT, rows) - len(rows) + 1
         short: list[tuple[int, bytes]] = []
-        for content, ((body, analysis), kept) in enumerate(zip(messages, files, strict=True), first):
+        for content, (new, kept) in enumerate(zip(messages, files, strict=True), first):
+            body, prepared = new.body, new.prepared
+            analysis = prepared.analysis
             if kept is not None:
-                is_ready = prepared is not None and prepared.kept is kept
-                head = prepared.head if prepared is not None and is_ready else bodies.head_of(body, analysis.header_size)
+                head = prepared.head if prepared.kept is kept else bodies.head_of(body, analysis.header_size)
                 bodies.name_it(self.connection, content, kept, head)
             elif analysis.size > CHUNK:
                 bodies.add_chunks(self.connection, content, bodies.pieces_of(body))
@@ -342,8 +352,12 @@ class Writing:
 
     # -- keywords ------------------------------------------------------------------------------------------------
 
-    def _admit(self, mailbox: int, flags: Flags, keywords: Keywords | None = None) -> int:
-        """The mask of flags, after keywords the mailbox lacks are added to it."""
+    def admit(self, mailbox: int, flags: Flags, keywords: Keywords | None = None) -> int:
+        """
+        The mask of flags, after keywords the mailbox lacks are added to it.
+
+        :raises LimitReached: there is no room for them.
+        """
         if not flags.keywords:
             return flags.system
         if keywords is None:
