@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -81,8 +82,6 @@ class MemoryNetwork:
 
     :param clock: the virtual clock.
     :ivar names: hosts by name.
-    :ivar fuse: cuts a connection at an octet; see :mod:`launcelot.testing.cuts`.
-    :ivar latency: seconds that everything is under way, on the clock.
     :ivar mtu: octets that are delivered at once, at most, on connections made from now on.
     :ivar fate: what becomes of each datagram; see :meth:`send`.
     """
@@ -90,13 +89,18 @@ class MemoryNetwork:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.names = Names(clock, self.soon)
-        self.fuse: Fuse | None = None
-        self.latency = 0.0
+        self._fuse: Fuse | None = None
+        self._latency = 0.0
         self.mtu = READ_SIZE
         self.fate: Callable[[bytes], Sequence[float]] = arrives
         self._taken: dict[object, Any] = {}
         self._travelling: set[IDelayedCall] = set()
-        self._ends: list[MemoryTransport] = []
+        self._ends: dict[MemoryTransport, None] = {}
+        self._joined = 0
+        self._awake: list[MemoryTransport] = []
+        self._round: list[tuple[int, MemoryTransport]] = []
+        self._at = 0
+        self._last = 0
         self._queue: deque[Callable[[], None]] = deque()
         self._next_port = 40_000
         self._pumping = False
@@ -168,20 +172,26 @@ class MemoryNetwork:
         if server is not None:
             far = MemoryTransport(self, server_address, client_address)
             far.protocol = server
-            near.other, far.other = far, near
-            self._ends += [near, far]
+            near.join(far)
+            self._add(near)
+            self._add(far)
             server.makeConnection(far)
         else:
+            self._add(near)
             near.cut_off()
-            self._ends.append(near)
         if arrived is not None:
             arrived(near)
         client.makeConnection(near)
         return near
 
+    def _add(self, end: MemoryTransport) -> None:
+        self._joined += 1
+        end.order = self._joined
+        self._ends[end] = None
+
     def forget(self, end: MemoryTransport) -> None:
         """Called by an end that has been lost."""
-        self._ends.remove(end)
+        del self._ends[end]
 
     @property
     def open_ends(self) -> list[MemoryTransport]:
@@ -209,6 +219,40 @@ class MemoryNetwork:
             there.receive(datagram, sender.getHost())
 
     # -- moving --------------------------------------------------------------------------------------------------
+
+    @property
+    def latency(self) -> float:
+        """Seconds that everything is under way, on the clock."""
+        return self._latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._latency = seconds
+        self._wake_all()
+
+    @property
+    def fuse(self) -> Fuse | None:
+        """What cuts a connection at an octet; see :mod:`launcelot.testing.cuts`."""
+        return self._fuse
+
+    @fuse.setter
+    def fuse(self, fuse: Fuse | None) -> None:
+        self._fuse = fuse
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for end in self._ends:
+            if not end.awake:
+                self.wake(end)
+
+    def wake(self, end: MemoryTransport) -> None:
+        """Called for an end that may have something to do, once until it has been looked at."""
+        end.awake = True
+        if self._at < end.order <= self._last:
+            # Its turn in this round is still to come.
+            heappush(self._round, (end.order, end))
+        else:
+            self._awake.append(end)
 
     def soon(self, call: Callable[[], None]) -> None:
         """Have something done when the network next moves."""
@@ -283,8 +327,34 @@ class MemoryNetwork:
         moved = bool(self._queue)
         for _ in range(len(self._queue)):
             self._queue.popleft()()
-        for end in list(self._ends):
-            moved = end._step() or moved
+        return self._move_ends() or moved
+
+    def _move_ends(self) -> bool:
+        """
+        One round: each end that is awake takes one step, in the order in which they were joined, and so do those that are woken
+        meanwhile and come later in that order.  The others would do nothing.
+        """
+        moved = False
+        self._round = [(end.order, end) for end in self._awake]
+        self._awake = []
+        heapify(self._round)
+        self._last = self._joined
+        try:
+            while self._round:
+                self._at, end = heappop(self._round)
+                end.awake = False
+                try:
+                    stepped = end._step()
+                except BaseException:
+                    end._wake()
+                    raise
+                if stepped:
+                    moved = True
+                    end._wake()
+        finally:
+            self._last = 0
+            self._awake += [end for _, end in self._round]
+            self._round = []
         return moved
 
 

@@ -45,7 +45,12 @@ class MemoryTransport:
     """
     One end of a connection.
 
+    The network moves only those ends that may have something to do: whatever changes what :meth:`_step` looks at, here or at the
+    other end, wakes the end that looks.
+
     :ivar ended: told when it is gone, after the protocol.
+    :ivar order: its place among all ends of the network.
+    :ivar awake: it may have something to do; the network's own.
     """
 
     TLS = False
@@ -55,6 +60,9 @@ class MemoryTransport:
         self.network = network
         self.protocol: Any = None
         self.other: MemoryTransport | None = None
+        self.order = 0
+        self.awake = False
+        self._partner: MemoryTransport | None = None
         self.connected = True
         self.chunk = network.mtu
         self._host = host
@@ -82,6 +90,7 @@ class MemoryTransport:
         if not self.connected or self._closing_write:
             return
         self._unsent += data
+        self._wake()
         if self._producer is not None and self._streaming and not self._producer_paused and len(self._unsent) > SEND_BUFFER:
             self._producer_paused = True
             self._producer.pauseProducing()
@@ -100,6 +109,7 @@ class MemoryTransport:
         self._producer = producer
         self._streaming = streaming
         self._producer_paused = False
+        self._wake()
         if not streaming:
             producer.resumeProducing()
 
@@ -111,15 +121,18 @@ class MemoryTransport:
         """Close both directions once everything is sent."""
         if self.connected:
             self.disconnecting = True
+            self._wake()
 
     def loseWriteConnection(self) -> None:
         """Close our direction once everything is sent."""
         self._closing_write = True
+        self._wake()
 
     def abortConnection(self) -> None:
         """Close at once with a reset."""
         if self.connected and self._lost is None:
             self._lost = Failure(ConnectionAborted())
+            self._wake()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -131,6 +144,7 @@ class MemoryTransport:
         """Go on delivering."""
         if self.connected and not self.disconnecting:
             self._reading = True
+            self._wake()
 
     def stopProducing(self) -> None:
         """As a producer that is told to stop: close."""
@@ -203,17 +217,36 @@ class MemoryTransport:
         other = self.other
         return not self._unsent and (other is None or not (other._inbox or other._under_way))
 
+    def join(self, other: MemoryTransport) -> None:
+        """Be one of two ends."""
+        self.other = self._partner = other
+        other.other = other._partner = self
+
+    def _wake(self) -> None:
+        """There may be something to do here."""
+        if self.connected and not self.awake:
+            self.network.wake(self)
+
+    def _wake_partner(self) -> None:
+        """What the other end does with what it has depends on us, and we have changed."""
+        partner = self._partner
+        if partner is not None:
+            partner._wake()
+
     def cut_off(self) -> None:
         """From now on there is nobody at the other end: what has come is delivered, then the end; what is sent is lost."""
         gone = MemoryTransport(self.network, self._peer, self._host)
         gone.connected = False
+        gone._partner = self
         self.other = gone
         self._fin_received = True
+        self._wake()
 
     def reset(self) -> None:
         """The connection is gone, as by a reset from the network."""
         if self.connected and self._lost is None:
             self._lost = Failure(ConnectionLost())
+            self._wake()
 
     def _step(self) -> bool:
         """Move what can move at this end; whether anything did."""
@@ -235,6 +268,9 @@ class MemoryTransport:
             room = PIPE - len(other._inbox) - other._under_way
             if self.network.fuse is not None:
                 room = self.network.fuse.room(self, room)
+                if room <= 0:
+                    # Nobody tells when it would say something else.
+                    self._wake()
             if room <= 0:
                 return False
             piece = bytes(self._unsent[:room])
@@ -246,6 +282,7 @@ class MemoryTransport:
             return True
         if self._producer is not None and not self._streaming and not self._fin_sent:
             self._producer.resumeProducing()
+            self._wake()
             return bool(self._unsent) or self._producer is None
         if self.disconnecting and (self._producer is None or self._streaming):
             self._end(Failure(ConnectionDone()), reset=bool(self._inbox))
@@ -264,12 +301,16 @@ class MemoryTransport:
         self._under_way -= len(piece)
         if self.connected:
             self._inbox += piece
-        elif self.other is not None:
+            self._wake()
+            return
+        self._wake_partner()
+        if self.other is not None:
             self.network.travel(self.other.reset)
 
     def _hear_end(self) -> None:
         """The other end will send no more."""
         self._fin_received = True
+        self._wake()
 
     def _ask_producer(self) -> None:
         if self._producer is not None and (self._producer_paused or not self._streaming):
@@ -282,6 +323,7 @@ class MemoryTransport:
         if self._inbox:
             data = bytes(self._inbox[: self.chunk])
             del self._inbox[: self.chunk]
+            self._wake_partner()
             self.protocol.dataReceived(data)
             return True
         if self._fin_received and not self._fin_told:
@@ -301,6 +343,7 @@ class MemoryTransport:
             reset = reset and bool(self._inbox)
         self._unsent.clear()
         self._inbox.clear()
+        self._wake_partner()
         producer, self._producer = self._producer, None
         other = self.other
         if other is not None:
