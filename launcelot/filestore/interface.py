@@ -181,7 +181,7 @@ class Tree(Protocol):
 
     def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
         """
-        What a folder holds, in batches as the disk gives them, in no order.
+        What a folder holds, in batches as the disk gives them; by name where it is one batch, otherwise in no order.
 
         :raises NotFound: there is no such folder, or it is a file.
         """

@@ -180,7 +180,7 @@ class MemoryTree:
 
     async def entries(self, path: Path) -> AsyncIterator[list[Entry]]:
         """What a folder holds, in batches."""
-        inside = [entry_of(name, node) for name, node in self._folder(path).inside.items()]
+        inside = [entry_of(name, node) for name, node in sorted(self._folder(path).inside.items())]
         for start in range(0, len(inside), BATCH):
             yield inside[start : start + BATCH]
 

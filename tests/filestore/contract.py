@@ -201,6 +201,13 @@ class Contract:
         self.assertEqual(reader.entry, published)
         self.get(reader.close())
 
+    def test_small_folder_comes_by_name(self: Any) -> None:
+        """As people look at it; whatever order its entries were made in."""
+        self.folder("d")
+        for name in ("c", "a", "Z", "b", "10", "9"):
+            self.put(("d", name), b"x")
+        self.assertEqual([entry.name for entry in self.listed(("d",))], ["10", "9", "Z", "a", "b", "c"])
+
     def test_large_folder_comes_in_batches(self: Any) -> None:
         """A folder of 600 entries is handed over in batches of at most 250, each entry once."""
         for number in range(600):
