@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launcelot.hosting.certificates import Pair, issue, make_authority, server_names
+from launcelot.hosting.doorstep import Doorstep
 from launcelot.hosting.tls import server_options
 from launcelot.protocols.ftp.data import PassiveFactory
 from launcelot.testing.certificates import ELSEWHERE
@@ -23,7 +24,7 @@ from launcelot.testing.faults import Act
 from launcelot.testing.post import Post
 from launcelot.testing.sentences import BadSentence, parse
 from launcelot.testing.storing import guard
-from launcelot.testing.tapping import TappingReactor
+from launcelot.testing.tapping import DATA, TappedFactory, TappingReactor
 from launcelot.testing.transcript import Transcript
 
 MOST = 100
@@ -66,9 +67,11 @@ class DataReactor(TappingReactor):
     """The daemon's reactor for services: data connections of FTP are tapped, where there are faults."""
 
     def listen_stream(self, port: int, factory: Any, interface: str = "") -> Any:
-        """As the daemon's, for all but data connections."""
-        if isinstance(factory, PassiveFactory) and self.taps is not None and self.taps.open:
-            return super().listen_stream(port, factory, interface)
+        """As the daemon's, for all but data connections; those are tapped while there are faults."""
+        if isinstance(factory, PassiveFactory):
+            if self.taps is not None and self.taps.open:
+                factory = TappedFactory(self.taps, factory, DATA)
+            return Doorstep(self._reactor, interface, port, factory)
         return self.listen_plain(port, factory, interface)
 
 
