@@ -81,7 +81,10 @@ async def receive(
     opening = f"FILE: {upload.name}" if words is None else f"Opening {kind} mode data connection {words}."
 
     def done(entry: Entry) -> str:
-        return f"Transfer complete: {entry.name}" if words is None else f"Transfer complete ({entry.size} bytes stored)."
+        if words is None:
+            # In the words of BSD's server, from which Perl's Net::FTP takes the name.
+            return f"Transfer complete (unique file name: {entry.name})."
+        return f"Transfer complete ({entry.size} bytes stored)."
 
     return ReceiveFile(opening, upload, session.ascii, session.site.counters, done)
 

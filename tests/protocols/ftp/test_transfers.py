@@ -72,11 +72,11 @@ class FileTests(SynchronousTestCase):
         self.assertEqual((peer.content("f"), peer.content("g")), (b"01234abcdef", b"new"))
 
     def test_store_unique(self) -> None:
-        """STOU says the name in the 150, as RFC 1123 wants it, and never replaces."""
+        """STOU says the name in the 150, as RFC 1123 wants it, and in the 226, where Net::FTP looks; it never replaces."""
         peer = Peer()
         first = peer.send("STOU f", b"1")
         second = peer.send("STOU f", b"2")
-        self.assertTrue(first.startswith(b"150 FILE: f\r\n"))
+        self.assertEqual(first, b"150 FILE: f\r\n226 Transfer complete (unique file name: f).\r\n")
         name = second.splitlines()[0].partition(b"FILE: ")[2].decode()
         self.assertEqual((peer.content("f"), peer.content(name)), (b"1", b"2"))
         self.assertEqual(codes(peer.send("STOU", b"3")), [150, 226])
