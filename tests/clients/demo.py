@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import zlib
@@ -18,9 +17,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clients.nursery import Forked
 from tests.clients.peers import program
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 START_LIMIT = 60.0
 RUN_LIMIT = 60.0
 
@@ -42,16 +41,14 @@ class Demo:
     """
 
     def __init__(self, data: Path | None = None, ports: str = "free") -> None:
-        command = [sys.executable, "-m", "launcelot.app.command", "demo", "--ports", ports, "--json"]
+        arguments = ["demo", "--ports", ports, "--json"]
         if data is not None:
-            command += ["--data", str(data)]
+            arguments += ["--data", str(data)]
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log
-        )
+        self.process = Forked(arguments, self.log.fileno())
         watchdog = threading.Timer(START_LIMIT, self.process.kill)
         watchdog.start()
-        line = self.process.stdout.readline() if self.process.stdout is not None else b""
+        line = self.process.stdout.readline()
         watchdog.cancel()
         if not line:
             raise AssertionError(f"the demo did not start: exit {self.process.wait()}\n{self.said()}")
@@ -75,7 +72,7 @@ class Demo:
         self.process.kill()
         self._reap()
 
-    def stop(self) -> int:
+    def stop(self) -> int | None:
         """Stop it as a person would; its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -87,8 +84,7 @@ class Demo:
 
     def _reap(self) -> None:
         self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.process.stdout.close()
 
 
 class DemoCase(SynchronousTestCase):

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.clients.demo import CHECKOUT, DemoCase, sample
+from tests.clients.demo import DemoCase, sample
+from tests.clients.nursery import CHECKOUT
 
 SECRET = "a secret of its own"
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from tests.clients.demo import CHECKOUT, Demo
+from tests.clients.demo import Demo
 from tests.clients.dovecot import PASSWORD, Dovecot
+from tests.clients.nursery import CHECKOUT
 from tests.clients.wire import Wire
 
 
