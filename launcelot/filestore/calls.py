@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -109,12 +110,19 @@ def held(staged: Descriptor) -> Descriptor:
     return staged
 
 
-def write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
-    """Write everything, in order, piece by piece: larger writes took several times as much of the kernel's time."""
+def write_all(descriptor: int, pieces: Sequence[bytes], digest: hashlib._Hash | None = None) -> None:
+    """
+    Write everything, in order, piece by piece: larger writes took several times as much of the kernel's time.
+
+    :param digest: updated with each piece as it is written, while the processor has it near.
+    """
     for piece in pieces:
         view = memoryview(piece)
         while view:
-            view = view[os.write(descriptor, view[:PIECE_WRITTEN]) :]
+            written = os.write(descriptor, view[:PIECE_WRITTEN])
+            if digest is not None:
+                digest.update(view[:written])
+            view = view[written:]
 
 
 def begin_writeback(descriptor: int, offset: int, length: int) -> None:

@@ -323,15 +323,12 @@ class Place(Ground):
             self._write(begun, self._stage(begun), data)
 
     def _write(self, begun: Begun, staged: Descriptor, data: Sequence[bytes]) -> None:
-        write_all(staged.number, data)
+        write_all(staged.number, data, begun.sum)
         begun.written += sum(map(len, data))
         waiting = begun.written - begun.on_its_way
         if waiting >= WRITEBACK:
             begin_writeback(staged.number, begun.on_its_way, waiting)
             begun.on_its_way = begun.written
-        if begun.sum is not None:
-            for piece in data:
-                begun.sum.update(piece)
 
     def publish(
         self,
