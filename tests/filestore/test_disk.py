@@ -536,3 +536,34 @@ class WritingTests(SynchronousTestCase):
         self.done(Deferred.fromCoroutine(self.upload.publish()))
         reader = self.done(Deferred.fromCoroutine(self.tree.read(("f",))))
         self.assertEqual(self.done(Deferred.fromCoroutine(reader.read(0, 10_000))), data)
+
+    def test_reading_what_lies_in_memory(self) -> None:
+        """A piece that is all there is read at once; one of which the kernel has none or a part, or cannot tell, by a worker."""
+        data = random.Random(3).randbytes(3 * QUICK)
+        self.done(Deferred.fromCoroutine(self.upload.write(data)))
+        self.done(Deferred.fromCoroutine(self.upload.publish()))
+        reader = self.done(Deferred.fromCoroutine(self.tree.read(("f",))))
+        self.addCleanup(lambda: self.done(Deferred.fromCoroutine(reader.close())))
+
+        def there(descriptor: int, buffers: list[Any], offset: int, flags: int) -> int:
+            found = os.pread(descriptor, len(buffers[0]), offset)
+            buffers[0][: len(found)] = found
+            return len(found)
+
+        def partly(descriptor: int, buffers: list[Any], offset: int, flags: int) -> int:
+            buffers[0][:1] = b"?"
+            return 1
+
+        def unknown(descriptor: int, buffers: list[Any], offset: int, flags: int) -> int:
+            raise OSError(errno.EOPNOTSUPP, "no")
+
+        for preadv in (there, partly, unknown):
+            self.patch(os, "preadv", preadv)
+            for offset, length in ((0, QUICK), (7, 2 * QUICK), (2 * QUICK, 4 * QUICK), (3 * QUICK - 2, 9)):
+                waiting = Deferred.fromCoroutine(reader.read(offset, length))
+                if preadv is there:
+                    self.assertEqual(self.successResultOf(waiting), data[offset : offset + length])
+                else:
+                    self.assertNoResult(waiting)
+                    self.assertEqual(self.done(waiting), data[offset : offset + length])
+            self.assertEqual(self.done(Deferred.fromCoroutine(reader.read(3 * QUICK, 9))), b"")
