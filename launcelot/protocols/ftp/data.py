@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -29,6 +29,7 @@ from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.sendfile import FileSender, takes_files
 from launcelot.hosting.tls import was_resumed
 from launcelot.hosting.transport import EagerServer, unsent
+from launcelot.protocols.ftp.layer import FileLayer
 from launcelot.protocols.ftp.session import ChannelLost, NoChannel
 
 if TYPE_CHECKING:
@@ -58,23 +59,6 @@ class Pace:
 
 
 UNPACED = Pace()
-
-
-class SilentLayer(TLSMemoryBIOProtocol):
-    """
-    TLS that may keep to itself what OpenSSL has to say, until the peer has said that it is done.
-
-    A server of TLS 1.3 sends session tickets behind the handshake.  A client that only uploads never reads them, and when it
-    closes its kernel sends a reset and forgets what it has not sent yet: curl's uploads came short.  So tickets wait.
-
-    :ivar silent: whether it keeps to itself.
-    """
-
-    silent = False
-
-    def _flushSendBIO(self) -> None:
-        if not self.silent or self.getHandle().get_shutdown() & RECEIVED_SHUTDOWN:  # type: ignore[no-untyped-call]
-            super()._flushSendBIO()  # type: ignore[no-untyped-call]
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer, IHandshakeListener)
@@ -134,7 +118,7 @@ class DataConnection(Protocol):
         Let octets flow.
 
         :param context: for TLS from the first octet; None for none.
-        :param only_receives: a server's; see :class:`SilentLayer`.
+        :param only_receives: a server's; see :class:`FileLayer`.
         """
         if self._gone:
             return
@@ -142,7 +126,7 @@ class DataConnection(Protocol):
         self._only_receives = only_receives
         if context is not None:
             factory = TLSMemoryBIOFactory(context, client, Factory(), self._clock)
-            layer: Any = SilentLayer(factory, self, False)  # type: ignore[no-untyped-call]
+            layer: Any = FileLayer(factory, self, False)  # type: ignore[no-untyped-call]
             self._layer = layer
             self._below.protocol = layer
             self.transport = layer
