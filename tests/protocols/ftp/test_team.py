@@ -105,8 +105,8 @@ class RightsTests(TeamCase):
     def test_looking_only(self) -> None:
         """List shows names, sizes, times; a digest needs to read, as what is in a file can be guessed at with it."""
         self.let("list")
-        self.assertEqual(self.ben.fetch("NLST /team/Plans/?")[0], b"/team/Plans/f\r\n/team/Plans/d\r\n")
-        self.assertEqual(self.ben.fetch("NLST /team/Plans")[0], b"/team/Plans/f\r\n/team/Plans/d\r\n")
+        self.assertEqual(self.ben.fetch("NLST /team/Plans/?")[0], b"/team/Plans/d\r\n/team/Plans/f\r\n")
+        self.assertEqual(self.ben.fetch("NLST /team/Plans")[0], b"/team/Plans/d\r\n/team/Plans/f\r\n")
         self.said(self.ben, "SIZE /team/Plans/f", 213)
         self.said(self.ben, "MDTM /team/Plans/f", 213)
         self.said(self.ben, "MLST /team/Plans/f", 250)
@@ -305,11 +305,11 @@ class ListingTests(TeamCase):
     def test_modes(self) -> None:
         """LIST shows no bit that rights do not bear out; the fact of the mode is the file's own."""
         for rights, modes in (
-            ("list", ["---x--x--x", "dr-xr-xr-x"]),
-            ("list read", ["-r-xr-xr-x", "dr-xr-xr-x"]),
-            ("list read append", ["-rwxr-xr-x", "dr-xr-xr-x"]),
-            ("list read create", ["-r-xr-xr-x", "drwxr-xr-x"]),
-            ("list write delete", ["--wx--x--x", "drwxr-xr-x"]),
+            ("list", ["dr-xr-xr-x", "---x--x--x"]),
+            ("list read", ["dr-xr-xr-x", "-r-xr-xr-x"]),
+            ("list read append", ["dr-xr-xr-x", "-rwxr-xr-x"]),
+            ("list read create", ["drwxr-xr-x", "-r-xr-xr-x"]),
+            ("list write delete", ["drwxr-xr-x", "--wx--x--x"]),
         ):
             self.said(self.ann, "SITE CHMOD 755 /team/Plans/f", 200)
             self.let(rights)
