@@ -9,7 +9,7 @@ looked up in both, hashed in neither (ours are remembered for a minute).
 
 from __future__ import annotations
 
-import selectors
+import select
 import socket
 import statistics
 import sys
@@ -249,18 +249,25 @@ class Bench:
 
 
 class Dialog:
-    """A connection that is opened anew for each run of a script; each line is sent when the last was answered."""
+    """
+    A connection that is opened anew for each run of a script; each line is sent when the last was answered.
+
+    :ivar done: whether this run has ended, with or without success.
+    """
 
     def __init__(self, port: int, script: Sequence[bytes]) -> None:
         self._port, self._script = port, script
         self.socket = socket.socket()
+        self.done = False
 
     def begin(self) -> None:
         """Connect; the greeting starts it."""
-        self.socket = socket.create_connection(("127.0.0.1", self._port))
+        self.socket = socket.socket()
+        self.socket.connect(("127.0.0.1", self._port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._step = 0
         self._tail = b""
+        self.done = False
 
     def readable(self) -> bool:
         """Take what has come; whether the script is done and the connection closed."""
@@ -277,6 +284,7 @@ class Dialog:
         """Say the next line; whether there is none, and the connection is closed."""
         if self._step == len(self._script):
             self.socket.close()
+            self.done = True
             return True
         self.socket.sendall(self._script[self._step])
         self._step += 1
@@ -285,18 +293,24 @@ class Dialog:
 
 
 class Appender:
-    """A session that appends one message after the other."""
+    """
+    A session that appends one message after the other.
+
+    :ivar done: whether this one has been taken.
+    """
 
     def __init__(self, port: int, body: bytes) -> None:
         self.socket = Client(port).socket
         self._command = b"APPEND appended {%d+}\r\n%b\r\n" % (len(body), body)
         self._number = 0
         self._tail = b""
+        self.done = False
 
     def begin(self) -> None:
         """Send one."""
         self._number += 1
         self._tail = b""
+        self.done = False
         self.socket.sendall(b"m%d " % self._number + self._command)
 
     def readable(self) -> bool:
@@ -305,33 +319,39 @@ class Appender:
         self._tail += data
         if not data or b" NO " in self._tail or b" BAD " in self._tail:
             raise NotHere(f"the server said {self._tail!r}")
-        return b"m%d OK" % self._number in self._tail and self._tail.endswith(b"\r\n")
+        self.done = b"m%d OK" % self._number in self._tail and self._tail.endswith(b"\r\n")
+        return self.done
 
 
 def crowd(sessions: Sequence[Dialog | Appender], seconds: float) -> tuple[int, float]:
     """Let every session do one thing after the other; how many were done, and the seconds it took."""
-    selector = selectors.DefaultSelector()
-    began = time.perf_counter()
-    for one in sessions:
-        one.begin()
-        selector.register(one.socket, selectors.EVENT_READ, one)
-    done, busy = 0, len(sessions)
-    while busy:
-        events = selector.select(30)
-        if not events:
-            raise NotHere("no answer for half a minute")
-        for key, _ in events:
-            one, before = key.data, key.fileobj
-            if not one.readable():
-                continue
-            done += 1
-            selector.unregister(before)
-            if time.perf_counter() - began < seconds:
-                one.begin()
-                selector.register(one.socket, selectors.EVENT_READ, one)
-            else:
-                busy -= 1
-    elapsed = time.perf_counter() - began
+    waiting: dict[int, Dialog | Appender] = {}
+    with select.epoll() as poll:
+
+        def begin(one: Dialog | Appender) -> None:
+            one.begin()
+            waiting[one.socket.fileno()] = one
+            poll.register(one.socket, select.EPOLLIN)
+
+        began = time.perf_counter()
+        for one in sessions:
+            begin(one)
+        done = 0
+        while waiting:
+            events = poll.poll(30)
+            if not events:
+                raise NotHere("no answer for half a minute")
+            for descriptor, _ in events:
+                one = waiting[descriptor]
+                done += one.readable()
+                if one.done:
+                    # What is closed the kernel has forgotten; what goes on begins anew, as does who was turned away.
+                    del waiting[descriptor]
+                    if one.socket.fileno() >= 0:
+                        poll.unregister(descriptor)
+                    if time.perf_counter() - began < seconds:
+                        begin(one)
+        elapsed = time.perf_counter() - began
     for one in sessions:
         one.socket.close()
     return done, elapsed

@@ -58,9 +58,10 @@ class Launcelot:
 
     :param pop3: and POP3.
     :param users: accounts besides the first.
+    :param workers: processes that serve.
     """
 
-    def __init__(self, pop3: bool = False, users: Sequence[str] = ()) -> None:
+    def __init__(self, pop3: bool = False, users: Sequence[str] = (), workers: int = 1) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="launcelot-imap-", dir=scratch()))
         self.port, self.tls_port = free_port(), free_port()
         settings = ["config_version = 1", "[daemon]", f'data = "{self.folder}/data"', 'domains = ["example.com"]']
@@ -76,7 +77,7 @@ class Launcelot:
         for user in (USER, *users):
             self._say("account", "add", user)
         command = [sys.executable, "-m", "launcelot.app.command", "run", "-c", str(self.folder / "launcelot.toml")]
-        self._command = command
+        self._command = command + (["--workers", str(workers)] if workers > 1 else [])
         self.log = (self.folder / "log").open("wb")
         self.start()
 

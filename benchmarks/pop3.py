@@ -34,6 +34,9 @@ QUIET = 85
 COMMAND = {"ms": "less", "ms CPU": "less"}
 RATE = {"/s": "more", "ms CPU": "less"}
 
+CREW = "launcelot, 2 workers"
+"""Measured where many come at once: a process of Dovecot's is on every core, too."""
+
 Server = Launcelot | Peer
 
 
@@ -114,7 +117,7 @@ class LogIn(Dialog):
         super().__init__(port, [line + b"\r\n" for line in lines])
 
     def readable(self) -> bool:
-        """Take what has come; whether it is done."""
+        """Take what has come; whether all was answered."""
         data = self.socket.recv(4096)
         self._tail += data
         if not data:
@@ -125,7 +128,7 @@ class LogIn(Dialog):
             if b"IN-USE" in self._tail:
                 # Dovecot lets go of a maildrop a moment after its session has been told goodbye.
                 self.socket.close()
-                self.begin()
+                self.done = True
                 return False
             raise NotHere(f"the server said {self._tail!r}")
         return self.go_on()
@@ -140,6 +143,7 @@ class Bench:
         self.absent: dict[str, str] = {}
         makers: tuple[tuple[str, Callable[[], Server]], ...] = (
             ("launcelot", lambda: Launcelot(True, (*OTHERS, *(f"held{number}" for number in range(HELD))))),
+            (CREW, lambda: Launcelot(True, OTHERS, 2)),
             ("dovecot", lambda: Peer(True)),
         )
         for name, make in makers:
@@ -166,7 +170,8 @@ class Bench:
 
     def table(self, title: str, better: dict[str, str], run: Callable[[str], Figures]) -> Table:
         """A measure of both; memory once, as Dovecot's processes are used again."""
-        subjects = [Measured(name, lambda name=name: run(name)) for name in self.servers]  # type: ignore[misc]
+        names = [name for name in self.servers if name != CREW or better is RATE]
+        subjects = [Measured(name, lambda name=name: run(name)) for name in names]  # type: ignore[misc]
         rounds = 1 if "held" in better else self.rounds
         table = measure(f"POP3 {title}, {self.messages:,} messages", better, subjects, rounds)
         table.absent.update(self.absent)
