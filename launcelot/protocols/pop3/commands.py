@@ -51,6 +51,7 @@ class Command:
 
 async def user(session: Session, name: bytes) -> bytes:
     """Take a name; whether anybody has it is not told.  RFC 1939 section 7."""
+    session.name = None
     if not session.wire.takes_passwords:
         return bad(NEED_TLS)
     session.name = name
@@ -83,6 +84,7 @@ async def digest(session: Session, request: Apop) -> bytes:
 
     It follows the setting for passwords: who listens in the clear can guess at the secret, and reads the mail.
     """
+    session.name = None
     timestamp, session.timestamp = session.timestamp, b""
     if not session.wire.takes_passwords:
         session.timestamp = timestamp
@@ -105,6 +107,7 @@ async def digest(session: Session, request: Apop) -> bytes:
 
 async def authenticate(session: Session, request: Auth) -> bytes:
     """Log in with a SASL mechanism; ``*`` cancels.  RFC 5034 section 4."""
+    session.name = None
     exchange = sasl.begin(session.site.logins, request.mechanism, session.peer())
     if exchange is None:
         raise Unsupported("no such mechanism; see CAPA")

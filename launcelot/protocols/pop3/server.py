@@ -134,6 +134,8 @@ class Pop3Server(ServerStream):
             self.outcome = "quit" if reply.startswith(b"+OK") else "refused"
 
     def _wrong(self, text: str) -> bytes:
+        # It may have been a USER: the name before it is not the one that a PASS is for.
+        self.session.name = None
         self.session.errors += 1
         if self.session.errors < MAX_ERRORS:
             return bad(text)

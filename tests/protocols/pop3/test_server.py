@@ -87,6 +87,11 @@ class LogInTests(SynchronousTestCase):
         """One USER is good for one PASS."""
         self.play("C: PASS pw\nS: -ERR USER*\nC: USER ann\nS: +OK*\nC: PASS no\nS: -ERR [AUTH]*\nC: PASS pw\nS: -ERR USER*")
 
+    def test_password_after_a_name_that_was_refused(self) -> None:
+        """PASS belongs to the USER directly before it, not to one before a USER or an AUTH that failed.  RFC 1939 section 7."""
+        for refused in ("USER", "USER ", f"AUTH PLAIN {WRONG}", "AUTH CRAM-MD5", "APOP ann " + "0" * 32, "nonsense"):
+            self.play(f"C: USER ann\nS: +OK*\nC: {refused}\nS: -ERR*\nC: PASS pw\nS: -ERR USER*")
+
     def test_malformed_names_and_passwords(self) -> None:
         """Octets that are no UTF-8, secrets without end; never anything but an error."""
         link = self.post.connect()
