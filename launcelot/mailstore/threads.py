@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import compress
+from operator import ne
 
 from launcelot.mailstore.sheets import Column, Sheet
 from launcelot.message.subject import is_reply
@@ -151,54 +154,65 @@ def thread(sheet: Sheet, algorithm: Algorithm) -> list[Bundle]:
     """
     uids, dates, *texts = sheet.columns
     forest = Forest(uids, dates)
-    bundles: list[Bundle] = []
-    form: list[bytes] = []
-    told = array("I")
-    children, messages = forest.children, forest.messages
-    for root in _ALGORITHMS[algorithm](forest, *texts):
-        if root < messages and not children[root]:
-            form.append(b"(%d)")
-            told.append(uids[root])
-        else:
-            _write(forest, root, uids, form, told)
-        if len(told) >= BUNDLE:
-            bundles.append(Bundle(b"".join(form), told))
-            form, told = [], array("I")
-    if told:
-        bundles.append(Bundle(b"".join(form), told))
-    return bundles
+    return list(_bundles(forest, _ALGORITHMS[algorithm](forest, *texts), uids))
 
 
 _CLOSE = -1
 """Behind the last of several answers."""
 
 
-def _write(forest: Forest, root: int, uids: Sequence[int], form: list[bytes], told: array[int]) -> None:
-    """A thread as it is sent."""
+def _bundles(forest: Forest, roots: Sequence[int], uids: Sequence[int]) -> Iterator[Bundle]:
+    """Threads as they are sent."""
     messages, children = forest.messages, forest.children
+    form: list[bytes] = []
+    told: list[int] = []
+    write, tell = form.append, told.append
+    for root in roots:
+        if root < messages and not children[root]:
+            write(b"(%d)")
+            tell(uids[root])
+        else:
+            _write(root, messages, children, uids, write, tell)
+        if len(told) >= BUNDLE:
+            yield Bundle(b"".join(form), array("I", told))
+            form.clear()
+            told.clear()
+    if told:
+        yield Bundle(b"".join(form), array("I", told))
+
+
+def _write(
+    root: int,
+    messages: int,
+    children: Sequence[Sequence[int] | None],
+    uids: Sequence[int],
+    write: Callable[[bytes], None],
+    tell: Callable[[int], None],
+) -> None:
+    """A thread; each piece has the parentheses beside its message."""
     pending: list[int] = []
-    one = root
-    form.append(b"(")
+    one, opens = root, True
     while True:
         below = children[one]
-        if one < messages:
-            form.append(b"%d " if below else b"%d")
-            told.append(uids[one])
         if below:
-            one = below[0]
-            if len(below) > 1:
-                form.append(b"(")
+            if one < messages:
+                write(b"(%d " if opens else b"%d ")
+                tell(uids[one])
+            else:
+                write(b"(")
+            one, opens = below[0], len(below) > 1
+            if opens:
                 pending.append(_CLOSE)
                 pending += below[:0:-1]
             continue
-        form.append(b")")
+        write(b"(%d)" if opens else b"%d)")
+        tell(uids[one])
         while pending and pending[-1] < 0:
             pending.pop()
-            form.append(b")")
+            write(b")")
         if not pending:
             return
-        one = pending.pop()
-        form.append(b"(")
+        one, opens = pending.pop(), True
 
 
 def by_subject(forest: Forest, _subjects: Texts, bases: Texts, _ids: Texts, _references: Texts) -> list[int]:
@@ -222,8 +236,11 @@ def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, ref
     roots.sort(key=forest.dates.__getitem__)
     roots = _merged(forest, roots, subjects, bases)
     # Step 6; below the top every node is a message, so the order in which they are arranged does not matter.
-    for node, below in enumerate(forest.children):
-        if below is not None and (len(below) > 1 or node >= forest.messages):
+    for below in filter(None, forest.children[: forest.messages]):
+        if len(below) > 1:
+            below.sort(key=forest.dates.__getitem__)
+    for node in range(forest.messages, len(forest.children)):
+        if forest.children[node]:
             forest.arrange(node)
     roots.sort(key=forest.dates.__getitem__)
     return roots
@@ -231,44 +248,54 @@ def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, ref
 
 def _link(forest: Forest, ids: Texts, references: Texts) -> None:
     """Step 1: from each message to the one that it answers."""
-    # Of those that have the same id, the first has it; hardly any mailbox has one that is quoted.
-    known = list(map(_normal, ids)) if '"' in "".join(ids) else ids
-    by_id = dict(zip(reversed(known), range(len(known) - 1, -1, -1), strict=True))
+    # Hardly any mailbox has an id that is quoted.
+    if '"' in "".join(ids) or '"' in "".join(references):
+        ids, references = list(map(_normal, ids)), ["\n".join(map(_normal, named.split("\n"))) for named in references]
+    # Of those that have the same id, the first has it.
+    by_id = dict(zip(reversed(ids), range(len(ids) - 1, -1, -1), strict=True))
     by_id.pop("", None)
-    parents, answers = forest.parents, forest.answers
-    for node, named in enumerate(references):
-        above = -1
-        if named:
-            for reference in named.split("\n"):
-                id = _normal(reference) if '"' in reference else reference
-                one = by_id.get(id)
-                if one is None:
-                    one = by_id[id] = forest.add()
-                if above >= 0 and parents[one] < 0:
-                    forest.link(above, one)
-                above = one
+    parents, answers, find = forest.parents, forest.answers, by_id.get
+    for node, above in enumerate(map(find, references)):
+        if above is None:
+            if not references[node]:
+                if parents[node] >= 0:
+                    forest.unlink(node)
+                continue
+            above = _chained(forest, by_id, references[node])
         if parents[node] >= 0:
             forest.unlink(node)
-        if above >= 0:
-            if answers[node] or above == node:
-                forest.link(above, node)
-            else:
-                # Nobody answers it, so this closes no loop.
-                parents[node] = above
-                answers[above] += 1
+        if answers[node] or above == node:
+            forest.link(above, node)
+        else:
+            # Nobody answers it, so this closes no loop.
+            parents[node] = above
+            answers[above] += 1
+
+
+def _chained(forest: Forest, by_id: dict[str, int], named: str) -> int:
+    """The last of some messages that are named, after each has been linked to the one before it."""
+    parents = forest.parents
+    above = -1
+    for id in named.split("\n"):
+        one = by_id.get(id)
+        if one is None:
+            one = by_id[id] = forest.add()
+        if above >= 0 and parents[one] < 0:
+            forest.link(above, one)
+        above = one
+    return above
 
 
 def _pruned(forest: Forest, roots: list[int]) -> list[int]:
     """Step 3: messages that are not there give way to their children, at the top only if there is just one."""
-    messages, children = forest.messages, forest.children
-    if len(children) == messages:
-        return roots
-    for node, below in enumerate(children):
-        if below is not None and max(below) >= messages and (node < messages or forest.parents[node] < 0):
-            children[node] = _present(forest, below)
-    found: list[int] = []
-    for root in roots:
-        if root < messages or len(forest.below(root)) > 1:
+    messages, children, parents = forest.messages, forest.children, forest.parents
+    for node in {parents[absent] for absent in range(messages, len(children))}:
+        if node >= 0 and (node < messages or parents[node] < 0):
+            children[node] = _present(forest, forest.below(node))
+    first = bisect_left(roots, messages)
+    found = roots[:first]
+    for root in roots[first:]:
+        if len(forest.below(root)) > 1:
             found.append(root)
         else:
             found += forest.below(root)
@@ -288,46 +315,45 @@ def _present(forest: Forest, nodes: Sequence[int]) -> list[int]:
     return found
 
 
-def _merged(forest: Forest, roots: Sequence[int], subjects: Texts, bases: Texts) -> list[int]:
+def _merged(forest: Forest, roots: list[int], subjects: Texts, bases: Texts) -> list[int]:
     """Step 5: threads of one subject become one."""
-    table: dict[str, int] = {}
-    shared: list[int] = []
+    messages = forest.messages
 
     def replies(node: int) -> bool:
         # Where nothing was taken away there was no mark, either.
         return node < messages and subjects[node] != bases[node] and is_reply(subjects[node])
 
-    messages = forest.messages
     named = [bases[node if node < messages else forest.first(node)] for node in roots]
-    for node, subject in zip(roots, named, strict=True):
-        other = table.setdefault(subject, node)
-        if other != node and subject:
-            shared.append(node)
-            if other < messages and (node >= messages or (replies(other) and not replies(node))):
-                # It takes the other's place as the one to which those of their subject are added.
-                table[subject] = node
+    table: dict[str, int] = {}
+    firsts = map(table.setdefault, named, roots)
+    shared = set(compress(named, map(ne, firsts, roots)))
+    shared.discard("")
     if not shared:
-        return list(roots)
-    subjects_shared = {bases[forest.first(node)] for node in shared}
-    kept = dict.fromkeys(roots)
-    for node, subject in zip(roots, named, strict=True):
-        if subject not in subjects_shared:
-            continue
+        return roots
+    some = [(node, subject) for node, subject in zip(roots, named, strict=True) if subject in shared]
+    for node, subject in some:
         other = table[subject]
-        if other == node or node not in kept:
+        if other < messages and other != node and (node >= messages or (replies(other) and not replies(node))):
+            # It takes the other's place as the one to which those of their subject are added.
+            table[subject] = node
+    gone: set[int] = set()
+    made: list[int] = []
+    for node, subject in some:
+        other = table[subject]
+        if other == node or node in gone:
             continue
-        del kept[node]
+        gone.add(node)
         if other >= messages:
             for child in forest.below(node) if node >= messages else [node]:
                 forest.adopt(other, child)
         elif node < messages and replies(node) and not replies(other):
             forest.adopt(other, node)
         else:
-            del kept[other]
+            gone.add(other)
             both = table[subject] = forest.add()
             forest.children[both] = [other, node]
-            kept[both] = None
-    return list(kept)
+            made.append(both)
+    return [root for root in roots if root not in gone] + made
 
 
 def _normal(id: str) -> str:
