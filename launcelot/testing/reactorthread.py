@@ -37,6 +37,9 @@ STOP_LIMIT = 10.0
 TURNS = 5
 """Turns of a reactor in which what was begun comes to its end, unless it waits for a peer or for time to pass."""
 
+TICK = 0.001
+"""Seconds that a timed call may be late: the kernel counts no less."""
+
 BORROW_LIMIT = 0.02
 """Seconds that a thread waits for a reactor that is busy, before it leaves the work to it."""
 
@@ -188,9 +191,18 @@ class PrivateReactor(EagerReactor):
 
     def hurry(self) -> None:
         """Have its thread look up if there is something to do before it would by itself; for who has had it meanwhile."""
-        due = self.timeout()
-        if self.threadCallQueue or (due is not None and time.monotonic() + due < self.poll.until):
+        if self.threadCallQueue or self._next_call() + TICK < self.poll.until:
             self.wakeUp()
+
+    def _next_call(self) -> float:
+        """When a call is to be made next, in seconds of ``time.monotonic``."""
+        self.timeout()    # So new ones are in their order.
+        calls: Any = self._pendingTimedCalls
+        if calls and calls[0].cancelled:
+            # Twisted keeps it until its time.
+            calls = [call for call in calls if not call.cancelled]
+            return min((float(call.time) for call in calls), default=inf)
+        return float(calls[0].time) if calls else inf
 
 
 class ReactorThread:
