@@ -48,7 +48,7 @@ class Golden:
     The golden files of one test.
 
     :ivar folder: where they are.
-    :ivar mode: ``"check"`` or ``"update"``.
+    :ivar mode: ``"check"`` or ``"update"``; empty for what the environment says.
     :ivar written: those that were written anew.
     """
 
@@ -68,7 +68,7 @@ class Golden:
         golden = path.read_text(encoding="utf-8").splitlines() if path.exists() else None
         if golden is not None and fits_all(golden, lines):
             return
-        if self.mode == UPDATE:
+        if (self.mode or mode_of()) == UPDATE:
             write(path, merged(golden or [], lines))
             self.written.append(path)
         elif golden is None:

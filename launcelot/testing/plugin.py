@@ -85,7 +85,7 @@ class Starter:
         self.started.append(served)
         served.mail.keep = Keep(self._keeps)
         served.golden.folder = self._folder
-        served.golden.mode = self._golden or served.golden.mode
+        served.golden.mode = self._golden
         served.golden.written = self.written
         return served
 

@@ -26,7 +26,7 @@ from launcelot.testing.complaints import Complaints
 from launcelot.testing.cuts import Kind, Table, Way
 from launcelot.testing.faulting import Armed, FaultyTaps
 from launcelot.testing.faults import Fault
-from launcelot.testing.golden import Golden, NotGolden, mode_of
+from launcelot.testing.golden import Golden, NotGolden
 from launcelot.testing.keeping import Kept
 from launcelot.testing.machine import Machine, Running
 from launcelot.testing.mail import LOOK_AGAIN, PATIENCE, Mail
@@ -46,6 +46,9 @@ from launcelot.testing.zone import Zone
 
 __tracebackhide__ = True
 """pytest shows the test's line, not ours."""
+
+
+HERE = Path()
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Served:
         self._kept = kept
         self._complaints = Complaints()
         self.zone = Zone()
-        self.golden = Golden(Path(), mode_of())
+        self.golden = Golden(HERE, mode="")
         self._arrived = 0
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}

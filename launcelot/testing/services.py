@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from launcelot.app.catalogue import SERVICES, ServiceEntry
@@ -56,17 +57,29 @@ def build(
     :raises LookupError: there is no such setting; the text says which there are.
     """
     entry: ServiceEntry = SERVICES[service]
-    group = entry.settings()
-    values: dict[str, Any] = {place.setting: () for place in entry.places.values()}
+    places: dict[str, Any] = {place.setting: () for place in entry.places.values()}
     for name in names:
         place = entry.places[name]
-        values[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={host}",)
+        places[place.setting] = (f"{place.kind}:{(ports or {}).get(name, 0)}:interface={host}",)
     chosen = {**QUICK.get(service, {}), **settings}
-    for name in chosen:
-        if name not in group.__dataclass_fields__:
-            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(group.__dataclass_fields__))}")
-    built: Listeners = entry.builder()(site, group(**{**values, **chosen}))
+    try:
+        values = _settings(service, tuple({**places, **chosen}.items()))
+    except TypeError:
+        # Something in them cannot be looked up; to make them anew takes longer.
+        values = _settings.__wrapped__(service, tuple({**places, **chosen}.items()))
+    built: Listeners = entry.builder()(site, values)
     return built
+
+
+@lru_cache(maxsize=64)
+def _settings(service: str, chosen: tuple[tuple[str, Any], ...]) -> Any:
+    """Settings, which never change, and are the same in most tests."""
+    group = SERVICES[service].settings()
+    known = group.__dataclass_fields__
+    for name, _ in chosen:
+        if name not in known:
+            raise LookupError(f"{service} has no setting {name!r}; it has {', '.join(sorted(known))}")
+    return group(**dict(chosen))
 
 
 _SERVICE_OF = {place: service for service, entry in SERVICES.items() for place in entry.places}

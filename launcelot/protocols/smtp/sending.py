@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from launcelot.core.errors import LimitReached
@@ -66,7 +66,10 @@ class Limits:
     @property
     def are_set(self) -> bool:
         """Whether there is any."""
-        return any(getattr(self, one.name) for one in fields(self))
+        return self != _NONE
+
+
+_NONE = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from launcelot.core.limits import ConnectionCount
 from launcelot.core.settings import setting
@@ -137,7 +138,7 @@ def rules_of(site: Site, settings: Settings) -> Rules:
 
     :raises LookupError: there are limits on sending, and the Site has no place to count.
     """
-    limits = Limits(*(getattr(settings, one.name) for one in fields(Limits)))
+    limits = Limits(*_limits_in(settings))
     sending = Sending(site.database("sending", MIGRATIONS), limits, site.wall_clock) if limits.are_set else None
     return Rules(networks(settings.xclient_networks), sending)
 
@@ -158,3 +159,6 @@ def build(site: Site, settings: Settings) -> Listeners:
         lmtp = SmtpFactory(site, "lmtp", ConnectionCount(*[settings.max_connections] * 2), settings, Role.LMTP, rules=rules)
         listeners += [Listener("lmtp", endpoint, lmtp) for endpoint in settings.listen_lmtp]
     return Listeners(site.reactor, listeners)
+
+
+_limits_in = attrgetter(*(one.name for one in fields(Limits)))
