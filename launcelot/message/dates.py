@@ -40,8 +40,8 @@ _ASCTIME = re.compile(
     rb"(?:\s++(?P<zone>[A-Za-z]{1,5}))?\s++(?P<year>\d{4})(?:\s++(?P<sign>[+-])(?P<offset>\d{4}))?"
 )
 """The order of C's ``asctime``, which some programs put into ``Date``."""
-_INTERNAL = re.compile(rb"([ \d]\d)-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
-"""``date-time`` of RFC 3501 section 9, without its quotes."""
+_INTERNAL = re.compile(rb"([ \d]?\d)-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+"""``date-time`` of RFC 3501 section 9, without its quotes; imapflow leaves out the blank before a day of one digit."""
 _SEARCH_DATE = re.compile(rb"(\d{1,2})-([A-Za-z]{3})-(\d{4})")
 """``date-text`` of RFC 3501 section 9."""
 _COMMENT = re.compile(rb"\([^()]*+\)")

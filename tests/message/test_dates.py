@@ -122,9 +122,10 @@ class InternalDateTests(SynchronousTestCase):
         self.assertEqual(format_internal(when), b'"17-Jul-1996 02:44:25 -0700"')
 
     def test_day_of_one_digit(self) -> None:
-        """It is preceded by a blank."""
+        """It is preceded by a blank; imapflow forgets that in the first nine days of a month."""
         self.assertEqual(format_internal(datetime(2026, 2, 1, tzinfo=UTC)), b'" 1-Feb-2026 00:00:00 +0000"')
-        self.assertEqual(parse_internal(b'" 1-Feb-2026 00:00:00 +0000"'), datetime(2026, 2, 1, tzinfo=UTC))
+        for text in (b'" 1-Feb-2026 00:00:00 +0000"', b'"1-Feb-2026 00:00:00 +0000"', b"01-Feb-2026 00:00:00 +0000"):
+            self.assertEqual(parse_internal(text), datetime(2026, 2, 1, tzinfo=UTC))
 
     @given(instants())
     def test_round_trip(self, when: datetime) -> None:
@@ -138,7 +139,7 @@ class InternalDateTests(SynchronousTestCase):
         right = b'"17-Jul-1996 02:44:25 -0700"'
         bad = [right[:end] for end in range(len(right))]
         for old, new in [
-            (b"17", b"32"), (b"17", b"00"), (b"17", b"7"), (b"Jul", b"Jly"), (b"1996", b"96"),
+            (b"17", b"32"), (b"17", b"00"), (b"17", b"0"), (b"17", b""), (b"17", b"  7"), (b"Jul", b"Jly"), (b"1996", b"96"),
             (b"1996", b"0001"), (b"1996", b"9999"), (b"02:", b"24:"), (b":44", b":60"), (b":25", b":61"),
             (b"-0700", b"-2400"), (b"-0700", b"-0760"), (b"-0700", b"PDT"), (b" 02", b"T02"),
         ]:  # fmt: skip

@@ -357,6 +357,13 @@ class SearchTests(ImapCase):
         self.assertEqual(self.ask(link, b"UID SEARCH RETURN () 2:3")[0], b'* ESEARCH (TAG "t") UID ALL 2:3')
         self.assertEqual(self.ask(link, b"SEARCH RETURN (MIN COUNT) DRAFT")[0], b'* ESEARCH (TAG "t") COUNT 0')
 
+    def test_quoted_sets(self) -> None:
+        """Ruby's net/imap quotes a set of UIDs in which ``*`` is; what is no set is not taken for one."""
+        link = self.log_in("INBOX")
+        self.assertEqual(self.ask(link, b'UID SEARCH UID "2:*"')[0], b"* SEARCH 2 3")
+        for words in (b'"1:*"', b'UID ""', b'UID "x"', b'UID "1', b'UID "1" "', b"UID"):
+            self.ask(link, b"SEARCH " + words, b"BAD")
+
     def test_huge_ranges_on_a_small_mailbox(self) -> None:
         """They cost what the mailbox costs (I04)."""
         link = self.log_in("INBOX")

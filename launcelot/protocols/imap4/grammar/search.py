@@ -38,7 +38,7 @@ from launcelot.mailstore.query import (
 )
 from launcelot.message.dates import parse_search_date
 from launcelot.protocols.imap4.grammar.reader import MAX_NUMBER, Malformed, Reader
-from launcelot.protocols.imap4.grammar.sets import Range, read_set
+from launcelot.protocols.imap4.grammar.sets import Range, parse_set, read_set
 
 MAX_KEYS = 1_000
 """Keys in one SEARCH."""
@@ -284,6 +284,9 @@ class KeyReader:
         """``UID`` with a set."""
         if self._reader.accept(b"$"):
             return Saved()
+        if self._reader.peek() == b'"':
+            # Ruby's net/imap quotes what it was given as a string with ``*`` in it.
+            return UidRanges(parse_set(self._reader.string()))
         return UidRanges(read_set(self._reader))
 
     def beside(self, word: bytes) -> Key:
