@@ -428,6 +428,17 @@ class StrangeServerTests(ServedCase):
         summary = await self.run_once(remove=True)
         self.assertEqual((summary.removed, summary.left), (1, 1))
 
+    async def test_a_server_that_asks_for_ever(self) -> None:
+        """A challenge where there is nothing to prove, and one behind the end of an exchange, are no answers."""
+        heard = await self.scripted(**{"CAPA": b"+ \r\n", "*": b"+ \r\n"})
+        with self.assertRaisesRegex(Ending, "asks where there is nothing to say"):
+            await self.run_once()
+        self.assertEqual(heard, ["CAPA"])
+        heard = await self.scripted(**{"CAPA": b"+OK\r\nSASL PLAIN\r\n.\r\n", "AUTH": b"+ \r\n", "*": b"+ \r\n"})
+        with self.assertRaisesRegex(Ending, "asks where there is nothing to say"):
+            await self.run_once()
+        self.assertEqual((len(heard), heard[-1]), (3, "*"))
+
     def test_identifiers_that_are_not_unique(self) -> None:
         """Copies of one message are one; what differs in size is never taken for another that is stored."""
         remotes = remotes_of({1: "a", 2: "a", 3: "b", 4: "b"}, {1: 5, 2: 5, 3: 5, 4: 6})

@@ -89,6 +89,7 @@ class _Request:
     :ivar alone: nothing is sent before its answer is there.
     :ivar more: lines to be sent, one for each ``+`` the server answers.
     :ivar prover: answers each ``+`` in their place, and must have believed the server when it answers ``+OK``.
+    :ivar cancelled: whether a ``+`` has been answered with ``*``, behind which none may come.
     """
 
     line: bytes
@@ -98,6 +99,7 @@ class _Request:
     more: list[bytes] = field(default_factory=list)
     then: Callable[[], None] | None = None
     prover: Prover | None = None
+    cancelled: bool = False
 
 
 class Pop3Client(Stream):
@@ -329,14 +331,14 @@ class Pop3Client(Stream):
         if request.more:
             return request.more.pop(0)
         if request.prover is None:
-            return b"*"
+            return _cancel(request)
         try:
             return base64.b64encode(await request.prover.respond(decode_response(challenge)))
         except Untrusted as error:
             raise NotSecure(str(error)) from None
         except SaslError:
             request.prover = None
-            return b"*"
+            return _cancel(request)
 
     def _begin_tls(self, context: Any) -> None:
         self.mechanisms = frozenset()
@@ -389,6 +391,18 @@ class Pop3Client(Stream):
         self._waiting.clear()
         for request in left:
             request.answered.errback(error)
+
+
+def _cancel(request: _Request) -> bytes:
+    """
+    End an exchange, once.  RFC 5034 section 4.
+
+    :raises NotAReply: it has been ended, or it is none.
+    """
+    if request.cancelled or not request.line.startswith(b"AUTH "):
+        raise NotAReply("the server asks where there is nothing to say")
+    request.cancelled = True
+    return b"*"
 
 
 class _Lines:
