@@ -28,7 +28,7 @@ from launcelot.core.limits import Bucket
 from launcelot.hosting.deadlines import Deadlines
 from launcelot.hosting.sendfile import FileSender, takes_files
 from launcelot.hosting.tls import was_resumed
-from launcelot.hosting.transport import EagerServer, unsent
+from launcelot.hosting.transport import EagerServer, acknowledge, unsent
 from launcelot.protocols.ftp.layer import FileLayer
 from launcelot.protocols.ftp.session import ChannelLost, NoChannel
 
@@ -144,6 +144,7 @@ class DataConnection(Protocol):
         if self._layer is not None and self._only_receives:
             # In older versions tickets are part of the handshake.
             self._layer.silent = self._layer.getHandle().get_protocol_version_name() == "TLSv1.3"
+        self._acknowledge()
         self._wake()
 
     @property
@@ -158,10 +159,20 @@ class DataConnection(Protocol):
         self._pieces.append(data)
         self._waiting += len(data)
         self._window += len(data)
+        if self.secure:
+            self._acknowledge()
         self._wake()
         if self._waiting >= READ_AHEAD and not self._paused:
             self._paused = True
             self._transport.pauseProducing()
+
+    def _acknowledge(self) -> None:
+        """
+        Let the peer's system know what has come, as we say nothing that would tell it.
+
+        Most clients leave Nagle's algorithm on: what they send behind the handshake, and the notice behind a file, wait for that.
+        """
+        acknowledge(self._below)
 
     def readConnectionLost(self) -> None:
         """The peer has sent all it will, and may still read."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from launcelot.protocols.ftp import data
 from launcelot.testing.certificates import Certificates
 from launcelot.testing.link import Link, RawPeer
 from tests.protocols.ftp.kit import Peer, make_factory
@@ -139,6 +140,28 @@ class DataTests(SynchronousTestCase):
             self.assertEqual(data.take(), payload)
             data.close()
             self.assertEqual(codes(peer.link.take()), [226])
+
+    def test_what_comes_inside_tls_is_acknowledged_at_once(self) -> None:
+        """The peer may send the rest, or the end, only when it has heard of that: 40 ms with Nagle's algorithm, twice."""
+        asked: list[object] = []
+        self.patch(data, "acknowledge", asked.append)
+        peer = self.protected()
+        channel = peer.data()
+        peer.do("STOR f")
+        self.assertEqual(len(asked), 0)
+        start_tls(channel)
+        self.assertEqual(len(asked), 1)
+        channel.say(b"some")
+        self.assertEqual(len(asked), 2)
+        channel.close()
+        self.assertEqual(codes(peer.link.take()), [226])
+        peer.do("PROT C")
+        channel = peer.data()
+        peer.do("STOR f")
+        channel.say(b"some")
+        channel.close()
+        self.assertEqual(codes(peer.link.take()), [226])
+        self.assertEqual(len(asked), 2)
 
     def test_truncated_upload_is_not_published(self) -> None:
         """An upload inside TLS that ends without the closing notice is 426 and leaves the old file.  F03."""
