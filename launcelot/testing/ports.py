@@ -10,6 +10,7 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.base import BasePort
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
@@ -28,11 +29,25 @@ class QuietPort(EagerPort):
     """
     A port of a test's server.
 
+    :param port: 0 lets the system choose.
+    :param interface: a numeric address.
     :ivar address: where it listens.
     """
 
     address: IPv4Address | IPv6Address
     _letting_in = False
+
+    def __init__(self, port: int, factory: IProtocolFactory, interface: str, reactor: Any) -> None:
+        # All that tcp.Port's does, but for asking what kinds of things it was given.
+        BasePort.__init__(self, reactor)
+        self.port = port
+        self.interface = interface
+        made_of: Any = factory
+        self.factory = made_of
+        self.backlog = BACKLOG
+        if ":" in interface:
+            self.addressFamily = socket.AF_INET6
+            self._addressType = IPv6Address
 
     def startListening(self) -> None:
         """
@@ -51,7 +66,7 @@ class QuietPort(EagerPort):
         except OSError as error:
             made.close()
             raise CannotListenError(self.interface, self.port, error) from error
-        self.address = self._addressType("TCP", *made.getsockname())
+        self.address = self._addressType("TCP", *made.getsockname()[:2])
         self._realPortNumber = self.address.port
         self.socket = made
         self.fileno = made.fileno  # type: ignore[method-assign]
@@ -96,7 +111,7 @@ def listen_quietly(reactor: Any, port: int, factory: IProtocolFactory, interface
     :param interface: a numeric address.
     :raises CannotListenError: the address is taken or not ours.
     """
-    listening = QuietPort(port, factory, BACKLOG, interface, reactor)
+    listening = QuietPort(port, factory, interface, reactor)
     listening.startListening()
     return listening
 

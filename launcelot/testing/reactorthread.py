@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from heapq import heapify
 from math import inf
 from types import coroutine
 from typing import Any, Generic, TypeVar
@@ -199,9 +200,10 @@ class PrivateReactor(EagerReactor):
         self.timeout()    # So new ones are in their order.
         calls: Any = self._pendingTimedCalls
         if calls and calls[0].cancelled:
-            # Twisted keeps it until its time.
-            calls = [call for call in calls if not call.cancelled]
-            return min((float(call.time) for call in calls), default=inf)
+            # Twisted would keep it until its time, and so all that Sites cancel within a minute.
+            calls[:] = [call for call in calls if not call.cancelled]
+            heapify(calls)
+            self._cancellations = 0
         return float(calls[0].time) if calls else inf
 
 

@@ -7,6 +7,7 @@ import io
 import socket
 from typing import Any
 
+from twisted.internet.address import IPv6Address
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.logger import LogEvent, globalLogPublisher
@@ -86,6 +87,19 @@ class QuietPortTests(ReactorCase):
         peer.sendall(b"hello")
         self.reactor.iterate(5)
         self.assertEqual((peer.recv(100), factory.numPorts), (b"hello", 0))
+        factory.servers[0].end.abortConnection()
+        self.reactor.iterate(0)
+
+    def test_ipv6(self) -> None:
+        """Numeric addresses of both kinds are listened at."""
+        factory = Listening()
+        port = listen_quietly(self.reactor, 0, factory, "::1")
+        self.addCleanup(port.stopListening)
+        self.assertIsInstance(port.getHost(), IPv6Address)
+        peer = socket.create_connection(("::1", port.getHost().port), timeout=60.0)
+        self.addCleanup(peer.close)
+        self.reactor.iterate(5)
+        self.assertEqual(factory.servers[0].end.getPeer().host, "::1")
         factory.servers[0].end.abortConnection()
         self.reactor.iterate(0)
 

@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 from contextvars import ContextVar
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -228,6 +229,25 @@ class ReactorThreadTests(SynchronousTestCase):
         self.thread.call(lambda: self.thread.reactor.callFromThread(done.clear))
         while done.is_set():
             threading.Event().wait(0.001)
+
+    def test_its_thread_sleeps_on_where_nothing_is_to_come_sooner(self) -> None:
+        """Calls that were cancelled are let go of, and a call that is later than others wakes nobody."""
+        reactor = self.thread.reactor
+        last = self.thread.call(reactor.callLater, 3_000.0, str)
+        self.addCleanup(self.thread.call, last.cancel)
+        while reactor.poll.until == inf:
+            threading.Event().wait(0.001)
+        woken: list[None] = []
+        self.patch(reactor, "wakeUp", lambda: woken.append(None))
+        for _ in range(10):
+            self.thread.call(lambda: reactor.callLater(1_000.0, str).cancel())
+            late = self.thread.call(reactor.callLater, 4_000.0, str)
+            self.thread.call(late.cancel)
+        self.assertEqual(woken, [])
+        sooner = self.thread.call(reactor.callLater, 2_000.0, str)
+        self.assertEqual(len(woken), 1)
+        self.thread.call(sooner.cancel)
+        self.assertEqual(reactor._pendingTimedCalls, [last])
 
     def test_nothing_of_the_test_is_in_what_it_begins(self) -> None:
         """Its context stays its own."""
