@@ -256,6 +256,9 @@ class ServerDataSide:
             connection.abort("the transfer is over")
 
     async def _arrived(self) -> DataConnection:
+        if self._connection is None and isinstance(self._port, Doorstep):
+            # Most clients have connected by now.  Without a wait the replies before and behind a short transfer leave as one.
+            self._port.doRead()
         if self._connection is None or not self._connection.made:
             late = self._site.clock.callLater(self._connect, self.abort, "The data connection was not opened in time.")
             waiter = self._waiter = Deferred()
