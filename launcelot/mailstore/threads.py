@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import compress
+from itertools import chain, compress, pairwise
 from operator import ne
 
 from launcelot.mailstore.sheets import Column, Sheet
@@ -55,43 +54,64 @@ class Forest:
     """
     Messages and the answers to them, while they are put together; a node is a number.
 
+    Lists of numbers and no lists in them: what the collector of garbage has to look through, and memory far apart, cost most.
+
     :ivar messages: how many nodes are messages, which come first; the others are messages that are not there.
     :ivar parents: of each node, -1 for none; only while links are made.
-    :ivar answers: how many have it as their parent while links are made; only then it is known who they are.
-    :ivar children: of each node, None for none.
-    :ivar dates: what nodes are put in order by: the date of a message and its UID as one number, or that of the first child.
+    :ivar answers: how many have it as their parent while links are made.
+    :ivar first: of each node's answers once they are in order, -1 for none; ``last`` likewise.
+    :ivar following: which answer to the same message comes behind a node, -1 for none.
+    :ivar dates: what nodes are put in order by: the date of a message and its UID as one number, or that of the first answer.
     """
 
-    __slots__ = ("answers", "children", "dates", "messages", "parents")
+    __slots__ = ("answers", "dates", "first", "following", "last", "messages", "parents")
 
     def __init__(self, uids: Sequence[int], dates: Sequence[int]) -> None:
         self.messages = len(uids)
         self.parents = [-1] * len(uids)
         self.answers = [0] * len(uids)
-        self.children: list[list[int] | None] = [None] * len(uids)
+        self.first = [-1] * len(uids)
+        self.last = [-1] * len(uids)
+        self.following = [-1] * len(uids)
         self.dates = [date << 32 | uid for date, uid in zip(dates, uids, strict=True)]
 
-    def below(self, node: int) -> list[int]:
-        """The children of a node that has some."""
-        return self.children[node] or []
+    def in_order(self) -> Sequence[int]:
+        """All messages by their dates."""
+        return sorted(range(self.messages), key=self.dates.__getitem__)
 
-    def first(self, node: int) -> int:
-        """The message, or the first child's where there is none."""
-        return node if node < self.messages else self.below(node)[0]
+    def below(self, node: int) -> list[int]:
+        """The answers to a node, in order."""
+        found: list[int] = []
+        one = self.first[node]
+        while one >= 0:
+            found.append(one)
+            one = self.following[one]
+        return found
+
+    def have(self, node: int, answers: list[int]) -> None:
+        """These messages, in whatever order, are all the answers to a node, and give it its date if it is not there."""
+        answers.sort(key=self.dates.__getitem__)
+        self.first[node], self.last[node] = answers[0], answers[-1]
+        for one, behind in pairwise([*answers, -1]):
+            self.following[one] = behind
+        if node >= self.messages:
+            self.dates[node] = self.dates[answers[0]]
 
     def adopt(self, node: int, child: int) -> None:
-        """Put a child behind all others."""
-        there = self.children[node]
-        if there is None:
-            self.children[node] = [child]
+        """Put an answer behind all others."""
+        if self.first[node] < 0:
+            self.first[node] = child
         else:
-            there.append(child)
+            self.following[self.last[node]] = child
+        self.last[node] = child
 
     def add(self) -> int:
         """One more message that is not there."""
         self.parents.append(-1)
         self.answers.append(0)
-        self.children.append(None)
+        self.first.append(-1)
+        self.last.append(-1)
+        self.following.append(-1)
         self.dates.append(0)
         return len(self.parents) - 1
 
@@ -119,28 +139,6 @@ class Forest:
             self.parents[child] = -1
             self.answers[parent] -= 1
 
-    def settle(self) -> list[int]:
-        """Have every parent know its children, in the order of their numbers; the roots."""
-        roots: list[int] = []
-        children = self.children
-        for node, parent in enumerate(self.parents):
-            if parent < 0:
-                roots.append(node)
-                continue
-            there = children[parent]
-            if there is None:
-                children[parent] = [node]
-            else:
-                there.append(node)
-        return roots
-
-    def arrange(self, node: int) -> None:
-        """Put the children of a node in order, and give one that is not there its date."""
-        there = self.below(node)
-        there.sort(key=self.dates.__getitem__)
-        if node >= self.messages:
-            self.dates[node] = self.dates[there[0]]
-
 
 COLUMNS = (Column.DATE, Column.SUBJECT, Column.BASE_SUBJECT, Column.MESSAGE_ID, Column.REFERENCES)
 """What is asked of a store."""
@@ -157,22 +155,18 @@ def thread(sheet: Sheet, algorithm: Algorithm) -> list[Bundle]:
     return list(_bundles(forest, _ALGORITHMS[algorithm](forest, *texts), uids))
 
 
-_CLOSE = -1
-"""Behind the last of several answers."""
-
-
 def _bundles(forest: Forest, roots: Sequence[int], uids: Sequence[int]) -> Iterator[Bundle]:
     """Threads as they are sent."""
-    messages, children = forest.messages, forest.children
+    messages, first = forest.messages, forest.first
     form: list[bytes] = []
     told: list[int] = []
     write, tell = form.append, told.append
     for root in roots:
-        if root < messages and not children[root]:
+        if root < messages and first[root] < 0:
             write(b"(%d)")
             tell(uids[root])
         else:
-            _write(root, messages, children, uids, write, tell)
+            _write(forest, root, uids, write, tell)
         if len(told) >= BUNDLE:
             yield Bundle(b"".join(form), array("I", told))
             form.clear()
@@ -182,43 +176,39 @@ def _bundles(forest: Forest, roots: Sequence[int], uids: Sequence[int]) -> Itera
 
 
 def _write(
-    root: int,
-    messages: int,
-    children: Sequence[Sequence[int] | None],
-    uids: Sequence[int],
-    write: Callable[[bytes], None],
-    tell: Callable[[int], None],
+    forest: Forest, root: int, uids: Sequence[int], write: Callable[[bytes], None], tell: Callable[[int], None]
 ) -> None:
     """A thread; each piece has the parentheses beside its message."""
-    pending: list[int] = []
+    first, following = forest.first, forest.following
+    within: list[int] = []
     one, opens = root, True
     while True:
-        below = children[one]
-        if below:
-            if one < messages:
+        below = first[one]
+        if below >= 0:
+            if one < forest.messages:
                 write(b"(%d " if opens else b"%d ")
                 tell(uids[one])
             else:
                 write(b"(")
-            one, opens = below[0], len(below) > 1
+            one, opens = below, following[below] >= 0
             if opens:
-                pending.append(_CLOSE)
-                pending += below[:0:-1]
+                within.append(below)
             continue
         write(b"(%d)" if opens else b"%d)")
         tell(uids[one])
-        while pending and pending[-1] < 0:
-            pending.pop()
+        while within and following[within[-1]] < 0:
+            within.pop()
             write(b")")
-        if not pending:
+        if not within:
             return
-        one, opens = pending.pop(), True
+        one = within[-1] = following[within[-1]]
+        opens = True
 
 
 def by_subject(forest: Forest, _subjects: Texts, bases: Texts, _ids: Texts, _references: Texts) -> list[int]:
     """ORDEREDSUBJECT: the first message of each subject, with the others below it."""
     groups: dict[str, int] = {}
-    for node in sorted(range(forest.messages), key=forest.dates.__getitem__):
+    for node in forest.in_order():
         head = groups.setdefault(bases[node], node)
         if head != node:
             forest.adopt(head, node)
@@ -228,22 +218,7 @@ def by_subject(forest: Forest, _subjects: Texts, bases: Texts, _ids: Texts, _ref
 def by_references(forest: Forest, subjects: Texts, bases: Texts, ids: Texts, references: Texts) -> list[int]:
     """REFERENCES: by the ids messages name, then by subject at the top."""
     _link(forest, ids, references)
-    roots = _pruned(forest, forest.settle())
-    if len(forest.children) > forest.messages:
-        for root in roots:
-            if root >= forest.messages:
-                forest.arrange(root)
-    roots.sort(key=forest.dates.__getitem__)
-    roots = _merged(forest, roots, subjects, bases)
-    # Step 6; below the top every node is a message, so the order in which they are arranged does not matter.
-    for below in filter(None, forest.children[: forest.messages]):
-        if len(below) > 1:
-            below.sort(key=forest.dates.__getitem__)
-    for node in range(forest.messages, len(forest.children)):
-        if forest.children[node]:
-            forest.arrange(node)
-    roots.sort(key=forest.dates.__getitem__)
-    return roots
+    return _merged(forest, _settled(forest), subjects, bases)
 
 
 def _link(forest: Forest, ids: Texts, references: Texts) -> None:
@@ -286,44 +261,58 @@ def _chained(forest: Forest, by_id: dict[str, int], named: str) -> int:
     return above
 
 
-def _pruned(forest: Forest, roots: list[int]) -> list[int]:
-    """Step 3: messages that are not there give way to their children, at the top only if there is just one."""
-    messages, children, parents = forest.messages, forest.children, forest.parents
-    for node in {parents[absent] for absent in range(messages, len(children))}:
-        if node >= 0 and (node < messages or parents[node] < 0):
-            children[node] = _present(forest, forest.below(node))
-    first = bisect_left(roots, messages)
-    found = roots[:first]
-    for root in roots[first:]:
-        if len(forest.below(root)) > 1:
-            found.append(root)
+def _settled(forest: Forest) -> list[int]:
+    """
+    Steps 2 to 4: the roots, in order, with every message knowing its answers in order.
+
+    Messages that are not there give way to their answers, at the top only if there is just one.
+    """
+    messages, parents, first, last, following = forest.messages, forest.parents, forest.first, forest.last, forest.following
+    instead = _stand_ins(forest)
+    roots: list[int] = []
+    for node in forest.in_order():
+        parent = parents[node]
+        if parent < 0:
+            roots.append(node)
+            continue
+        if parent >= messages:
+            parent = instead.get(parent, parent)
+        if first[parent] < 0:
+            first[parent] = node
+            if parent >= messages:
+                forest.dates[parent] = forest.dates[node]
+                roots.append(parent)
         else:
-            found += forest.below(root)
-            children[root] = None
-    return found
+            following[last[parent]] = node
+        last[parent] = node
+    if len(parents) == messages:
+        return roots
+    return [first[root] if root >= messages and first[root] == last[root] else root for root in roots]
 
 
-def _present(forest: Forest, nodes: Sequence[int]) -> list[int]:
-    found: list[int] = []
-    pending = list(reversed(nodes))
-    while pending:
-        node = pending.pop()
-        if node < forest.messages:
-            found.append(node)
-        else:
-            pending += reversed(forest.below(node))
+def _stand_ins(forest: Forest) -> dict[int, int]:
+    """Whose the answers to messages that are not there are: the next one's above that is there, or the last one's."""
+    messages, parents = forest.messages, forest.parents
+    found: dict[int, int] = {}
+    for absent in range(messages, len(parents)):
+        passed: list[int] = []
+        one = absent
+        while one >= messages and parents[one] >= 0 and one not in found:
+            passed.append(one)
+            one = parents[one]
+        found.update(dict.fromkeys(passed, found.get(one, one)))
     return found
 
 
 def _merged(forest: Forest, roots: list[int], subjects: Texts, bases: Texts) -> list[int]:
-    """Step 5: threads of one subject become one."""
-    messages = forest.messages
+    """Steps 5 and 6: threads of one subject become one, and all are in order again."""
+    messages, present = forest.messages, len(forest.parents)
 
     def replies(node: int) -> bool:
         # Where nothing was taken away there was no mark, either.
         return node < messages and subjects[node] != bases[node] and is_reply(subjects[node])
 
-    named = [bases[node if node < messages else forest.first(node)] for node in roots]
+    named = [bases[node if node < messages else forest.first[node]] for node in roots]
     table: dict[str, int] = {}
     firsts = map(table.setdefault, named, roots)
     shared = set(compress(named, map(ne, firsts, roots)))
@@ -337,23 +326,25 @@ def _merged(forest: Forest, roots: list[int], subjects: Texts, bases: Texts) -> 
             # It takes the other's place as the one to which those of their subject are added.
             table[subject] = node
     gone: set[int] = set()
-    made: list[int] = []
+    grown: dict[int, list[int]] = {}
     for node, subject in some:
         other = table[subject]
         if other == node or node in gone:
             continue
         gone.add(node)
-        if other >= messages:
-            for child in forest.below(node) if node >= messages else [node]:
-                forest.adopt(other, child)
-        elif node < messages and replies(node) and not replies(other):
-            forest.adopt(other, node)
-        else:
+        if other < messages and not (node < messages and replies(node) and not replies(other)):
             gone.add(other)
-            both = table[subject] = forest.add()
-            forest.children[both] = [other, node]
-            made.append(both)
-    return [root for root in roots if root not in gone] + made
+            table[subject] = both = forest.add()
+            grown[both] = [other, node]
+            continue
+        if other not in grown:
+            grown[other] = forest.below(other)
+        grown[other] += forest.below(node) if node >= messages else [node]
+    for node, answers in grown.items():
+        forest.have(node, answers)
+    found = [root for root in chain(roots, range(present, len(forest.parents))) if root not in gone]
+    found.sort(key=forest.dates.__getitem__)
+    return found
 
 
 def _normal(id: str) -> str:
