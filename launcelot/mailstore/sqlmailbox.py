@@ -16,7 +16,7 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from launcelot.core.errors import Gone
-from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads
+from launcelot.mailstore import ordering, search, sqlrows, sqlsearch, sqlthreadids, threads, uidranges
 from launcelot.mailstore.arrangements import Arrangement, How, still_holds
 from launcelot.mailstore.bodies import Prepared
 from launcelot.mailstore.digests import LARGE, can_have
@@ -233,6 +233,9 @@ class SqliteMailbox:
             await self.find_threads()
         if isinstance(query, All):
             return await self.uids()
+        ranges = uidranges.ranges_of(query)
+        if ranges is not None:
+            return uidranges.among(await self.uids(), ranges)
         plain = sqlsearch.plain(query)
         known = None if plain is None else await self._containing(*plain)
         if known is not None:
