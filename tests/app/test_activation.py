@@ -209,7 +209,7 @@ class ActivationTests(DaemonCase):
             self.assertTrue(peer.recv(1_000).startswith(b"250 "))
         self.assertTrue(self.greeting(smtp).startswith(b"220 "))
         config.write_text("config_version = 1\n[smtp]\nenabled = false\n")
-        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual(78, done.returncode)
         self.assertIn("belongs to no service that runs", done.stderr)
         self.assertTrue(self.greeting(smtp).startswith(b"220 "))

@@ -99,7 +99,7 @@ class KilledTests(ProgramCase):
     def data(self) -> str:
         """The data folder, with an account."""
         data = self.folder / "data"
-        self.run_program(*COMMAND, "account", "add", "ann", "--data", str(data), said="secret\n")
+        self.launcelot("account", "add", "ann", "--data", str(data), said="secret\n")
         return str(data)
 
     def subjects(self) -> list[str]:
@@ -137,5 +137,5 @@ class KilledTests(ProgramCase):
         answer = json.loads(done.stdout)
         self.assertEqual(answer["added"] + answer["known"], self.COUNT)
         self.assertEqual(self.subjects(), [f"number {number}" for number in range(self.COUNT)])
-        done = self.run_program(*COMMAND, "fsck", "--data", data)
+        done = self.launcelot("fsck", "--data", data)
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -63,7 +63,7 @@ class DaemonCase(ProgramCase):
 
     def ask(self, *words: str) -> dict[str, Any]:
         """What a command of the running daemon answers."""
-        done = self.run_program(*COMMAND, *words, "--json", "--data", str(self.data), said="secret\n")
+        done = self.launcelot(*words, "--json", "--data", str(self.data), said="secret\n")
         self.assertEqual(0, done.returncode, done.stderr)
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
@@ -171,7 +171,7 @@ class DefaultRunTests(DaemonCase):
             peer.sendall(b"What is your quest?")
             self.assertEqual(b"To seek the Holy Grail.", peer.recv(100))
         self.assertEqual([str(path), "::1"], [one["host"] for one in self.ask("status")["listeners"]])
-        self.assertIn(" [::1]:", self.run_program(*COMMAND, "status", "--data", str(self.data)).stdout)
+        self.assertIn(" [::1]:", self.launcelot("status", "--data", str(self.data)).stdout)
 
     def test_other_checkers(self) -> None:
         """--auth names who is asked about passwords, in Twisted's syntax."""
@@ -299,7 +299,7 @@ class AdminTests(DaemonCase):
         self.assertEqual(1, told["counters"]["pop3.connections"])
         self.assertEqual(0, told["spool"])
         self.assertIn("imaps", {one["name"] for one in told["listeners"] if one["tls"] == "implicit"})
-        done = self.run_program(*COMMAND, "status", "--data", str(self.data))
+        done = self.launcelot("status", "--data", str(self.data))
         self.assertIn(f"process {process.pid}", done.stdout)
 
     def test_socket_is_private(self) -> None:

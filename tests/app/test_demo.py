@@ -232,7 +232,7 @@ class DemoTests(ProgramCase):
         """The admin socket works in a folder whose path does not fit into a socket's address."""
         folder = self.folder / ("deep" * 20) / ("deeper" * 20)
         _, told = self.demo("--data", str(folder))
-        done = self.run_program(*COMMAND, "status", "--json", "--data", str(folder))
+        done = self.launcelot("status", "--json", "--data", str(folder))
         self.assertEqual(told["pid"], json.loads(done.stdout)["pid"])
 
     def test_many_clients_from_one_place(self) -> None:

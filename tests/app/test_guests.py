@@ -21,7 +21,7 @@ from launcelot.app.reloading import merge
 from launcelot.app.site import build_services
 from launcelot.hosting.inherited import Inherited
 from launcelot.testing.site import memory_site
-from tests.app.programs import CHECKOUT, COMMAND, TWISTD, environment
+from tests.app.programs import CHECKOUT, TWISTD, environment
 from tests.app.strangers import ECHO, StrangerCase, write_distribution
 from tests.app.test_daemon import DaemonCase
 
@@ -407,7 +407,7 @@ class RunningTests(DaemonCase):
     def reload(self, table: str) -> subprocess.CompletedProcess[str]:
         """Give the daemon another table for the guest."""
         self.config.write_text(self.HOUSE + table)
-        return self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        return self.launcelot("reload", "--data", str(self.data))
 
     def test_comes_fails_and_goes(self) -> None:
         """Taken up by a reload, alone with its bugs, in the status, and gone when its table is."""

@@ -39,7 +39,7 @@ from launcelot.core.ids import AccountId
 from launcelot.hosting import certificates
 from launcelot.hosting.listening import Listening
 from launcelot.message.address import Address
-from tests.app.programs import COMMAND, ProgramCase, environment
+from tests.app.programs import ProgramCase, environment
 
 
 class FolderCase(SynchronousTestCase):
@@ -323,6 +323,6 @@ class OwnerTests(ProgramCase):
         data.mkdir(mode=0o700)
         os.chown(data, 65534, 65534)
         self.folder.chmod(0o755)
-        done = self.run_program(*COMMAND, "account", "add", "ann", "--data", str(data), said="secret\n")
+        done = self.launcelot("account", "add", "ann", "--data", str(data), said="secret\n")
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual({65534}, {path.stat().st_uid for path in data.rglob("*")})

@@ -190,7 +190,7 @@ class ReloadTests(DaemonCase):
         fault = f"{self.config}:3: daemon.x: unknown key 'x' (and 1 more)"
         self.assertIn(f"the configuration stays as it was: {fault}", self.last_line())
         self.assertEqual(before, self.ask("status")["listeners"])
-        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual(78, done.returncode)
         self.assertEqual(2, len(done.stderr.splitlines()))
         self.assertNotIn("Traceback", self.log.read_text())
@@ -199,7 +199,7 @@ class ReloadTests(DaemonCase):
         """A table of answers that cannot be read."""
         before = self.ask("status")["listeners"]
         self.write(questions=f'{PLAIN}\ntables = ["{self.folder}/none.toml"]')
-        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual(78, done.returncode, done.stderr)
         self.assertIn("none.toml", done.stderr)
         self.assertEqual(before, self.ask("status")["listeners"])
@@ -210,7 +210,7 @@ class ReloadTests(DaemonCase):
             number = taken.getsockname()[1]
             before = self.ask("status")["listeners"]
             self.write(smtp="false", questions=f'listen = ["tcp:{number}:interface=127.0.0.1"]')
-            done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+            done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual(69, done.returncode)
         self.assertIn(f"questions: cannot listen on 127.0.0.1:{number}: Address already in use", done.stderr)
         after = self.ask("status")["listeners"]
@@ -231,7 +231,7 @@ class ReloadTests(DaemonCase):
             self.assertNotEqual(first, second)
             self.assertFalse(self.ask("reload")["certificate"])
             Path(files.key).write_text("junk")
-            done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+            done = self.launcelot("reload", "--data", str(self.data))
             self.assertEqual(78, done.returncode)
             self.assertTrue(done.stderr.startswith(f"launcelot: {files.key}: "), done.stderr)
             self.assertEqual(second, self.certificate_of(self.port("pop3s")))
@@ -254,7 +254,7 @@ class ReloadTests(DaemonCase):
     def test_what_waits_for_a_restart(self) -> None:
         """It is named."""
         self.write(daemon='domains = ["example.com"]')
-        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual((0, "configuration read again: after a restart: daemon.domains\n"), (done.returncode, done.stdout))
 
     def test_many_reloads(self) -> None:

@@ -286,7 +286,7 @@ class SharedAccountTests(WorkersCase):
             with self.only(pid, pids):
                 sessions.append(self.imap())
         [folder] = (self.data / "mail").iterdir()
-        done = self.run_program(*COMMAND, "account", "remove", "brandon", "--data", str(self.data))
+        done = self.launcelot("account", "remove", "brandon", "--data", str(self.data))
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertFalse(folder.exists())
         for session in sessions:
@@ -499,7 +499,7 @@ class LimitTests(WorkersCase):
         table = '[ftp]\nlisten = ["tcp:0:interface=127.0.0.1"]\nlisten_tls = []\naccount_rate = 100000'
         others = [f'[{name}]\nenabled = false' for name in ("imap", "questions")]
         process = self.run_daemon(table, *others)
-        done = self.run_program(*COMMAND, "account", "add", "ann", "--data", str(self.data), said="secret\n")
+        done = self.launcelot("account", "add", "ann", "--data", str(self.data), said="secret\n")
         self.assertEqual(0, done.returncode, done.stderr)
         pids = self.pids
         sessions = []
@@ -538,7 +538,7 @@ class ReloadTests(WorkersCase):
         table = self.folder / "table.toml"
         table.write_text('"Who goes there?" = "A friend."\n')
         self.configure(listen + f'tables = ["{table}"]\nlisten_json = ["tcp:0:interface=127.0.0.1"]', off)
-        done = self.run_program(*COMMAND, "reload", "--json", "--data", str(self.data))
+        done = self.launcelot("reload", "--json", "--data", str(self.data))
         self.assertEqual(0, done.returncode, done.stderr)
         told = json.loads(done.stdout)
         self.assertEqual((["questions"], ["questions.listen_json"]), (told["services"], told["restart"]))
@@ -552,10 +552,10 @@ class ReloadTests(WorkersCase):
                 peer.socket.sendall(b"Who goes there?")
                 self.assertEqual(b"A friend.", peer.socket.recv(100))
         self.configure(listen + "idle_timeout = 0", off)
-        done = self.run_program(*COMMAND, "reload", "--data", str(self.data))
+        done = self.launcelot("reload", "--data", str(self.data))
         self.assertEqual(CONFIGURATION, done.returncode)
         self.assertEqual(pids, self.pids)
-        shown = self.run_program(*COMMAND, "status", "--data", str(self.data)).stdout
+        shown = self.launcelot("status", "--data", str(self.data)).stdout
         self.assertRegex(shown, rf"worker 0: process {pids[0]}, serving, up .*, connections \d+, replaced 1 times")
         self.stopped(process, pids)
 
@@ -604,7 +604,7 @@ class TwistdTests(WorkersCase):
             'listen_udp = ["udp:0:interface=127.0.0.1"]\ndatagram_rate = 0.1',
             '[imap]\nlisten = ["tcp:0:interface=127.0.0.1"]\nlisten_tls = []',
         )
-        done = self.run_program(*COMMAND, "account", "add", "ann", "--data", str(self.data), said="secret\n")
+        done = self.launcelot("account", "add", "ann", "--data", str(self.data), said="secret\n")
         self.assertEqual(0, done.returncode, done.stderr)
         text = (self.folder / "it.toml").read_text()
         (self.folder / "it.toml").write_text(text.replace("[daemon]", '[daemon]\nproxy_networks = ["127.0.0.0/8"]'))

@@ -265,9 +265,9 @@ class RaisedLimitTests(ProgramCase):
     def port(self) -> int:
         """Where it listens, once it does."""
         deadline = time.monotonic() + PATIENCE
-        done = self.run_program(*COMMAND, "status", "--data", "data", "--json")
+        done = self.launcelot("status", "--data", "data", "--json")
         while done.returncode and time.monotonic() < deadline:
-            done = self.run_program(*COMMAND, "status", "--data", "data", "--json")
+            done = self.launcelot("status", "--data", "data", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         (found,) = [one["port"] for one in json.loads(done.stdout)["listeners"] if one["name"] == "questions"]
         return int(found)

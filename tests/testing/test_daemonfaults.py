@@ -173,7 +173,7 @@ class WorkerTests(FaultCase):
                 client.sendall(b"Beautiful is better than?")
                 self.assertEqual(client.recv(100), b"Dunno.")
         self.assertEqual([one["struck"] for one in self.fault("list")], [8])
-        done = self.run_program(*COMMAND, "fault", "list", "--data", str(self.data))
+        done = self.launcelot("fault", "list", "--data", str(self.data))
         self.assertEqual(done.stdout, "  1  happened 8 times  at.questions().replies('Dunno.')\n")
 
 
