@@ -145,6 +145,7 @@ class ReloadTests(DaemonCase):
         """Old sessions go on under the old ones; no port is touched."""
         before = self.ask("status")["listeners"]
         with self.connect("questions") as old:
+            self.assertTrue(self.ask_question(old))
             self.write(questions=f"{PLAIN}\nmax_question = 64")
             self.hang_up()
             self.assertEqual(before, self.ask("status")["listeners"])
