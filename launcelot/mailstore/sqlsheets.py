@@ -178,6 +178,8 @@ def end_of_piece(uids: Sequence[int], start: int, size: int) -> int:
 
 def ascending(uids: Iterable[int]) -> Sequence[int]:
     """Each UID once, in order; as they are if they come like that, and a range if none between them is left out."""
+    if isinstance(uids, range) and uids.step == 1:
+        return uids
     given = uids.tolist() if isinstance(uids, array) else uids if isinstance(uids, Sequence) else list(uids)
     if given and given[-1] - given[0] == len(given) - 1:
         whole = range(given[0], given[-1] + 1)

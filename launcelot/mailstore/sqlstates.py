@@ -75,13 +75,16 @@ def block_at(connection: Connection, mailbox: int, number: int) -> Block:
     return empty(number) if row is None else Block._make(row)
 
 
-def keep(connection: Connection, mailbox: int, blocks: Iterable[Block]) -> None:
-    """Write blocks, or remove those that have no message any more."""
-    for block in blocks:
-        if block.messages:
-            connection.execute(_KEEP, (mailbox, block.unseen, block.deleted, *block))
-        else:
-            connection.execute("DELETE FROM states WHERE mailbox = ? AND block = ?", (mailbox, block.number))
+def keep(connection: Connection, mailbox: int, blocks: Sequence[Block]) -> tuple[int, int]:
+    """Write blocks, or remove those that have no message any more; how many are unseen and deleted in them."""
+    rows = [(mailbox, block.unseen, block.deleted, *block) for block in blocks]
+    if len(rows) == 1 and blocks[0].messages:
+        connection.execute(_KEEP, rows[0])
+    else:
+        connection.executemany(_KEEP, [row for row, block in zip(rows, blocks, strict=True) if block.messages])
+        empty_ones = [(mailbox, block.number) for block in blocks if not block.messages]
+        connection.executemany("DELETE FROM states WHERE mailbox = ? AND block = ?", empty_ones)
+    return sum([row[1] for row in rows]), sum([row[2] for row in rows])
 
 
 def first_unseen(connection: Connection, mailbox: int) -> int:

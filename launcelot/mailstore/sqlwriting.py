@@ -24,7 +24,7 @@ from launcelot.mailstore.limits import Limits
 from launcelot.mailstore.schema import CHUNK, CHUNK_BITS
 from launcelot.mailstore.sqlrows import Numbers, listed, text
 from launcelot.mailstore.sqlsheets import ascending
-from launcelot.mailstore.stateblocks import Block, first_of, number_of
+from launcelot.mailstore.stateblocks import MARKED, UNSEEN, Block, first_of, number_of
 from launcelot.mailstore.statecolumns import LateColumns
 from launcelot.mailstore.watchers import TREE
 from launcelot.message.analysis import Analysis, analyse
@@ -239,9 +239,10 @@ class Writing:
         :param messages: that have come or, negative, gone; ``size`` are their octets.
         :param uids: that have been given.
         """
-        sqlstates.keep(self.connection, mailbox, [new for _, new in moved])
-        unseen = sum([new.unseen - old.unseen for old, new in moved])
-        deleted = sum([new.deleted - old.deleted for old, new in moved])
+        unseen, deleted = sqlstates.keep(self.connection, mailbox, [new for _, new in moved])
+        before = b"".join([old.flags for old, _ in moved])
+        unseen -= before.translate(UNSEEN).count(1)
+        deleted -= before.translate(MARKED).count(1)
         self.connection.execute(_COUNT, (modseq, unseen, deleted, messages, size, uids, mailbox))
         self.touched.add(mailbox)
 
