@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 
 from twisted.trial.unittest import SkipTest
 
@@ -20,6 +21,7 @@ PACKAGES = {
     "pop3": "dovecot-pop3d",
     "offlineimap": "offlineimap3",
     "getmail": "getmail6",
+    "php": "php-cli",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "ldns-signzone": "ldnsutils",
@@ -36,7 +38,20 @@ def program(name: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/lib/dovecot")
     if path is not None:
         return path
-    reason = f"{name} is not installed (Debian package {PACKAGES.get(name, name)})"
-    if os.environ.get("LAUNCELOT_PEERS") == "required":
-        raise AssertionError(reason)
-    raise SkipTest(reason)
+    raise missing(f"{name} is not installed (Debian package {PACKAGES.get(name, name)})")
+
+
+def library(package: str, *command: str) -> None:
+    """
+    See that a language has a library: a command that says so by its exit status.
+
+    :raises SkipTest: it has not, and peers are not required here.
+    """
+    done = subprocess.run([program(command[0]), *command[1:]], capture_output=True, timeout=60, check=False)
+    if done.returncode:
+        raise missing(f"{command[0]} has no library of the Debian package {package}")
+
+
+def missing(reason: str) -> Exception:
+    """What to raise where something is not there: the test is skipped, or fails where peers are required."""
+    return AssertionError(reason) if os.environ.get("LAUNCELOT_PEERS") == "required" else SkipTest(reason)
