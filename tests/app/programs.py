@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -89,21 +90,30 @@ class ProgramCase(SynchronousTestCase):
 
         :param words: none that would run a reactor.
         """
-        output, errors = StringIO(), StringIO()
-        user, group, groups = os.geteuid(), os.getegid(), os.getgroups()
-        try:
-            with mock.patch.dict(os.environ, environment(self.folder), clear=True), contextlib.chdir(self.folder):
-                status = main(words, Streams(StringIO(said), output, errors))
-        finally:
-            if os.geteuid() != user:
-                # As root it acted as the user whose folder it is.
-                os.seteuid(user)
-                os.setegid(group)
-                os.setgroups(groups)
-        return subprocess.CompletedProcess(words, status, output.getvalue(), errors.getvalue())
+        return run_here(self.folder, words, said)
 
 
 def hear_hangups() -> None:
     """Undo what nohup, or a shell that runs the tests in the background, did; runs in the child before the program."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def run_here(folder: Path, words: Sequence[str], said: str = "") -> subprocess.CompletedProcess[str]:
+    """
+    Run a ``launcelot`` command in this process.
+
+    :param folder: its home and working folder.
+    """
+    output, errors = StringIO(), StringIO()
+    user, group, groups = os.geteuid(), os.getegid(), os.getgroups()
+    try:
+        with mock.patch.dict(os.environ, environment(folder), clear=True), contextlib.chdir(folder):
+            status = main(words, Streams(StringIO(said), output, errors))
+    finally:
+        if os.geteuid() != user:
+            # As root it acted as the user whose folder it is.
+            os.seteuid(user)
+            os.setegid(group)
+            os.setgroups(groups)
+    return subprocess.CompletedProcess(words, status, output.getvalue(), errors.getvalue())

@@ -23,7 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,14 +37,15 @@ class Forked:
 
     :param arguments: of the ``launcelot`` command.
     :param errors: where its standard error goes.
+    :param environment: this process's if it is None.
     :ivar stdout: what it prints.
     :ivar returncode: None while it runs.
     """
 
-    def __init__(self, arguments: Sequence[str], errors: int) -> None:
+    def __init__(self, arguments: Sequence[str], errors: int, environment: Mapping[str, str] | None = None) -> None:
         ours, printed = os.pipe()
         self._fate, told = os.pipe()
-        request = json.dumps({"arguments": arguments, "folder": str(CHECKOUT), "environment": dict(os.environ)})
+        request = json.dumps({"arguments": arguments, "folder": str(CHECKOUT), "environment": dict(environment or os.environ)})
         try:
             socket.send_fds(nursery(), [request.encode()], [printed, errors, told])
         finally:
@@ -91,6 +92,10 @@ class Forked:
         """Send a signal, if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Have it stop."""
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill it."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import smtplib
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,9 +16,9 @@ from aiosmtpd.controller import Controller
 
 from launcelot.app.asking import ask
 from launcelot.app.errors import Ending
-from tests.app.programs import environment
+from tests.app.programs import environment, run_here
+from tests.clients.nursery import Forked
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 LIMIT = 60.0
 
 SETTINGS = """config_version = 1
@@ -71,14 +69,7 @@ class RelayingDaemon:
 
     def start(self) -> None:
         """Start, and wait until it listens."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "launcelot.app.command", "run", "--data", str(self.folder)],
-            cwd=CHECKOUT,
-            env=environment(self.folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.log,
-        )
+        self.process = Forked(["run", "--data", str(self.folder)], self.log.fileno(), environment(self.folder))
         until = time.monotonic() + LIMIT
         self.port = 0
         while not self.port:
@@ -95,16 +86,10 @@ class RelayingDaemon:
 
     def command(self, *arguments: str, said: str = "") -> str:
         """What a command on this folder prints."""
-        return subprocess.run(
-            [sys.executable, "-m", "launcelot.app.command", *arguments, "--data", str(self.folder)],
-            cwd=CHECKOUT,
-            env=environment(self.folder),
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=True,
-        ).stdout
+        done = run_here(self.folder, [*arguments, "--data", str(self.folder)], said)
+        if done.returncode:
+            raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
 
     def status(self) -> Any:
         """What the daemon says of itself."""
@@ -128,12 +113,13 @@ class RelayingDaemon:
         """As a power cut would."""
         self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
 
     def stop(self) -> int:
         """In order; its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(LIMIT)
         finally:
             self.kill()
             self.log.close()

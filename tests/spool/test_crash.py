@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.spool.crashing import recipients_of
 
-ROUNDS = int(os.environ.get("LAUNCELOT_CRASH_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("LAUNCELOT_CRASH_ROUNDS", "20"))
 """Kills in one run; the environment asks for more."""
 
 ROOT = Path(__file__).parents[2]
