@@ -76,6 +76,7 @@ class PeerCase(SynchronousTestCase):
     def daemon(self, *filters: str) -> CheckingDaemon:
         """One that asks these."""
         daemon = CheckingDaemon(self.folder / "data", filters)
+        self.addCleanup(daemon.log.close)
         self.addCleanup(daemon.kill)
         return daemon
 

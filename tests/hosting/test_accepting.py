@@ -46,7 +46,7 @@ class PortCase(ReactorCase):
         family = port.addressFamily
         one = socket.socket(family)
         self.addCleanup(one.close)
-        one.settimeout(5)
+        one.settimeout(60)
         one.connect(("::1" if family == socket.AF_INET6 else "127.0.0.1", port.getHost().port))
         return one
 

@@ -182,7 +182,7 @@ class SendingTests(TestCase):
             self.addCleanup(connection.close)
             # What the kernels keep between us must be less than what is not taken.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-            connection.settimeout(30)
+            connection.settimeout(60)
             connection.connect(ftplib.parse227(client.sendcmd("PASV")))
             client.voidcmd("TYPE I")
             self.assertEqual(client.sendcmd("RETR big")[:3], "150")

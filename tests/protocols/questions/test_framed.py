@@ -372,7 +372,7 @@ class SocketTests(TestCase):
     def talk(self, family: int, address: Any, said: bytes) -> bytes:
         """Say it, close our side, hear everything."""
         with socket.socket(family) as peer:
-            peer.settimeout(10)
+            peer.settimeout(60)
             peer.connect(address)
             peer.sendall(said)
             peer.shutdown(socket.SHUT_WR)
@@ -422,7 +422,7 @@ class SocketTests(TestCase):
     def hear(self, path: str) -> bytes:
         """Connect and hear what is said unasked."""
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(10)
+            peer.settimeout(60)
             peer.connect(path)
             return peer.recv(4096)
 
