@@ -52,7 +52,7 @@ class FileTests(DemoCase):
         self.assertIn("200 Data connections speak TLS.", said)
         self.assertIn("welcome.txt", said)
         self.assertEqual((self.folder / "back.txt").stat().st_size, 60)
-        self.assertIn("\n426 ", said)
+        self.assertIn("426 Transfer incomplete: TLS ended without its closing notice.", said)
         self.assertIn("\n550 ", said)
 
     def test_rclone(self) -> None:

@@ -60,6 +60,9 @@ class Pace:
 
 UNPACED = Pace()
 
+NO_NOTICE = "TLS ended without its closing notice"
+"""What an upload is refused with that somebody may have cut short; a client that never sends it (ftp-ssl) is told why."""
+
 
 @implementer(IHalfCloseableProtocol, IPushProducer, IHandshakeListener)
 class DataConnection(Protocol):
@@ -187,7 +190,8 @@ class DataConnection(Protocol):
         self._gone = self._ended = True
         self._deadlines.forget(self)
         if self._lost is None and not self._ended_cleanly(reason):
-            self._lost = ChannelLost("the data connection was lost")
+            told = self.secure and not self.shaking_hands
+            self._lost = ChannelLost(NO_NOTICE if told else "the data connection was lost")
         self._wake()
 
     def _ended_cleanly(self, reason: Failure) -> bool:
