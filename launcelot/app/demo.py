@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from launcelot.app.folder import cannot_write
 from launcelot.app.loglines import Lines
 from launcelot.app.roof import take_reactor
 from launcelot.app.run import daemon_for, serve
-from launcelot.app.seeds import DOMAIN, FILES, MESSAGES, PEOPLE, Seed
+from launcelot.app.seeds import DOMAIN, FILES, MESSAGES, PEOPLE, PUBLIC, PUBLIC_FILES, Seed
 from launcelot.app.settings import CONFIG_VERSION
 from launcelot.app.streams import Streams
 from launcelot.app.table import Person, first_steps, table
@@ -165,6 +165,8 @@ def demo_configuration(folder: Path, ports: str, profile: str = "") -> Configura
             if place.profile in ("", profile):
                 port = port_of(listener, place, ports, profile)
                 changes[place.setting] = (f"{place.kind}:{port}:interface=127.0.0.1",)
+        if name == "ftp":
+            changes["anonymous"] = PUBLIC
         services[name] = dataclasses.replace(settings, **changes)
     return dataclasses.replace(configuration, daemon=daemon, services=services)
 
@@ -182,8 +184,10 @@ def port_of(listener: str, place: Place, ports: str, profile: str) -> int:
 
 
 async def seed(daemon: Daemon) -> None:
-    """The people; for the first one mail, for each of them files."""
+    """The people, for the first one mail, for each of them files; and files for everybody."""
     marked = json.loads((daemon.folder.path / MARK).read_bytes())
+    if not marked.get("files"):
+        await fill(await public_tree(daemon), PUBLIC_FILES)
     for person in PEOPLE:
         account = await settle(daemon, person)
         if person is PEOPLE[0]:
@@ -191,7 +195,7 @@ async def seed(daemon: Daemon) -> None:
             for key, message in MESSAGES.items():
                 await mail.deliver(message, key)
         if not marked.get("files"):
-            await fill(await daemon.stores.files.tree(account.id))
+            await fill(await daemon.stores.files.tree(account.id), FILES)
     write_file(daemon.folder.path / MARK, b'{"files": true}\n', 0o600)
 
 
@@ -203,12 +207,22 @@ async def settle(daemon: Daemon, person: Seed) -> Account:
         return await daemon.stores.accounts.add(person.name, Address(person.name, DOMAIN), person.password)
 
 
-async def fill(tree: Tree) -> None:
+async def public_tree(daemon: Daemon) -> Tree:
+    """The files of the folder for everybody, which is made if it is not there."""
+    accounts = daemon.stores.accounts
+    try:
+        folder = await accounts.team_folder(PUBLIC)
+    except NotFound:
+        folder = await accounts.add_team_folder(PUBLIC)
+    return await daemon.stores.files.tree(folder.id, folder.quota, folder.id)
+
+
+async def fill(tree: Tree, files: Mapping[tuple[str, ...], bytes]) -> None:
     """Files, over those of a demo that was killed while it wrote them."""
-    for path, data in FILES.items():
-        if len(path) > 1:
+    for path, data in files.items():
+        for depth in range(1, len(path)):
             try:
-                await tree.make_folder(path[:-1])
+                await tree.make_folder(path[:depth])
             except Exists:
                 pass
         upload = await tree.upload(path)

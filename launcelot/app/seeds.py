@@ -1,5 +1,5 @@
 """
-What a demo begins with: two people, three messages of different MIME shapes, a few files.
+What a demo begins with: two people, three messages of different MIME shapes, a few files, and some for everybody.
 
 The messages are 354, 442 and 1175 octets long, as in the sample mailbox of *Foundations of Python Network Programming*, so that
 examples which count octets come out as printed there; the words are our own.
@@ -8,6 +8,7 @@ examples which count octets come out as printed there; the words are our own.
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ class Seed:
     name: str
     password: str
 
+
+PUBLIC = "Public"
+"""The team folder that anybody may read over FTP, as on the servers of old."""
 
 PEOPLE = (Seed("brandon", "atigdng"), Seed("ann", "bridgekeeper"))
 
@@ -105,3 +109,18 @@ FILES: Mapping[tuple[str, ...], bytes] = {
     ("quests", "map.bin"): bytes(range(256)) * 16,
 }
 """Of both people, by path."""
+
+_ARCHIVE = "pub/linux/kernel"
+
+PUBLIC_FILES: Mapping[tuple[str, ...], bytes] = {
+    tuple(f"{_ARCHIVE}/{name}".split("/")): data
+    for name, data in {
+        "README": b"Here is what the book's programs for FTP look for; the words are our own.\r\nNo kernel is inside.\r\n",
+        "v1.0/linux-1.0.tar.gz": gzip.compress(bytes(range(256)) * 512, mtime=0),
+        "v1.0/patch8.gz": gzip.compress(b"Nothing is patched.\n", mtime=0),
+        "Historic/linux-0.01.tar.gz": gzip.compress(b"Very old.\n", mtime=0),
+        "Historic/old-versions/impure/README": b"Older still.\r\n",
+        "Historic/old-versions/linux-0.95.tar.gz": gzip.compress(b"Not so old.\n", mtime=0),
+    }.items()
+}
+"""Of :data:`PUBLIC`, by path: those that *Foundations of Python Network Programming* fetches and lists, chapter 17."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ftplib
+import gzip
 import io
 import json
 import signal
@@ -23,6 +24,50 @@ class FileClientTests(DemoCase):
         self.ftp = self.demo.service("ftp")
         self.login = ("-sS", "--user", f"{self.user}:{self.password}")
         self.url = f"ftp://localhost:{self.ftp.port}"
+
+    def test_the_books_programs(self) -> None:
+        """As chapter 17 of the book does it, without a name: greeting, folder, text, octets, listings, a walk through folders."""
+        with ftplib.FTP() as ftp:
+            ftp.connect("localhost", self.ftp.port)
+            self.assertTrue(ftp.getwelcome().startswith("220"))
+            ftp.login()
+            self.assertEqual(ftp.pwd(), "/")
+            ftp.cwd("/pub/linux/kernel")
+            lines: list[str] = []
+            ftp.retrlines("RETR README", lines.append)
+            self.assertIn("No kernel is inside.", lines)
+            ftp.cwd("/pub/linux/kernel/v1.0")
+            patch = io.BytesIO()
+            ftp.retrbinary("RETR patch8.gz", patch.write)
+            self.assertEqual(gzip.decompress(patch.getvalue()), b"Nothing is patched.\n")
+            ftp.voidcmd("TYPE I")
+            data, size = ftp.ntransfercmd("RETR linux-1.0.tar.gz")
+            with data, data.makefile("rb") as coming:
+                self.assertEqual(len(coming.read()), size)
+            ftp.voidresp()
+            ftp.cwd("/pub/linux/kernel/Historic/")
+            self.assertEqual(sorted(ftp.nlst()), ["linux-0.01.tar.gz", "old-versions"])
+            listed: list[str] = []
+            ftp.dir(listed.append)
+            self.assertEqual(sorted(line.split()[-1] for line in listed), ["linux-0.01.tar.gz", "old-versions"])
+            self.assertEqual(sorted(self.walked(ftp, "/pub/linux/kernel/Historic/old-versions")), [
+                "/pub/linux/kernel/Historic/old-versions", "/pub/linux/kernel/Historic/old-versions/impure",
+            ])  # fmt: skip
+            with self.assertRaises(ftplib.error_perm):
+                ftp.storbinary("STOR mine", io.BytesIO(b"x"))
+
+    def walked(self, ftp: ftplib.FTP, path: str) -> list[str]:
+        """Folders from one on; what cannot be entered is a file."""
+        origin = ftp.pwd()
+        try:
+            ftp.cwd(path)
+        except ftplib.error_perm:
+            return []
+        found = [path]
+        for name in sorted(ftp.nlst()):
+            found += self.walked(ftp, f"{path}/{name}")
+        ftp.cwd(origin)
+        return found
 
     def test_curl_ftp(self) -> None:
         """curl uploads, lists, downloads, resumes, renames and deletes in clear on loopback."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from launcelot.core.errors import BadCredentials, LimitReached, TryLater
+from launcelot.core.errors import BadCredentials, LimitReached, NotFound, TryLater
 from launcelot.core.sasl import MAX_SECRET
+from launcelot.filestore.viewing import ViewedTree
 from launcelot.protocols.ftp import grammar
 from launcelot.protocols.ftp.answers import Answer, Goodbye, StartTLS
 from launcelot.protocols.ftp.grammar import reply
 from launcelot.protocols.ftp.session import LOGIN_TRIES, NoChannel, Session, State
+
+NOBODY = frozenset({"anonymous", "ftp"})
+"""Names of whoever has none.  RFC 1635 section 2."""
 
 # -- who -----------------------------------------------------------------------------------------------------------
 
@@ -25,20 +29,23 @@ async def user(session: Session, name: str) -> Answer:
     """Say who logs in; whether there is such an account is not told.  RFC 959 section 4.1.1."""
     if session.state is State.READY:
         session.log_out()
+    session.is_nobody = name.casefold() in NOBODY
     refused = session.may_log_in
     if refused:
         return reply(530, refused)
-    if name.casefold() in ("anonymous", "ftp"):
+    if session.is_nobody and not session.settings.anonymous:
         return reply(530, "Anonymous login is not offered.")
     session.enter(State.NAMED)
     session.name = name
-    return reply(331, "Password, please.")
+    return reply(331, "Any password will do." if session.is_nobody else "Password, please.")
 
 
 async def password(session: Session, secret: bytes) -> Answer:
     """Prove it; after three failures the connection is closed.  RFC 959 section 4.1.1."""
     if session.state is not State.NAMED:
         return reply(503, "Say USER first.")
+    if session.is_nobody:
+        return await let_nobody_in(session)
     try:
         if len(secret) > MAX_SECRET or len(session.name) > MAX_SECRET:
             raise BadCredentials
@@ -50,6 +57,21 @@ async def password(session: Session, secret: bytes) -> Answer:
     session.log_in(account, await session.site.tree(account))
     session.wire.limit_total(None)
     return reply(230, "Logged in.")
+
+
+async def let_nobody_in(session: Session) -> Answer:
+    """Show somebody without a name the team folder that everybody may see, and let nothing be changed.  RFC 1635."""
+    site = session.site
+    try:
+        folder = await site.accounts.team_folder(session.settings.anonymous)
+        tree = await site.files.tree(folder.id, folder.quota, folder.id)
+    except NotFound:
+        return failed(session)
+    except TryLater as refusal:
+        return Goodbye(reply(421, refusal.text), "login refused")
+    session.log_in(None, ViewedTree(tree))
+    session.wire.limit_total(None)
+    return reply(230, "Logged in, to look and to read.")
 
 
 def secret_text(secret: bytes) -> str:

@@ -46,8 +46,8 @@ async def status(session: Session, text: str) -> Answer:
     lines = [f"Type {'ASCII' if session.ascii else 'image'}, structure file, mode stream"]
     lines.append(f"Control connection {'in TLS' if session.wire.secure else 'in clear'}")
     lines.append(f"Data connections {'in TLS' if session.protected else 'in clear'}")
-    if session.account is not None:
-        lines.append(f"Logged in as {session.account.name}")
+    if session.state is State.READY:
+        lines.append(f"Logged in as {'anonymous' if session.account is None else session.account.name}")
     if session.transfer is not None:
         lines.append(f"Transfer under way, {session.transfer.octets} octets so far")
     return reply_lines(211, f"Status of {session.site.hostname}", map(encode, lines), "End of status.")

@@ -21,10 +21,11 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from launcelot.core.errors import Refusal
+from launcelot.core.ids import AccountId
 from launcelot.core.limits import ConnectionCount, is_loopback
 from launcelot.core.sharing import SharedNumbers
 from launcelot.core.wire import BareNewline, DeadlinePassed, Dismissed, LineTooLong, PeerGone, Stopping, WireEnd
-from launcelot.hosting.server import ServerFactory, ServerStream, source_host
+from launcelot.hosting.server import ServerFactory, ServerStream, log, source_host
 from launcelot.hosting.site import Site
 from launcelot.hosting.tls import own_sessions
 from launcelot.hosting.transport import lowest
@@ -44,6 +45,9 @@ WAITING = 32
 
 AT_ONCE = (Request("NOOP"), Request("STAT"))
 """Answered during a transfer, if nothing waits before them."""
+
+ANONYMOUS = AccountId("anonymous")
+"""Who the log says it was that had no name, and under whose name their rates are; no account has such an id."""
 
 ERRORS = 20
 """Commands that cannot be understood, or are refused before log-in, until the connection is closed."""
@@ -166,10 +170,22 @@ class FTPServer(ServerStream):
                 self._refuse(request)
                 continue
             answer = await respond(self.session, request)
-            if request.verb == "PASS" and self.session.account is not None:
-                self.user = self.session.account.name
-                self._data.pace = self.factory.rates.of(self.session.account.id)
+            if request.verb == "PASS":
+                self._logged_in()
             self._carry_out(answer)
+
+    def _logged_in(self) -> None:
+        """A password has been answered: who it is now, and what they have to keep to."""
+        session = self.session
+        if session.state is State.READY:
+            account = session.account
+            self.user = ANONYMOUS if account is None else account.name
+            self._data.pace = self.factory.rates.of(ANONYMOUS if account is None else account.id)
+        elif session.is_nobody:
+            log.warn(
+                "nobody can log in as anonymous: there is no team folder {name}; make it, or empty [ftp] anonymous",
+                name=session.settings.anonymous,
+            )
 
     def _refuse(self, wrong: Malformed) -> None:
         self.write(reply(wrong.code, wrong.text))

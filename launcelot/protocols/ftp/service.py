@@ -41,6 +41,9 @@ class Settings:
     plaintext_login: str = setting(
         "loopback", "where passwords are taken without TLS", choices=("never", "loopback", "always")
     )
+    anonymous: str = setting(
+        "", "team folder that anybody may list and read who logs in as anonymous or ftp, with any password; empty for none"
+    )
     require_tls: str = setting(
         "none",
         "what must be in TLS: nothing, the control connection, or data connections too",

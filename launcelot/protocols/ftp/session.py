@@ -156,6 +156,7 @@ class Session:
     One peer.
 
     :ivar source: the peer's host.
+    :ivar is_nobody: whether the peer has said that it has no name of its own.
     :ivar cwd: the working folder.
     :ivar ascii: whether TYPE is A.
     :ivar offset: what REST said; 0 without it.
@@ -175,6 +176,7 @@ class Session:
     implicit: bool = False
     state: State = State.START
     name: str = ""
+    is_nobody: bool = False
     account: Account | None = None
     cwd: Path = ()
     ascii: bool = True
@@ -210,6 +212,7 @@ class Session:
         self.data.drop()
         self.state = State.START
         self.name = ""
+        self.is_nobody = False
         self.account = None
         self._tree = None
         self.cwd = ()
@@ -219,8 +222,8 @@ class Session:
         self.facts = ALL_FACTS
         self.algorithm = "SHA-256"
 
-    def log_in(self, account: Account, tree: Tree) -> None:
-        """The peer has proved who it is."""
+    def log_in(self, account: Account | None, tree: Tree) -> None:
+        """The peer has proved who it is, or is nobody and may look nevertheless."""
         self.enter(State.READY)
         self.account = account
         self._tree = tree
@@ -253,7 +256,7 @@ class Session:
             return ""
         if self.settings.require_tls != "none":
             return "TLS is required here, send AUTH TLS first"
-        allowed = self.settings.plaintext_login
+        allowed = "always" if self.is_nobody and self.settings.anonymous else self.settings.plaintext_login
         if allowed == "always" or (allowed == "loopback" and self.loopback):
             return ""
         return "passwords are not taken in clear, send AUTH TLS first" if self.site.has_tls else "no password is taken in clear"
