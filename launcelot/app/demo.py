@@ -186,8 +186,6 @@ def port_of(listener: str, place: Place, ports: str, profile: str) -> int:
 async def seed(daemon: Daemon) -> None:
     """The people, for the first one mail, for each of them files; and files for everybody."""
     marked = json.loads((daemon.folder.path / MARK).read_bytes())
-    if not marked.get("files"):
-        await fill(await public_tree(daemon), PUBLIC_FILES)
     for person in PEOPLE:
         account = await settle(daemon, person)
         if person is PEOPLE[0]:
@@ -196,6 +194,8 @@ async def seed(daemon: Daemon) -> None:
                 await mail.deliver(message, key)
         if not marked.get("files"):
             await fill(await daemon.stores.files.tree(account.id), FILES)
+    if not marked.get("files"):
+        await fill(await public_tree(daemon), PUBLIC_FILES)
     write_file(daemon.folder.path / MARK, b'{"files": true}\n', 0o600)
 
 

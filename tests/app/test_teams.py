@@ -175,6 +175,7 @@ class RunningTests(WorkersCase):
             ann = self.ftp("ann", "bridgekeeper")
         with self.only(second, pids):
             brandon = self.ftp("brandon", "atigdng")
+        before = {path.name for path in (self.data / "files").iterdir()}
         self.team("create", "Plans", "--quota", "1000")
         self.assertEqual(ann.nlst(), brandon.nlst())
         self.team("grant", "Plans", "ann", "editor")
@@ -203,6 +204,5 @@ class RunningTests(WorkersCase):
         self.team("remove", "Plans")
         self.assertRaisesRegex(ftplib.error_perm, "550 not found", ann.cwd, "/team/Plans")
         self.assertNotIn("team", ann.nlst())
-        kept = [path.name for path in (self.data / "files").iterdir()]
-        self.assertEqual(len(kept), 2, kept)
+        self.assertEqual({path.name for path in (self.data / "files").iterdir()}, before)
         self.stopped(process, pids)
