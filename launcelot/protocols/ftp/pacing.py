@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from launcelot.core.ids import AccountId
 from launcelot.core.limits import Bucket
 from launcelot.core.sharing import SharedBucket, SharedNumbers
-from launcelot.protocols.ftp.data import Pace
+from launcelot.protocols.ftp.data import UNPACED, Pace
 
 
 class Rates:
@@ -34,17 +34,27 @@ class Rates:
         self._numbers = numbers
         self._service = service
 
-    def of(self, account: AccountId) -> Pace:
-        """What a new session of an account has to keep to."""
-        return Pace(self._buckets(account, "sending"), self._buckets(account, "receiving"))
+    def of_session(self) -> Pace:
+        """What a new session has to keep to, whoever logs in there and how often."""
+        if not self._session:
+            return UNPACED
+        return Pace((Bucket(self._session),), (Bucket(self._session),))
+
+    def of(self, account: AccountId, session: Pace) -> Pace:
+        """
+        What an account has to keep to in a session.
+
+        :param session: what the session has to.
+        """
+        sending, receiving = (self._buckets(account, way) for way in ("sending", "receiving"))
+        return Pace(session.sending + sending, session.receiving + receiving)
 
     def _buckets(self, account: AccountId, way: str) -> tuple[Bucket, ...]:
-        buckets = [Bucket(self._session)] if self._session else []
-        if self._account and self._numbers is not None:
-            buckets.append(SharedBucket(self._account, self._numbers, self._service, way, account))
-        elif self._account:
-            shared = self._shared.get((account, way))
-            if shared is None:
-                shared = self._shared[account, way] = Bucket(self._account)
-            buckets.append(shared)
-        return tuple(buckets)
+        if not self._account:
+            return ()
+        if self._numbers is not None:
+            return (SharedBucket(self._account, self._numbers, self._service, way, account),)
+        shared = self._shared.get((account, way))
+        if shared is None:
+            shared = self._shared[account, way] = Bucket(self._account)
+        return (shared,)

@@ -72,6 +72,7 @@ class FTPServer(ServerStream):
         self._over: Deferred[None] | None = None
         self._errors = 0
         self._context: Any = None
+        self._pace = factory.rates.of_session()
 
     def connectionMade(self) -> None:
         """Take urgent octets in line: clients send ABOR, or its last octet, as TCP urgent data."""
@@ -180,7 +181,7 @@ class FTPServer(ServerStream):
         if session.state is State.READY:
             account = session.account
             self.user = ANONYMOUS if account is None else account.name
-            self._data.pace = self.factory.rates.of(ANONYMOUS if account is None else account.id)
+            self._data.pace = self.factory.rates.of(ANONYMOUS if account is None else account.id, self._pace)
         elif session.is_nobody:
             log.warn(
                 "nobody can log in as anonymous: there is no team folder {name}; make it, or empty [ftp] anonymous",

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from launcelot.core.ids import AccountId
 from launcelot.core.limits import Bucket
 from launcelot.hosting.listening import Listeners
+from launcelot.protocols.ftp.data import UNPACED
 from launcelot.protocols.ftp.pacing import Rates
 from launcelot.protocols.ftp.service import Settings, build
 from launcelot.protocols.ftp.side import Advertised, passive_addresses
@@ -64,6 +65,20 @@ class RateTests(SynchronousTestCase):
         self.assertEqual(bytes(data.peer.heard), FILE)
         self.assertEqual(peer.link.take()[:3], b"226")
 
+    def test_logging_in_again_gives_nothing(self) -> None:
+        """What a session has moved counts for it, whatever it says of who it is."""
+        for words in (("PASS pw",), ("USER ann", "PASS pw", "TYPE I")):
+            peer = Peer(session_rate=RATE)
+            peer.put("f", data=FILE[: 2 * RATE])
+            data = peer.data()
+            peer.do("RETR f")
+            self.arriving(peer, [data], 1)
+            self.assertEqual(peer.link.take()[:3], b"226")
+            peer.do(*words)
+            data = peer.data()
+            peer.do("RETR f")
+            self.assertLess(len(data.peer.heard), RATE // 2, words)
+
     def test_sessions_of_an_account_share(self) -> None:
         """Two sessions of an account together get its rate, each way for itself; another account has its own."""
         peer = Peer(account_rate=RATE)
@@ -118,7 +133,7 @@ class RateTests(SynchronousTestCase):
     def test_accounts_are_forgotten(self) -> None:
         """With its last session what an account has moved is forgotten."""
         rates = Rates(0, RATE)
-        first, second = rates.of(AccountId("a1")), rates.of(AccountId("a1"))
+        first, second = rates.of(AccountId("a1"), UNPACED), rates.of(AccountId("a1"), UNPACED)
         self.assertIs(first.sending[0], second.sending[0])
         self.assertIsNot(first.sending[0], first.receiving[0])
         del first, second
