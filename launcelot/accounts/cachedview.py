@@ -74,14 +74,16 @@ class CachedView:
 
     def _is_current(self) -> bool:
         """Whether nobody has committed anything since what is known was read, or at least until a moment ago."""
-        now = time.monotonic() if self._sure else 0.0
+        now = self._now()
         if now < self._sure_until:
             return True
         if self._data_version() != self._version:
             return False
-        if self._sure:
-            self._sure_until = now + self._sure
+        self._sure_until = now + self._sure
         return True
+
+    def _now(self) -> float:
+        return time.monotonic() if self._sure else 0.0
 
     def _data_version(self) -> int:
         version: int = self.connection.execute("PRAGMA data_version").fetchone()[0]
@@ -89,10 +91,7 @@ class CachedView:
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Answer from one consistent state, which is the last committed one, or was a moment ago."""
-        now = time.monotonic() if self._sure else 0.0
-        if now < self._sure_until or self._data_version() == self._version:
-            if self._sure and now >= self._sure_until:
-                self._sure_until = now + self._sure
+        if self._is_current():
             self._only_known = True
             try:
                 return question(self)
@@ -113,8 +112,7 @@ class CachedView:
                 self._expansions.clear()
                 self._apop = None
                 self._version = version
-            if self._sure:
-                self._sure_until = now + self._sure
+            self._sure_until = self._now() + self._sure
             return question(self)
         finally:
             self.connection.execute("ROLLBACK")

@@ -257,13 +257,17 @@ class EagerServer(Eager, tcp.Server):
         """Send what was written in this read event before its end, so that :attr:`all_sent` tells whether the kernel has it."""
         if not self._wants_write or not self._is_plain():
             return
+        if self._keep_rest(self._take_gathered()):
+            self._registered = True
+            self.reactor.addWriter(self)
+
+    def _take_gathered(self) -> bytes:
+        """What was written in this read event, as one."""
         pieces = self._tempDataBuffer
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._tempDataLen = 0
-        if self._keep_rest(data):
-            self._registered = True
-            self.reactor.addWriter(self)
+        return data
 
     def _is_plain(self) -> bool:
         """Whether nothing but octets to send, and not too many, waits for the end of the event."""
@@ -291,11 +295,7 @@ class EagerServer(Eager, tcp.Server):
             else:
                 self.connectionLost(_DONE)
             return
-        pieces = self._tempDataBuffer
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._tempDataLen = 0
-        if self._keep_rest(data):
+        if self._keep_rest(self._take_gathered()):
             self._send_later()
 
     def _send_later(self) -> None:

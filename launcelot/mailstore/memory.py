@@ -24,7 +24,7 @@ from launcelot.mailstore.interface import (
     Filing,
     Furnishing,
     Glance,
-        Mailbox,
+    Mailbox,
     MailboxInfo,
     Outgoing,
     Scripted,

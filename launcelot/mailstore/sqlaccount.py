@@ -18,7 +18,7 @@ from launcelot.mailstore.interface import (
     Draft,
     Filing,
     Glance,
-        Mailbox,
+    Mailbox,
     MailboxInfo,
     Outgoing,
     Scripted,

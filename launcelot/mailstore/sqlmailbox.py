@@ -28,7 +28,7 @@ from launcelot.mailstore.interface import (
     Copied,
     Draft,
     Glance,
-        MailboxInfo,
+    MailboxInfo,
     MailboxStatus,
     Message,
     MessageState,

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import chain
 
+from launcelot.core.ranges import Range, shared
 from launcelot.mailstore.query import All, And, Not, Or, Query, Uids
 
 LARGEST = 0xFFFF_FFFF
 MOST = 1_000
 """Ranges in a query at most; they take about a millisecond."""
 
-Ranges = Sequence[tuple[int, int]]
+Ranges = Sequence[Range]
 """From and to, ascending and apart."""
 
 EVERY: Ranges = ((1, LARGEST),)
@@ -57,14 +58,14 @@ def _ranges(query: Query) -> Ranges:
     if isinstance(query, Not):
         return _others(_ranges(query.query))
     if isinstance(query, And):
-        return reduce(_both, map(_ranges, query.queries), EVERY)
+        return reduce(shared, map(_ranges, query.queries), EVERY)
     if isinstance(query, Or):
         return Uids(tuple(chain.from_iterable(map(_ranges, query.queries)))).ranges
     return EVERY
 
 
 def _others(ranges: Ranges) -> Ranges:
-    found: list[tuple[int, int]] = []
+    found: list[Range] = []
     low = 1
     for start, end in ranges:
         if low < start:
@@ -72,18 +73,4 @@ def _others(ranges: Ranges) -> Ranges:
         low = max(low, end + 1)
     if low <= LARGEST:
         found.append((low, LARGEST))
-    return found
-
-
-def _both(first: Ranges, second: Ranges) -> Ranges:
-    found: list[tuple[int, int]] = []
-    at, beside = 0, 0
-    while at < len(first) and beside < len(second):
-        low, high = max(first[at][0], second[beside][0]), min(first[at][1], second[beside][1])
-        if low <= high:
-            found.append((low, high))
-        if first[at][1] < second[beside][1]:
-            at += 1
-        else:
-            beside += 1
     return found

@@ -48,9 +48,6 @@ __tracebackhide__ = True
 """pytest shows the test's line, not ours."""
 
 
-HERE = Path()
-
-
 @dataclass(frozen=True)
 class Place:
     """
@@ -109,7 +106,7 @@ class Served:
         self._kept = kept
         self._complaints = Complaints()
         self.zone = Zone()
-        self.golden = Golden(HERE, mode="")
+        self.golden = Golden(Path(), mode="")
         self._arrived = 0
         self._name_server: NameServer | None = None
         self._places: dict[str, Place] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from launcelot.core.ranges import shared
 from launcelot.mailstore.interface import MessageState
-from launcelot.protocols.imap4.grammar.sets import shared
 from tests.protocols.imap4.world import ImapCase
 
 UIDS = re.compile(rb"\A\* (\d+) FETCH \(.*?UID (\d+)")

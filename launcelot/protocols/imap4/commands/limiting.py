@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from launcelot.core.ranges import shared
 from launcelot.mailstore.query import And, Query, Uids
 from launcelot.protocols.imap4.grammar import responses
-from launcelot.protocols.imap4.grammar.sets import Range, shared
+from launcelot.protocols.imap4.grammar.sets import Range
 from launcelot.protocols.imap4.session import Reply, Session, no
 from launcelot.protocols.imap4.view import View
 

@@ -127,21 +127,6 @@ def inside(ranges: Sequence[Range], number: int) -> bool:
     return place > 0 and number <= ranges[place - 1][1]
 
 
-def shared(some: Sequence[Range], others: Sequence[Range]) -> list[Range]:
-    """The numbers that lie in both of two ascending series of ranges, as such a series."""
-    found: list[Range] = []
-    first = second = 0
-    while first < len(some) and second < len(others):
-        low, high = max(some[first][0], others[second][0]), min(some[first][1], others[second][1])
-        if low <= high:
-            found.append((low, high))
-        if some[first][1] < others[second][1]:
-            first += 1
-        else:
-            second += 1
-    return found
-
-
 def ranges_of(numbers: Sequence[int]) -> list[Range]:
     """Ascending numbers as ranges, runs of neighbours as one."""
     found: list[Range] = []
